@@ -1,0 +1,12 @@
+//! Model files as data: the package format (manifest, tensor index, shards), the readers of original
+//! checkpoints, and the converter between them.
+//!
+//! This crate never touches a GPU, a network or a browser. Reading a package is pure: bytes in, typed values out.
+//! The format is specified in `docs/FORMAT.md`; the rounding and packing rules come from there.
+
+pub mod layout;
+pub mod manifest;
+
+pub use manifest::{
+    Activation, Architecture, Coding, Encoding, Manifest, Piece, Scale, Shard, Tensor, TernaryLayout,
+};
