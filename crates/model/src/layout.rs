@@ -8,6 +8,23 @@
 //! - **rows**: columns padded with zeros to [`K_MULTIPLE`]; `f16`: two elements a word; `q8`: four; `q6`: for each 32
 //!   elements four words of low nibbles (element `e` at bits `4 * (e % 8)` of word `e / 8`) and two words of high bit pairs
 //!   (element `e` at bits `2 * (e % 16)` of word `4 + e / 16`); value `((low | high << 4) - 32) * scale`.
+//!
+//! A piece of rows is all its codes, then all its scales (`q8`: f32, one a row; `q6`: f16, one for each group of the padded
+//! row). A piece of ternary rows is its codes, then, with [`Scale::Group`](crate::Scale), its f16 scales row by row.
+//! **T5** stores the codes of a piece in row order without padding, five a byte; only the last byte is padded, with code 1.
+
+mod decode;
+mod rows;
+mod ternary;
+
+pub use decode::{DecodedPiece, decode_piece};
+pub use rows::{
+    RowValue, dequantize_f16_row, dequantize_q6_row, dequantize_q8_row, quantize_f16_row,
+    quantize_q6_row, quantize_q8_row,
+};
+pub use ternary::{WrongCode, check_b2, decode_t5, encode_t5, pack_b2, t5_bytes, unpack_b2};
+
+use crate::{Coding, Encoding, Scale, TernaryLayout};
 
 /// Columns of ternary matrices and of embedding rows are padded to a multiple of this.
 pub const K_MULTIPLE: usize = 64;
@@ -20,4 +37,71 @@ pub const fn padded_cols(n_cols: usize) -> usize {
 /// Rows after padding to whole tiles.
 pub const fn padded_rows(n_rows: usize, rows_per_tile: usize) -> usize {
     n_rows.div_ceil(rows_per_tile) * rows_per_tile
+}
+
+/// Bytes of one row of codes as it lies on the GPU: ternary codes at 2 bits, columns padded (f32 is never padded).
+pub const fn gpu_row_bytes(encoding: &Encoding, n_cols: usize) -> usize {
+    match encoding {
+        Encoding::Ternary { .. } => padded_cols(n_cols) / 4,
+        Encoding::F32 => n_cols * 4,
+        Encoding::F16 => padded_cols(n_cols) * 2,
+        Encoding::Q8 => padded_cols(n_cols),
+        Encoding::Q6 { .. } => padded_cols(n_cols) / 4 * 3,
+    }
+}
+
+/// Number of scales that belong to one row; 0 where the tensor has one scale or none.
+pub const fn scales_per_row(encoding: &Encoding, n_cols: usize) -> usize {
+    match encoding {
+        Encoding::Ternary {
+            scale: Scale::Group { size },
+        } => n_cols.div_ceil(*size as usize),
+        Encoding::Q8 => 1,
+        Encoding::Q6 { group } => padded_cols(n_cols) / *group as usize,
+        Encoding::Ternary {
+            scale: Scale::Tensor { .. },
+        }
+        | Encoding::F32
+        | Encoding::F16 => 0,
+    }
+}
+
+/// Bytes of a piece of `n_rows` rows in a shard: codes, then scales. `None` when the number overflows or a field is invalid
+/// (`rows_per_tile` or a group size of 0).
+pub fn stored_piece_bytes(
+    layout: &TernaryLayout,
+    encoding: &Encoding,
+    n_cols: u32,
+    n_rows: u32,
+) -> Option<u64> {
+    let rows = u64::from(n_rows);
+    let cols = u64::from(n_cols);
+    let padded = cols
+        .div_ceil(K_MULTIPLE as u64)
+        .checked_mul(K_MULTIPLE as u64)?;
+    match encoding {
+        Encoding::Ternary { scale } => {
+            let codes = match layout.coding {
+                Coding::B2 => rows
+                    .checked_next_multiple_of(u64::from(layout.rows_per_tile))?
+                    .checked_mul(padded / 4)?,
+                Coding::T5 => rows.checked_mul(cols)?.div_ceil(5),
+            };
+            let scales = match scale {
+                Scale::Tensor { .. } => 0,
+                Scale::Group { size: 0 } => return None,
+                Scale::Group { size } => rows
+                    .checked_mul(cols.div_ceil(u64::from(*size)))?
+                    .checked_mul(2)?,
+            };
+            codes.checked_add(scales)
+        }
+        Encoding::F32 => rows.checked_mul(cols)?.checked_mul(4),
+        Encoding::F16 => rows.checked_mul(padded)?.checked_mul(2),
+        Encoding::Q8 => rows.checked_mul(padded.checked_add(4)?),
+        Encoding::Q6 { group: 0 } => None,
+        Encoding::Q6 { group } => {
+            rows.checked_mul((padded / 4 * 3).checked_add(padded / u64::from(*group) * 2)?)
+        }
+    }
 }

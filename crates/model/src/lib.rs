@@ -4,9 +4,12 @@
 //! This crate never touches a GPU, a network or a browser. Reading a package is pure: bytes in, typed values out.
 //! The format is specified in `docs/FORMAT.md`; the rounding and packing rules come from there.
 
+mod error;
 pub mod layout;
 pub mod manifest;
 
+pub use error::Error;
 pub use manifest::{
-    Activation, Architecture, Coding, Encoding, Manifest, Piece, Scale, Shard, Tensor, TernaryLayout,
+    Activation, Architecture, Coding, Encoding, Manifest, Piece, Scale, Shard, Tensor,
+    TernaryLayout,
 };
