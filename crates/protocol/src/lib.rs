@@ -1,1 +1,27 @@
-//! stub
+//! The messages between the page and the worker that runs the model.
+//!
+//! Both sides are built from this crate, so a message has one definition. It never touches a browser type, a clock or a
+//! GPU: messages are plain values, and bulk bytes (weights) never travel in them. How they cross the border, and who says
+//! what when, is written in `docs/PROTOCOL.md`.
+//!
+//! The entry points are [`Request`] (page to worker) and [`Event`] (worker to page). Every request that has a
+//! [`RequestId`] gets exactly one terminal event, [`Event::Finished`] or [`Event::Failed`].
+
+mod event;
+mod fault;
+mod number;
+mod report;
+mod request;
+mod settings;
+mod version;
+
+pub use event::{Event, FinishReason, LoadProgress, ModelInfo, Outcome, Status, Usage};
+pub use fault::{Fault, FaultCode, Retry};
+pub use number::{ByteCount, MAX_BYTE_COUNT};
+pub use report::{
+    AdapterInfo, CompileReport, CompileResult, DeviceReport, Difference, EqualityReport,
+    EqualityResult, Limit,
+};
+pub use request::{Generate, Message, Request, RequestId, Role};
+pub use settings::{KvType, SamplingSettings, Settings, SettingsError};
+pub use version::{BUILD, Hello, PROTOCOL_VERSION};

@@ -1,0 +1,192 @@
+//! What the worker reports.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ByteCount, CompileReport, DeviceReport, EqualityReport, Fault, Hello, RequestId,
+    SamplingSettings,
+};
+
+/// A message from the worker to the page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The worker's greeting, its first message.
+    Hello(Hello),
+    /// The worker is alive. Sent about once a second from its event loop, so silence means that the loop hangs.
+    Beat,
+    /// The worker met a bug and is dead. No other message follows.
+    Trap {
+        /// Panic message with its place in the source.
+        text: String,
+    },
+    /// Something happened that a reader should know but that needs no action.
+    Status(Status),
+    /// Progress of loading. Sent for `Load`, and for any request during which the model is loaded again.
+    Loading {
+        /// The request that waits for the model.
+        id: RequestId,
+        /// How far it is.
+        progress: LoadProgress,
+    },
+    /// Progress of reading the prompt.
+    Prefill {
+        /// The request.
+        id: RequestId,
+        /// Tokens read, those reused from an earlier turn included.
+        done: u32,
+        /// Tokens of the prompt.
+        total: u32,
+    },
+    /// Part of an answer.
+    Tokens {
+        /// The request.
+        id: RequestId,
+        /// 0, 1, 2... within the request, without gaps.
+        sequence: u32,
+        /// Text that these tokens complete. A character whose bytes span two batches comes with the second.
+        text: String,
+        /// Token ids, stop tokens not included.
+        ids: Vec<u32>,
+    },
+    /// The request is done. Terminal.
+    Finished {
+        /// The request.
+        id: RequestId,
+        /// What came of it.
+        outcome: Box<Outcome>,
+    },
+    /// The request failed. Terminal.
+    Failed {
+        /// The request; `None` when a message was so wrong that it has no number.
+        id: Option<RequestId>,
+        /// Why.
+        fault: Fault,
+    },
+}
+
+impl Event {
+    /// The request that this event belongs to.
+    #[must_use]
+    pub const fn id(&self) -> Option<RequestId> {
+        match self {
+            Self::Hello(_) | Self::Beat | Self::Trap { .. } | Self::Status(_) => None,
+            Self::Loading { id, .. }
+            | Self::Prefill { id, .. }
+            | Self::Tokens { id, .. }
+            | Self::Finished { id, .. } => Some(*id),
+            Self::Failed { id, .. } => *id,
+        }
+    }
+
+    /// Whether the request gets no event after this one.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Finished { .. } | Self::Failed { .. })
+    }
+}
+
+/// News about the worker's devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// The GPU device was lost; the worker makes a new one, loads the model again and goes on. Sent once for each loss.
+    DeviceLost {
+        /// Technical line.
+        detail: String,
+    },
+    /// The model is on a device again.
+    DeviceRestored {
+        /// How many devices there have been, this one included.
+        generation: u32,
+    },
+    /// A file did not come and is fetched again.
+    FetchRetry {
+        /// Name of the file within its package.
+        file: String,
+        /// Number of the coming attempt, from 2.
+        attempt: u32,
+    },
+}
+
+/// How far loading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadProgress {
+    /// Shards that lie on the device.
+    pub shards_done: u32,
+    /// Shards of the package.
+    pub shards_total: u32,
+    /// Bytes of these shards.
+    pub bytes_done: ByteCount,
+    /// Bytes of all shards.
+    pub bytes_total: ByteCount,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// `Load`: the model is ready.
+    Loaded(ModelInfo),
+    /// `Generate`: the answer is complete.
+    Answered {
+        /// Why it ended.
+        reason: FinishReason,
+        /// Counts and speed.
+        usage: Usage,
+    },
+    /// The request was cancelled before it had a result of its own. An answer cut short is `Answered`.
+    Cancelled,
+    /// `CompileAllVariants`.
+    Compiled(CompileReport),
+    /// `PrefillEqualsDecode`.
+    Compared(EqualityReport),
+    /// `DescribeDevice`.
+    Described(DeviceReport),
+}
+
+/// Facts about the loaded model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Name as the package has it.
+    pub name: String,
+    /// SPDX licence expression of the weights, when known.
+    pub license: Option<String>,
+    /// Context length of the session in tokens.
+    pub context: u32,
+    /// Sampling that the package suggests (seed 0), when it does.
+    pub sampling: Option<SamplingSettings>,
+    /// GPU bytes of the weights.
+    pub weight_bytes: ByteCount,
+    /// GPU bytes of the key-value cache.
+    pub kv_bytes: ByteCount,
+    /// GPU bytes of everything else.
+    pub activation_bytes: ByteCount,
+    /// Milliseconds from the request to ready.
+    pub load_millis: f64,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FinishReason {
+    /// The model said that it is done.
+    Stop,
+    /// `max_tokens` were made.
+    Length,
+    /// The context is full.
+    Context,
+    /// `Cancel`.
+    Cancelled,
+}
+
+/// Counts and speed of an answer. Times include a recovery that happened meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of the answer, resumed ones included, stop tokens not.
+    pub answer_tokens: u32,
+    /// Milliseconds from the request to the first token that this worker made; 0 when it made none.
+    pub first_token_millis: f64,
+    /// Tokens a second behind the first; 0 when there were fewer than two.
+    pub tokens_per_second: f64,
+    /// How often a lost device was replaced during the answer.
+    pub recoveries: u32,
+}

@@ -1,0 +1,140 @@
+//! What can go wrong, as the page needs to know it.
+
+use serde::{Deserialize, Serialize};
+
+/// A failure at the border between worker and page. The page turns `code` into words and an action in the reader's
+/// language; `detail` is the technical line for a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail}")]
+pub struct Fault {
+    /// What failed.
+    pub code: FaultCode,
+    /// One technical line: what failed, expected, got.
+    pub detail: String,
+    /// What may help.
+    pub retry: Retry,
+}
+
+impl Fault {
+    /// A fault of `code` with the usual advice for it.
+    #[must_use]
+    pub fn new(code: FaultCode, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            retry: code.usual_retry(),
+        }
+    }
+}
+
+/// Kinds of failure that a person should be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FaultCode {
+    /// Page and worker are of different builds.
+    VersionMismatch,
+    /// A message could not be read, or came at the wrong time.
+    BadRequest,
+    /// The browser has no WebGPU.
+    NoWebGpu,
+    /// WebGPU is there but offers no adapter.
+    NoAdapter,
+    /// The adapter's limits are too small for the model.
+    LimitsTooSmall,
+    /// The device was lost more often than is worth trying.
+    DeviceLost,
+    /// The GPU or the worker ran out of memory.
+    OutOfMemory,
+    /// A shader or pipeline was refused, or the GPU reported another error.
+    Gpu,
+    /// A file could not be fetched.
+    Network,
+    /// A file does not exist on the server.
+    NotFound,
+    /// The package's description is wrong, or of an unknown version.
+    BadModel,
+    /// A file's bytes do not have the hash that the package states.
+    Corrupt,
+    /// The package has no tokenizer, or no chat template.
+    NoChat,
+    /// Tokenizer or chat template failed.
+    Text,
+    /// The conversation does not fit the context.
+    PromptTooLong,
+    /// The worker died.
+    Trap,
+    /// The worker has been silent for too long.
+    Silent,
+}
+
+impl FaultCode {
+    /// All codes, for tables of texts and their tests.
+    pub const ALL: [Self; 17] = [
+        Self::VersionMismatch,
+        Self::BadRequest,
+        Self::NoWebGpu,
+        Self::NoAdapter,
+        Self::LimitsTooSmall,
+        Self::DeviceLost,
+        Self::OutOfMemory,
+        Self::Gpu,
+        Self::Network,
+        Self::NotFound,
+        Self::BadModel,
+        Self::Corrupt,
+        Self::NoChat,
+        Self::Text,
+        Self::PromptTooLong,
+        Self::Trap,
+        Self::Silent,
+    ];
+
+    /// What usually helps against this kind of failure.
+    #[must_use]
+    pub const fn usual_retry(self) -> Retry {
+        match self {
+            Self::VersionMismatch
+            | Self::DeviceLost
+            | Self::Trap
+            | Self::Silent
+            | Self::OutOfMemory => Retry::Reload,
+            Self::Network | Self::NotFound | Self::Corrupt | Self::Gpu => Retry::Again,
+            Self::BadRequest
+            | Self::NoWebGpu
+            | Self::NoAdapter
+            | Self::LimitsTooSmall
+            | Self::BadModel
+            | Self::NoChat
+            | Self::Text
+            | Self::PromptTooLong => Retry::Never,
+        }
+    }
+}
+
+/// What may help after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Retry {
+    /// The same request fails again.
+    Never,
+    /// The same request may succeed later.
+    Again,
+    /// The page has to be loaded again.
+    Reload,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, FaultCode, Retry};
+
+    #[test]
+    fn every_code_is_listed_once() {
+        let mut seen = std::collections::HashSet::new();
+        assert!(FaultCode::ALL.iter().all(|code| seen.insert(*code)));
+    }
+
+    #[test]
+    fn advice_follows_the_code_and_the_message_is_the_detail() {
+        let fault = Fault::new(FaultCode::Network, "fetch failed");
+        assert_eq!(fault.retry, Retry::Again);
+        assert_eq!(fault.to_string(), "fetch failed");
+    }
+}

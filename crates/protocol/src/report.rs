@@ -1,0 +1,116 @@
+//! Results of the diagnostic requests.
+
+use serde::{Deserialize, Serialize};
+
+/// Result of compiling every kernel in every variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileReport {
+    /// One entry for each kernel and variant.
+    pub results: Vec<CompileResult>,
+}
+
+impl CompileReport {
+    /// Number of combinations that were refused.
+    #[must_use]
+    pub fn n_failed(&self) -> usize {
+        self.results
+            .iter()
+            .filter(|result| result.error.is_some())
+            .count()
+    }
+}
+
+/// One kernel in one variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileResult {
+    /// Name of the kernel, the stem of its file.
+    pub kernel: String,
+    /// Name of the variant.
+    pub variant: String,
+    /// What the device said against it; `None` = compiled.
+    pub error: Option<String>,
+}
+
+/// Result of comparing prefill with decode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EqualityReport {
+    /// One entry for each prompt length.
+    pub results: Vec<EqualityResult>,
+}
+
+impl EqualityReport {
+    /// Whether there are results and all of them are equal.
+    #[must_use]
+    pub fn all_equal(&self) -> bool {
+        !self.results.is_empty()
+            && self
+                .results
+                .iter()
+                .all(|result| result.difference.is_none())
+    }
+}
+
+/// Prefill against decode at one prompt length.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EqualityResult {
+    /// Prompt length in tokens.
+    pub n_tokens: u32,
+    /// The first difference; `None` = bit-identical.
+    pub difference: Option<Difference>,
+}
+
+/// A value that differs between prefill and decode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Where: the tensor and the index in it.
+    pub place: String,
+    /// The value after prefill, as text, because it may not be a finite number.
+    pub prefill: String,
+    /// The value after decode.
+    pub decode: String,
+}
+
+/// What the worker runs on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceReport {
+    /// What the browser tells about the adapter.
+    pub adapter: AdapterInfo,
+    /// Features that the adapter lists, sorted.
+    pub adapter_features: Vec<String>,
+    /// Features that the device was granted, sorted.
+    pub device_features: Vec<String>,
+    /// WGSL language features of the browser, sorted.
+    pub language_features: Vec<String>,
+    /// The device's limits, sorted by name.
+    pub limits: Vec<Limit>,
+    /// The engine's own line about the device.
+    pub engine: String,
+    /// Name of the kernel variant in use.
+    pub variant: String,
+    /// How many devices there have been, this one included.
+    pub generation: u32,
+}
+
+/// A browser's `GPUAdapterInfo`; browsers may leave any of it empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AdapterInfo {
+    /// Maker of the GPU.
+    pub vendor: String,
+    /// Family of the GPU.
+    pub architecture: String,
+    /// Identifier of the GPU.
+    pub device: String,
+    /// Description by the driver.
+    pub description: String,
+    /// Whether the adapter is the browser's software fallback, when it says so.
+    pub is_fallback: Option<bool>,
+}
+
+/// One limit of a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    /// WebGPU name.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+}

@@ -1,0 +1,118 @@
+//! What the page asks for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Hello, SamplingSettings, Settings};
+
+/// Number of a request, chosen by the page, never used twice in a worker's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u32);
+
+/// A message from the page to the worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// The page's greeting, in answer to the worker's. Before it every other request is refused.
+    Hello(Hello),
+    /// Load a package and keep it ready.
+    Load {
+        /// Number of this request.
+        id: RequestId,
+        /// URL of the package folder, absolute, with a slash at the end.
+        model_url: String,
+        /// Settings of the session.
+        settings: Settings,
+    },
+    /// Answer a conversation.
+    Generate {
+        /// Number of this request.
+        id: RequestId,
+        /// The conversation and how to go on.
+        job: Generate,
+    },
+    /// Stop a request that is queued or running. It still gets its one terminal event. Unknown numbers are ignored,
+    /// because the request may just have finished.
+    Cancel {
+        /// Number of the request to stop.
+        id: RequestId,
+    },
+    /// Compile every kernel in every variant that the device can run.
+    CompileAllVariants {
+        /// Number of this request.
+        id: RequestId,
+    },
+    /// Compare prefill with decode, bit for bit, on the loaded model.
+    PrefillEqualsDecode {
+        /// Number of this request.
+        id: RequestId,
+        /// Prompt lengths to try, in tokens.
+        lengths: Vec<u32>,
+    },
+    /// Describe the adapter, the device and the chosen variant.
+    DescribeDevice {
+        /// Number of this request.
+        id: RequestId,
+    },
+}
+
+impl Request {
+    /// The request's number; greetings have none, and `Cancel` names another's.
+    #[must_use]
+    pub const fn id(&self) -> Option<RequestId> {
+        match self {
+            Self::Hello(_) | Self::Cancel { .. } => None,
+            Self::Load { id, .. }
+            | Self::Generate { id, .. }
+            | Self::CompileAllVariants { id }
+            | Self::PrefillEqualsDecode { id, .. }
+            | Self::DescribeDevice { id } => Some(*id),
+        }
+    }
+}
+
+/// A conversation to be answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Generate {
+    /// The conversation so far, the last message by the user.
+    pub messages: Vec<Message>,
+    /// How tokens are chosen.
+    pub sampling: SamplingSettings,
+    /// Most tokens of the answer, 0 = as many as the context holds. Tokens of `resume` count.
+    pub max_tokens: u32,
+    /// Tokens of this very answer that were accepted before (by a worker that died): the answer goes on behind them, and
+    /// only what follows is sent. Empty for a new answer.
+    #[serde(default)]
+    pub resume: Vec<u32>,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, plain text.
+    pub content: String,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Instructions to the model.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+impl Role {
+    /// The name that chat templates use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
