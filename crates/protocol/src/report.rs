@@ -34,7 +34,7 @@ pub struct CompileResult {
 /// Result of comparing prefill with decode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EqualityReport {
-    /// One entry for each prompt length.
+    /// One entry for each prompt length, and one more for each that was also tried with a cut cache.
     pub results: Vec<EqualityResult>,
 }
 
@@ -55,6 +55,8 @@ impl EqualityReport {
 pub struct EqualityResult {
     /// Prompt length in tokens.
     pub n_tokens: u32,
+    /// Whether the prompt was read behind a cache that had been cut to its first tokens.
+    pub truncated: bool,
     /// The first difference; `None` = bit-identical.
     pub difference: Option<Difference>,
 }

@@ -47,6 +47,8 @@ pub enum Request {
         id: RequestId,
         /// Prompt lengths to try, in tokens.
         lengths: Vec<u32>,
+        /// Lengths above this one are also tried with a cache that was cut to it; 0 = never.
+        truncate: u32,
     },
     /// Describe the adapter, the device and the chosen variant.
     DescribeDevice {

@@ -93,8 +93,9 @@ fn requests() {
             Request::PrefillEqualsDecode {
                 id: ID,
                 lengths: vec![1, 64, 300],
+                truncate: 17,
             },
-            r#"{"PrefillEqualsDecode":{"id":7,"lengths":[1,64,300]}}"#,
+            r#"{"PrefillEqualsDecode":{"id":7,"lengths":[1,64,300],"truncate":17}}"#,
         ),
         (
             Request::DescribeDevice { id: ID },
@@ -254,10 +255,12 @@ fn outcomes() {
         results: vec![
             EqualityResult {
                 n_tokens: 1,
+                truncated: false,
                 difference: None,
             },
             EqualityResult {
                 n_tokens: 2,
+                truncated: true,
                 difference: Some(difference),
             },
         ],
@@ -268,6 +271,7 @@ fn outcomes() {
         EqualityReport {
             results: vec![EqualityResult {
                 n_tokens: 1,
+                truncated: false,
                 difference: None
             }]
         }
@@ -309,7 +313,7 @@ fn outcomes() {
         ),
         (
             Outcome::Compared(compared),
-            r#"{"Compared":{"results":[{"n_tokens":1,"difference":null},{"n_tokens":2,"difference":{"place":"logits[3]","prefill":"1","decode":"NaN"}}]}}"#,
+            r#"{"Compared":{"results":[{"n_tokens":1,"truncated":false,"difference":null},{"n_tokens":2,"truncated":true,"difference":{"place":"logits[3]","prefill":"1","decode":"NaN"}}]}}"#,
         ),
         (
             Outcome::Described(described),
