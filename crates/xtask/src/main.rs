@@ -1,2 +1,86 @@
-//! stub
-fn main() {}
+//! The project's own commands: everything that builds, serves and tests it, one module each.
+//!
+//! Entry point: `cargo xtask --help`. This crate is never part of the product and never edits sources.
+#![allow(clippy::print_stdout, reason = "a command line tool talks to its user")]
+
+mod check;
+mod dist;
+mod e2e;
+mod serve;
+mod shell;
+mod sizes;
+mod suite;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, serves and tests Tern.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the app and serve it on this machine: the one command to try Tern
+    Serve(serve::Options),
+    /// Run every test: tools, check, dist, sizes, e2e, with a summary of times
+    Test,
+    /// The same as `test`, as continuous integration calls it
+    Ci,
+    /// Format, lints (native and wasm32), unit and GPU tests, doc tests, docs, tidy
+    Check,
+    /// Build the page and the worker into dist/
+    Dist(dist::Options),
+    /// Drive the built page in Chromium (extra arguments name specs, e.g. `recovery`)
+    E2e(e2e::Options),
+    /// Check the sizes of the built wasm files against their limits
+    Sizes,
+    /// Check the rules that compilers do not: layering, file lengths, names, sizes
+    Tidy,
+    /// Install what building and testing need and this machine lacks
+    Tools,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(options) => serve::run(&options),
+        Command::Test | Command::Ci => suite::run(),
+        Command::Check => check::run(),
+        Command::Dist(options) => dist::run(&options),
+        Command::E2e(options) => e2e::run(&options),
+        Command::Sizes => sizes::run(),
+        Command::Tidy => tidy::run(),
+        Command::Tools => tools::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn command_line_definition_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

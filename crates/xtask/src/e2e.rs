@@ -1,0 +1,127 @@
+//! `cargo xtask e2e`: the built page in a real browser. The specs are in tests/e2e.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::tools::{self, Browser};
+use crate::{dist, shell};
+
+/// The fixture that the small model of some specs is converted from, and its folder below `target/e2e/models`.
+const SMALL_MODEL: (&str, &str) = ("g256/packed", "g256");
+/// The default model, below `public/`.
+const DEFAULT_MODEL: &str = "public/models/tern-135m";
+
+/// Options of `cargo xtask e2e`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Test dist/ as it is, without building
+    #[arg(long)]
+    no_build: bool,
+    /// Specs to run, by name without the ending; all if none is given
+    specs: Vec<String>,
+}
+
+/// Builds and tests.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if !options.no_build {
+        dist::run(&dist::Options::default())?;
+    }
+    test(&options.specs)
+}
+
+/// Tests `dist/` as it is.
+pub(crate) fn test(specs: &[String]) -> Result<()> {
+    let browser = tools::browser()?;
+    let work = shell::target_dir().join("e2e");
+    fs::create_dir_all(&work)?;
+    small_model(&work.join("models"))?;
+
+    let mut node = shell::command("node");
+    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+    for file in spec_files(specs)? {
+        node.arg(file);
+    }
+    environment(&mut node, &browser);
+    node.env("TERN_DIST", shell::root().join("dist"))
+        .env("TERN_WORK", &work)
+        .env("TERN_CLI", cli()?)
+        .env("TERN_DEFAULT_MODEL", shell::root().join(DEFAULT_MODEL));
+    shell::run(&mut node)
+}
+
+/// How the specs learn which browser to start.
+fn environment(node: &mut std::process::Command, browser: &Browser) {
+    let variables = browser
+        .env
+        .iter()
+        .filter(|(name, _)| *name != "TERN_CHROMIUM");
+    let json: serde_json::Map<String, serde_json::Value> = variables
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect();
+    node.env("TERN_BROWSER", &browser.program)
+        .env("TERN_BROWSER_PLAIN", &browser.plain)
+        .env("TERN_BROWSER_GPU", browser.gpu.name())
+        .env(
+            "TERN_BROWSER_ENV",
+            serde_json::Value::Object(json).to_string(),
+        );
+}
+
+/// The spec files that `names` mean.
+fn spec_files(names: &[String]) -> Result<Vec<PathBuf>> {
+    let folder = shell::e2e_dir().join("specs");
+    if !names.is_empty() {
+        let files: Vec<PathBuf> = names
+            .iter()
+            .map(|name| folder.join(format!("{name}.spec.mjs")))
+            .collect();
+        if let Some(missing) = files.iter().find(|file| !file.is_file()) {
+            anyhow::bail!("no spec {}", missing.display());
+        }
+        return Ok(files);
+    }
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.to_string_lossy().ends_with(".spec.mjs"))
+        .collect();
+    files.sort();
+    anyhow::ensure!(!files.is_empty(), "{} holds no spec", folder.display());
+    Ok(files)
+}
+
+/// The native binary of this checkout.
+fn cli() -> Result<PathBuf> {
+    shell::run(&mut shell::cargo(&[
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "cli",
+        "--bin",
+        "tern",
+    ]))?;
+    Ok(shell::target_dir().join("debug/tern"))
+}
+
+/// Converts the small fixture into a package that the test server offers beside the default model.
+fn small_model(models: &std::path::Path) -> Result<()> {
+    let (fixture, name) = SMALL_MODEL;
+    let package = models.join(name);
+    if package.exists() {
+        // Made by another build perhaps: conversion takes a moment, a stale package costs an afternoon.
+        fs::remove_dir_all(&package)?;
+    }
+    fs::create_dir_all(models)?;
+    let tern = cli()?;
+    shell::run(
+        std::process::Command::new(tern)
+            .current_dir(shell::root())
+            .arg("convert")
+            .arg(fixtures::path(fixture))
+            .arg(&package),
+    )
+}
