@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Error;
@@ -21,18 +20,10 @@ pub(crate) struct Decoding {
 }
 
 impl Decoding {
-    /// Reads the `decoder` entry of a `tokenizer.json` without building the rest of the file in memory.
-    pub(crate) fn from_tokenizer_json(bytes: &[u8]) -> Result<Decoding, Error> {
-        #[derive(Deserialize)]
-        struct Head {
-            #[serde(default)]
-            decoder: Value,
-        }
-        let head: Head = serde_json::from_slice(bytes).map_err(|error| Error::TokenizerJson {
-            detail: error.to_string(),
-        })?;
+    /// Reads a `decoder`.
+    pub(crate) fn new(decoder: &Value) -> Result<Decoding, Error> {
         let mut decoding = Decoding::default();
-        decoding.add(&head.decoder)?;
+        decoding.add(decoder)?;
         Ok(decoding)
     }
 
@@ -152,7 +143,7 @@ mod tests {
     use super::*;
 
     fn decoding(decoder: &str) -> Result<Decoding, Error> {
-        Decoding::from_tokenizer_json(format!("{{\"decoder\": {decoder}}}").as_bytes())
+        Decoding::new(&serde_json::from_str(decoder).unwrap())
     }
 
     fn bytes(decoding: &Decoding, token: &str) -> Vec<u8> {

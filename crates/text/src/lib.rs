@@ -9,6 +9,7 @@ mod chat;
 mod decoding;
 mod detokenizer;
 mod error;
+mod framing;
 mod jinja;
 mod python_json;
 mod shield;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+use tokenizers::PostProcessorWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -11,6 +13,7 @@ use tokenizers::{AddedVocabulary, OffsetReferential, OffsetType};
 use crate::decoding::Decoding;
 use crate::detokenizer::Detokenizer;
 use crate::error::Error;
+use crate::framing::Framing;
 use crate::shield::SpecialTexts;
 use crate::table::TokenTable;
 
@@ -36,8 +39,7 @@ pub struct Tokenizer {
     plain_added: AddedVocabulary,
     /// The pre-tokenizer for a segment that does not start the text, where it differs.
     continued: Option<PreTokenizerWrapper>,
-    /// Ids that the post-processor puts in front of a text.
-    prefix: Vec<u32>,
+    framing: Framing,
     special_texts: SpecialTexts,
     table: Arc<TokenTable>,
 }
@@ -46,7 +48,7 @@ impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokenizer")
             .field("n_tokens", &self.table.len())
-            .field("prefix", &self.prefix)
+            .field("framing", &self.framing)
             .finish()
     }
 }
@@ -64,11 +66,21 @@ impl Tokenizer {
     /// [`Error::TokenizerJson`] when the bytes are not a tokenizer, [`Error::TooManyTokens`] when an id is `vocab` or
     /// more, [`Error::UnsupportedDecoder`] when the bytes of its tokens can't be known.
     pub fn from_json(bytes: &[u8], vocab: u32) -> Result<Tokenizer, Error> {
-        let decoding = Decoding::from_tokenizer_json(bytes)?;
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default)]
+            decoder: serde_json::Value,
+            #[serde(default)]
+            post_processor: serde_json::Value,
+        }
+        let broken = |detail| Error::TokenizerJson { detail };
+        let head: Head =
+            serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
+        let decoding = Decoding::new(&head.decoder)?;
+        let framing = Framing::new(&head.post_processor)?;
         let mut inner =
-            tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| Error::TokenizerJson {
-                detail: error.to_string(),
-            })?;
+            tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| broken(error.to_string()))?;
+        inner.with_post_processor(None::<PostProcessorWrapper>);
         // The session decides what fits the context; a file must not cut or pad prompts silently.
         inner
             .with_padding(None)
@@ -78,11 +90,15 @@ impl Tokenizer {
         let n_tokens = inner
             .get_vocab(true)
             .values()
+            .copied()
+            .chain(framing.max_id())
             .max()
-            .map_or(0, |id| u64::from(*id) + 1);
-        let too_many = |tokens| Error::TooManyTokens { tokens, vocab };
+            .map_or(0, |id| u64::from(id) + 1);
         if n_tokens > u64::from(vocab) {
-            return Err(too_many(n_tokens));
+            return Err(Error::TooManyTokens {
+                tokens: n_tokens,
+                vocab,
+            });
         }
         let added = inner.get_added_vocabulary();
         let is_special = |id| {
@@ -108,16 +124,11 @@ impl Tokenizer {
         plain_added.set_encode_special_tokens(true);
         let continued = inner.get_pre_tokenizer().and_then(without_first_prefix);
 
-        let framed = inner.encode_fast("", true).map_err(encode_error)?;
-        if let Some(id) = framed.get_ids().iter().find(|id| **id >= vocab) {
-            return Err(too_many(u64::from(*id) + 1));
-        }
-        let prefix = prefix_ids(&inner)?;
         Ok(Tokenizer {
             inner,
             plain_added,
             continued,
-            prefix,
+            framing,
             special_texts,
             table: Arc::new(table),
         })
@@ -129,12 +140,10 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::Encode`] when the tokenizer has no token for a part of the text and no unknown token either.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        Ok(self
-            .inner
-            .encode_fast(text, true)
-            .map_err(encode_error)?
-            .get_ids()
-            .to_vec())
+        let mut ids = self.framing.prefix.clone();
+        ids.extend(self.encode_pieces(self.inner.get_added_vocabulary(), text, false)?);
+        ids.extend(&self.framing.suffix);
+        Ok(ids)
     }
 
     /// Token ids of `text` where special tokens are only text, and nothing is added in front.
@@ -147,7 +156,7 @@ impl Tokenizer {
 
     /// [`Tokenizer::encode_plain`] for a segment; `continued` when it does not start the whole text.
     pub(crate) fn encode_segment(&self, text: &str, continued: bool) -> Result<Vec<u32>, Error> {
-        let ids = self.encode_unchecked(text, continued)?;
+        let ids = self.encode_pieces(&self.plain_added, text, continued)?;
         if !ids.iter().any(|id| self.table.is_special(*id)) {
             return Ok(ids);
         }
@@ -161,16 +170,24 @@ impl Tokenizer {
             .into_iter()
             .chain([text.len()])
         {
-            ids.extend(self.encode_unchecked(&text[start..cut], continued || start > 0)?);
+            ids.extend(self.encode_pieces(
+                &self.plain_added,
+                &text[start..cut],
+                continued || start > 0,
+            )?);
             start = cut;
         }
         Ok(ids)
     }
 
-    fn encode_unchecked(&self, text: &str, continued: bool) -> Result<Vec<u32>, Error> {
-        let mut pieces = self
-            .plain_added
-            .extract_and_normalize(self.inner.get_normalizer(), text);
+    /// Token ids of `text` with the added tokens of `added` recognised.
+    fn encode_pieces(
+        &self,
+        added: &AddedVocabulary,
+        text: &str,
+        continued: bool,
+    ) -> Result<Vec<u32>, Error> {
+        let mut pieces = added.extract_and_normalize(self.inner.get_normalizer(), text);
         let changed = if continued {
             self.continued.as_ref()
         } else {
@@ -211,7 +228,7 @@ impl Tokenizer {
 
     /// Ids that the post-processor puts in front of a text, usually one BOS or none.
     pub(crate) fn prefix(&self) -> &[u32] {
-        &self.prefix
+        &self.framing.prefix
     }
 
     /// Texts of the special tokens.
@@ -266,17 +283,6 @@ impl Tokenizer {
     pub fn is_special(&self, id: u32) -> bool {
         self.table.is_special(id)
     }
-}
-
-/// Ids that the post-processor puts in front of a text.
-fn prefix_ids(inner: &tokenizers::Tokenizer) -> Result<Vec<u32>, Error> {
-    // Any character in the vocabulary will do: its own ids are not marked as added by the post-processor.
-    let probe = inner.encode_fast("a", true).map_err(encode_error)?;
-    let mask = probe.get_special_tokens_mask();
-    let n_prefix = mask.iter().take_while(|added| **added == 1).count();
-    // A text without any token: what was added may as well be a suffix, so only a probe with a body counts.
-    let n_prefix = if n_prefix == mask.len() { 0 } else { n_prefix };
-    Ok(probe.get_ids()[..n_prefix].to_vec())
 }
 
 /// The pre-tokenizer for text that does not start a prompt: a Metaspace with scheme `first` then adds no space.
