@@ -1,0 +1,110 @@
+// The ground that the other specs stand on: the server, and a browser whose WebGPU computes.
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { GPU, launch } from "../browser.mjs";
+import { serve } from "../server.mjs";
+
+const BYTES = Uint8Array.from({ length: 1000 }, (_, index) => index % 251);
+
+describe("test server", () => {
+  let folder, server;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "tern-server-"));
+    await writeFile(join(folder, "data.bin"), BYTES);
+    server = await serve({ "/files/": folder }, ({ path, count }) => {
+      if (path === "/files/data.bin" && count === 3) return { cutAt: 100 };
+      if (path === "/files/data.bin" && count === 4) return { flipAt: 7 };
+      return path === "/busy" ? { status: 503, headers: { "Retry-After": "1" } } : undefined;
+    });
+  });
+  after(async () => {
+    await server.close();
+    await rm(folder, { recursive: true });
+  });
+  const get = (path, headers = {}) => fetch(server.url + path, { headers });
+  const bytes = async (response) => new Uint8Array(await response.arrayBuffer());
+
+  test("sends files, ranges and planned faults", async () => {
+    assert.deepEqual(await bytes(await get("/files/data.bin")), BYTES);
+    const part = await get("/files/data.bin", { Range: "bytes=10-19" });
+    assert.equal(part.status, 206);
+    assert.equal(part.headers.get("content-range"), "bytes 10-19/1000");
+    assert.deepEqual(await bytes(part), BYTES.subarray(10, 20));
+    assert.equal((await get("/files/data.bin", { Range: "bytes=1000-" })).status, 416);
+    await assert.rejects(async () => bytes(await get("/files/data.bin")), "a cut connection must not look complete");
+    const flipped = await bytes(await get("/files/data.bin"));
+    assert.equal(flipped.filter((byte, index) => byte !== BYTES[index]).length, 1);
+    assert.equal((await get("/busy")).status, 503);
+    assert.equal((await get("/files/%2e%2e/secret")).status, 404);
+    assert.equal((await get("/elsewhere")).status, 404);
+  });
+});
+
+// Runs in the page: doubles some numbers on the GPU.
+async function compute() {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) return null;
+  const device = await adapter.requestDevice();
+  const input = Float32Array.from({ length: 64 }, (_, index) => index);
+  const usage = GPUBufferUsage;
+  const buffer = device.createBuffer({ size: 256, usage: usage.STORAGE | usage.COPY_SRC | usage.COPY_DST });
+  const result = device.createBuffer({ size: 256, usage: usage.MAP_READ | usage.COPY_DST });
+  device.queue.writeBuffer(buffer, 0, input);
+  const code = "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n"
+    + "@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) { x[i] = 2.0 * x[i]; }";
+  const pipeline = device.createComputePipeline({ layout: "auto", compute: { module: device.createShaderModule({ code }) } });
+  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries: [{ binding: 0, resource: { buffer } }] });
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(1);
+  pass.end();
+  encoder.copyBufferToBuffer(buffer, 0, result, 0, 256);
+  device.queue.submit([encoder.finish()]);
+  await result.mapAsync(GPUMapMode.READ);
+  const output = [...new Float32Array(result.getMappedRange())];
+  return { output, features: [...adapter.features] };
+}
+
+describe("browser", () => {
+  let folder, server;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "tern-empty-"));
+    await writeFile(join(folder, "index.html"), "<!doctype html><title>empty</title>");
+    server = await serve({ "/": folder });
+  });
+  after(async () => {
+    await server.close();
+    await rm(folder, { recursive: true });
+  });
+
+  async function computeIn(gpu) {
+    const browser = await launch({ gpu });
+    try {
+      const page = await browser.newPage();
+      await page.goto(`${server.url}/`);
+      return await page.evaluate(compute);
+    } finally {
+      await browser.close();
+    }
+  }
+
+  for (const gpu of new Set([GPU, GPU === "own" ? "own" : "swiftshader"])) {
+    test(`WebGPU computes on ${gpu}`, { timeout: 300_000 }, async () => {
+      const found = await computeIn(gpu);
+      assert.ok(found, "no adapter");
+      assert.deepEqual(found.output, Array.from({ length: 64 }, (_, index) => 2 * index));
+      if (gpu === "lavapipe") {
+        for (const feature of ["shader-f16", "subgroups"]) assert.ok(found.features.includes(feature), `lacks ${feature}`);
+      }
+    });
+  }
+
+  test("there is a browser without an adapter", { timeout: 300_000 }, async () => {
+    assert.equal(await computeIn("none"), null);
+  });
+});

@@ -1,0 +1,58 @@
+// What native validation cannot prove: the browser's own compiler takes every kernel variant, and the results are exact there.
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { GPU, launch } from "../browser.mjs";
+import { ChatPage } from "../pages/chat.mjs";
+import { serveSite } from "../site.mjs";
+
+const TIMEOUT = { timeout: 20 * 60_000 };
+/** Around the sizes of chunks, workgroups and KV blocks. */
+const LENGTHS = [1, 2, 3, 7, 16, 31, 63, 64, 65, 100, 127, 128, 129, 200, 257, 300];
+const TRUNCATE = 17;
+
+describe(`kernels in the browser on ${GPU}`, () => {
+  let server, browser;
+  before(async () => {
+    server = await serveSite();
+    browser = await launch();
+  }, TIMEOUT);
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+  const open = (parameters) => ChatPage.open(browser, server.url, { model: "models/g256", ...parameters });
+
+  test("every variant compiles", TIMEOUT, async () => {
+    const chat = await open();
+    await chat.waitFor("ready");
+    const { results } = await chat.check("variants");
+    const refused = results.filter(({ error }) => error !== null);
+    assert.deepEqual(refused.map(({ kernel, variant, error }) => `${kernel} ${variant}: ${error}`), []);
+
+    const kernels = new Set(results.map(({ kernel }) => kernel));
+    const shaders = readdirSync(new URL("../../../shaders", import.meta.url)).filter((name) => name.endsWith(".wgsl"));
+    assert.deepEqual([...kernels].sort(), shaders.map((name) => name.replace(".wgsl", "")).sort());
+    if (GPU === "lavapipe") {
+      const variants = new Set(results.map(({ variant }) => variant));
+      assert.ok(variants.size >= 8, `the adapter offers every feature, so 8 variants are wanted: ${[...variants]}`);
+    }
+    chat.assertNoErrors();
+    await chat.close();
+  });
+
+  for (const kv of ["f16", "f32"]) {
+    test(`prefill equals decode bit for bit, ${kv} cache`, TIMEOUT, async () => {
+      const chat = await open({ kv });
+      await chat.waitFor("ready");
+      const { results } = await chat.check("prefill", { lengths: LENGTHS, truncate: TRUNCATE });
+      const cut = LENGTHS.filter((length) => length > TRUNCATE);
+      const seen = (truncated) => results.filter((result) => result.truncated === truncated).map(({ n_tokens }) => n_tokens);
+      assert.deepEqual(seen(false), LENGTHS);
+      assert.deepEqual(seen(true), cut);
+      assert.deepEqual(results.filter(({ difference }) => difference !== null), []);
+      chat.assertNoErrors();
+      await chat.close();
+    });
+  }
+});

@@ -1,0 +1,64 @@
+// A real crash of Chromium's GPU process in the middle of an answer: the answer completes as if nothing had happened.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { GPU, launch } from "../browser.mjs";
+import { ChatPage } from "../pages/chat.mjs";
+import { serveSite } from "../site.mjs";
+
+const QUESTION = "Write a short story about a bird that crosses the ocean.";
+const TIMEOUT = { timeout: 20 * 60_000 };
+const PARAMETERS = { temperature: 0, max_tokens: 48 };
+
+describe(`recovery on ${GPU}`, () => {
+  let server, browser, undisturbed;
+  before(async () => {
+    server = await serveSite();
+    browser = await launch();
+    const chat = await ChatPage.open(browser, server.url, PARAMETERS);
+    await chat.ask(QUESTION);
+    undisturbed = await chat.finished();
+    chat.assertNoErrors();
+    await chat.close();
+  }, TIMEOUT);
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  test("there is something to disturb", () => {
+    assert.equal(undisturbed.recoveries, 0);
+    assert.ok(undisturbed.ids.length >= 30, `the answer has only ${undisturbed.ids.length} tokens`);
+  });
+
+  test("a crash during an answer changes no token of it", TIMEOUT, async () => {
+    const chat = await ChatPage.open(browser, server.url, PARAMETERS);
+    await chat.ask(QUESTION);
+    await chat.waitForTokens(8);
+    await browser.crashGpuProcess();
+    const before = await chat.answer();
+    assert.ok(!before.done, "the crash came too late to disturb anything");
+    const answer = await chat.finished();
+    assert.ok(answer.recoveries >= 1, "the page noticed no loss");
+    assert.equal(answer.finish, undisturbed.finish);
+    assert.deepEqual(answer.ids, undisturbed.ids);
+    assert.equal(answer.text, undisturbed.text);
+    assert.equal(answer.shown, undisturbed.shown);
+
+    // It is not only this answer: the page goes on.
+    await chat.waitFor("ready");
+    assert.ok((await chat.report()).generation >= 2);
+    await chat.ask("What is the capital of France?");
+    assert.equal((await chat.finished()).finish, "Stop");
+    await chat.close();
+  });
+
+  test("a crash while the prompt is read changes nothing either", TIMEOUT, async () => {
+    const chat = await ChatPage.open(browser, server.url, PARAMETERS);
+    await chat.ask(QUESTION);
+    await browser.crashGpuProcess();
+    const answer = await chat.finished();
+    assert.ok(answer.recoveries >= 1, "the page noticed no loss");
+    assert.deepEqual(answer.ids, undisturbed.ids);
+    await chat.close();
+  });
+});

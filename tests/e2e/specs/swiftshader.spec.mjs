@@ -1,0 +1,31 @@
+// Chromium's own CPU adapter, which is what a person without a GPU gets: another Vulkan driver, no f16, no subgroups.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { GPU, launch } from "../browser.mjs";
+import { ChatPage } from "../pages/chat.mjs";
+import { serveSite } from "../site.mjs";
+
+const TIMEOUT = { timeout: 20 * 60_000 };
+
+describe("SwiftShader", { skip: GPU === "own" && "TERN_CHROMIUM chooses its own adapter" }, () => {
+  let server, browser;
+  before(async () => {
+    server = await serveSite();
+    browser = await launch({ gpu: "swiftshader" });
+  }, TIMEOUT);
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  test("the page starts and a small model answers", TIMEOUT, async () => {
+    const chat = await ChatPage.open(browser, server.url, { model: "models/g256", temperature: 0, max_tokens: 8 });
+    await chat.ask("Hello");
+    const answer = await chat.finished();
+    assert.notEqual(answer.finish, "Failed");
+    assert.ok(answer.ids.length > 0 || answer.finish === "Stop");
+    assert.match(JSON.stringify((await chat.report()).adapter), /swiftshader/i);
+    chat.assertNoErrors();
+    await chat.close();
+  });
+});
