@@ -4,9 +4,17 @@
 //! This crate never touches a GPU, a network or a browser. Reading a package is pure: bytes in, typed values out.
 //! The format is specified in `docs/FORMAT.md`; the rounding and packing rules come from there.
 
+pub mod architecture;
+pub mod checkpoint;
+pub mod convert;
 mod error;
+pub mod hash;
+pub mod inspect;
 pub mod layout;
 pub mod manifest;
+pub mod package;
+pub mod source;
+mod validate;
 
 pub use error::Error;
 pub use manifest::{

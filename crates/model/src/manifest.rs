@@ -38,6 +38,16 @@ pub struct Manifest {
     pub tensors: Vec<Tensor>,
 }
 
+impl Manifest {
+    /// The manifest as the bytes of `manifest.json`: the same manifest always gives the same bytes.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self)
+            .expect("a manifest has only string keys and writes to memory");
+        json.push(b'\n');
+        json
+    }
+}
+
 /// Provenance of a package.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceInfo {

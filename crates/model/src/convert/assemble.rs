@@ -1,0 +1,164 @@
+//! Puts pieces into shards and, at the end, everything into the manifest.
+
+use std::collections::BTreeMap;
+
+use super::Plan;
+use super::step::{Step, StepOutput};
+use crate::hash::hash_bytes;
+use crate::manifest::{FileHash, SCHEMA_VERSION, SourceInfo};
+use crate::{Encoding, Error, Manifest, Scale, Shard};
+
+/// A shard with all its pieces.
+#[derive(Debug)]
+pub struct FinishedShard {
+    /// Index of the shard.
+    pub index: u32,
+    /// Name, length and hash.
+    pub file: Shard,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A shard that still misses pieces.
+#[derive(Debug)]
+struct OpenShard {
+    bytes: Vec<u8>,
+    n_missing: usize,
+}
+
+/// Collects the results of steps.
+#[derive(Debug)]
+pub struct Assembler<'p> {
+    plan: &'p Plan,
+    /// Pieces of each shard.
+    n_pieces: Vec<usize>,
+    open: BTreeMap<u32, OpenShard>,
+    finished: Vec<Option<Shard>>,
+    scales: Vec<Option<f32>>,
+}
+
+/// File name of a shard.
+fn shard_name(index: u32) -> String {
+    format!("weights-{index:05}.bin")
+}
+
+impl<'p> Assembler<'p> {
+    /// An assembler for the results of this plan's steps.
+    pub fn new(plan: &'p Plan) -> Assembler<'p> {
+        let n_shards = plan.shard_bytes.len();
+        let mut n_pieces = vec![0; n_shards];
+        for piece in plan.tensors.iter().flat_map(|tensor| &tensor.pieces) {
+            n_pieces[piece.shard as usize] += 1;
+        }
+        let scales = vec![None; plan.tensors.len()];
+        Assembler {
+            plan,
+            n_pieces,
+            open: BTreeMap::new(),
+            finished: vec![None; n_shards],
+            scales,
+        }
+    }
+
+    /// Adds the result of a step, each exactly once, and returns the shards that are whole now.
+    ///
+    /// # Errors
+    /// If a piece does not have the length that the plan gives it.
+    pub fn add(&mut self, step: &Step, output: StepOutput) -> Result<Vec<FinishedShard>, Error> {
+        let tensor = &self.plan.tensors[step.tensor];
+        if output.scale.is_some() {
+            self.scales[step.tensor] = output.scale;
+        }
+        let mut finished = Vec::new();
+        for made in output.pieces {
+            let piece = &tensor.pieces[made.piece];
+            if made.bytes.len() as u64 != piece.bytes {
+                return Err(Error::PieceLength {
+                    tensor: tensor.name.clone(),
+                    first_row: piece.first_row,
+                    n_rows: piece.n_rows,
+                    expected: piece.bytes,
+                    got: made.bytes.len() as u64,
+                });
+            }
+            let shard_bytes = self.plan.shard_bytes[piece.shard as usize] as usize;
+            let n_missing = self.n_pieces[piece.shard as usize];
+            let new_shard = || OpenShard {
+                bytes: vec![0; shard_bytes],
+                n_missing,
+            };
+            let open = self.open.entry(piece.shard).or_insert_with(new_shard);
+            let offset = piece.offset as usize;
+            open.bytes[offset..offset + made.bytes.len()].copy_from_slice(&made.bytes);
+            open.n_missing -= 1;
+            if open.n_missing == 0 {
+                finished.extend(self.close(piece.shard));
+            }
+        }
+        Ok(finished)
+    }
+
+    fn close(&mut self, index: u32) -> Option<FinishedShard> {
+        let shard = self.open.remove(&index)?;
+        let file = hash_bytes(&shard_name(index), &shard.bytes);
+        self.finished[index as usize] = Some(file.clone());
+        Some(FinishedShard {
+            index,
+            file,
+            bytes: shard.bytes,
+        })
+    }
+
+    /// The manifest, when every step's result has been added.
+    ///
+    /// # Errors
+    /// If a shard is not finished.
+    pub fn finish(
+        self,
+        source_files: Vec<FileHash>,
+        tokenizer: Option<FileHash>,
+    ) -> Result<Manifest, Error> {
+        let n_shards = self.finished.len();
+        let shards: Vec<Shard> = self.finished.into_iter().flatten().collect();
+        if shards.len() != n_shards {
+            return Err(Error::Incomplete {
+                missing: n_shards - shards.len(),
+                shards: n_shards,
+            });
+        }
+        let mut tensors = self.plan.tensors.clone();
+        for (tensor, scale) in tensors.iter_mut().zip(self.scales) {
+            if let (
+                Encoding::Ternary {
+                    scale: Scale::Tensor { value },
+                },
+                Some(scale),
+            ) = (&mut tensor.encoding, scale)
+            {
+                *value = scale;
+            }
+        }
+        let mut text = self.plan.text.clone();
+        if let (Some(text), Some(tokenizer)) = (&mut text, tokenizer) {
+            text.tokenizer = tokenizer;
+        }
+        let mut manifest = Manifest {
+            schema: SCHEMA_VERSION,
+            name: self.plan.name.clone(),
+            license: self.plan.license.clone(),
+            source: SourceInfo {
+                kind: self.plan.kind.to_string(),
+                scale_convention: self.plan.scale_convention.to_string(),
+                files: source_files,
+            },
+            architecture: self.plan.architecture.clone(),
+            ternary: self.plan.ternary,
+            text,
+            memory: Vec::new(),
+            shards,
+            tensors,
+        };
+        manifest.memory = manifest.stated_memory_needs();
+        Ok(manifest)
+    }
+}

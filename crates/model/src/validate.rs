@@ -1,0 +1,475 @@
+//! Is a manifest possible? Everything that later code relies on is checked here, since manifests come from anywhere.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::architecture::{Role, TensorSpec};
+use crate::checkpoint::text::{MAX_TEMPLATE_BYTES, MAX_TOKENIZER_BYTES};
+use crate::error::shown;
+use crate::layout::stored_piece_bytes;
+use crate::manifest::{
+    FileHash, MANIFEST_FILE, MAX_SHARD_BYTES, SCHEMA_VERSION, TextInfo, TokenRef,
+};
+use crate::{Encoding, Error, Manifest, Piece, Scale, Tensor};
+
+/// Longest manifest that is read.
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 * 1024 * 1024;
+/// Most shards: 512 GiB.
+const MAX_SHARDS: usize = 65_536;
+/// Most files that a source may list.
+const MAX_SOURCE_FILES: usize = 4096;
+/// Longest name, licence, token text or the like, in bytes.
+const MAX_TEXT_BYTES: usize = 1024;
+/// Most stop tokens.
+const MAX_STOP_IDS: usize = 256;
+/// Most context lengths for which memory needs are stated.
+const MAX_MEMORY_NEEDS: usize = 16;
+/// Smallest group of codes with a scale of its own, and what group sizes are multiples of.
+const GROUP_UNIT: u32 = 16;
+
+fn fail<T>(
+    field: impl Into<String>,
+    expected: impl Into<String>,
+    got: impl ToString,
+) -> Result<T, Error> {
+    Err(Error::Manifest {
+        field: field.into(),
+        expected: expected.into(),
+        got: got.to_string(),
+    })
+}
+
+impl Manifest {
+    /// Parses `manifest.json` and validates it.
+    ///
+    /// # Errors
+    /// If it is longer than 64 MiB, not JSON of the right form, of another schema version, or [`Manifest::validate`] refuses it.
+    pub fn from_json(json: &[u8]) -> Result<Manifest, Error> {
+        #[derive(serde::Deserialize)]
+        struct Version {
+            schema: u64,
+        }
+        if json.len() as u64 > MAX_MANIFEST_BYTES {
+            let expected = format!("at most {MAX_MANIFEST_BYTES}");
+            return Err(Error::FileLength {
+                file: MANIFEST_FILE.to_string(),
+                expected,
+                got: json.len() as u64,
+            });
+        }
+        let invalid = |source| Error::Json {
+            file: MANIFEST_FILE.to_string(),
+            source,
+        };
+        // First the version alone: a manifest of another version may have any other form.
+        let version: Version = serde_json::from_slice(json).map_err(invalid)?;
+        if version.schema != u64::from(SCHEMA_VERSION) {
+            return fail(
+                "schema",
+                format!("{SCHEMA_VERSION}, the version that this program reads"),
+                version.schema,
+            );
+        }
+        let manifest: Manifest = serde_json::from_slice(json).map_err(invalid)?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// Checks that the manifest is possible: every number within its limits, exactly the tensors that the architecture needs
+    /// with their shapes, each row in exactly one piece, pieces inside their shards and apart from each other, plain file
+    /// names, and memory needs that agree with the tensors. After this, sums and products of its numbers cannot overflow.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn validate(&self) -> Result<(), Error> {
+        if self.schema != SCHEMA_VERSION {
+            return fail("schema", SCHEMA_VERSION.to_string(), self.schema);
+        }
+        check_text("name", &self.name)?;
+        if let Some(license) = &self.license {
+            check_text("license", license)?;
+        }
+        self.validate_source()?;
+        self.architecture.validate("architecture.")?;
+        check_text("architecture.family", &self.architecture.family)?;
+        let rows_per_tile = self.ternary.rows_per_tile;
+        if !rows_per_tile.is_power_of_two() || rows_per_tile > 64 {
+            return fail(
+                "ternary.rows_per_tile",
+                "a power of two from 1 to 64",
+                rows_per_tile,
+            );
+        }
+        if let Some(text) = &self.text {
+            self.validate_text(text)?;
+        }
+        self.validate_shards()?;
+        self.validate_tensors()?;
+        self.validate_places()?;
+        self.validate_memory()
+    }
+
+    fn validate_source(&self) -> Result<(), Error> {
+        check_text("source.kind", &self.source.kind)?;
+        check_text("source.scale_convention", &self.source.scale_convention)?;
+        let n_files = self.source.files.len();
+        if n_files > MAX_SOURCE_FILES {
+            return fail(
+                "source.files",
+                format!("at most {MAX_SOURCE_FILES} files"),
+                n_files,
+            );
+        }
+        for (index, file) in self.source.files.iter().enumerate() {
+            check_file(&format!("source.files[{index}]"), file, u64::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn validate_text(&self, text: &TextInfo) -> Result<(), Error> {
+        check_file("text.tokenizer", &text.tokenizer, MAX_TOKENIZER_BYTES)?;
+        if let Some(template) = text
+            .chat_template
+            .as_ref()
+            .filter(|text| text.len() as u64 > MAX_TEMPLATE_BYTES)
+        {
+            return fail(
+                "text.chat_template",
+                format!("at most {MAX_TEMPLATE_BYTES} bytes"),
+                template.len(),
+            );
+        }
+        let vocab = self.architecture.vocab;
+        let check_token = |field: &str, token: &Option<TokenRef>| match token {
+            None => Ok(()),
+            Some(token) if token.id >= vocab => {
+                fail(format!("{field}.id"), format!("below {vocab}"), token.id)
+            }
+            Some(token) => check_text(&format!("{field}.text"), &token.text),
+        };
+        check_token("text.bos", &text.bos)?;
+        check_token("text.eos", &text.eos)?;
+        if text.stop_ids.len() > MAX_STOP_IDS {
+            return fail(
+                "text.stop_ids",
+                format!("at most {MAX_STOP_IDS} ids"),
+                text.stop_ids.len(),
+            );
+        }
+        if let Some(id) = text.stop_ids.iter().find(|id| **id >= vocab) {
+            return fail("text.stop_ids", format!("below {vocab}"), id);
+        }
+        if let Some(sampling) = &text.sampling {
+            if !(0.0..=100.0).contains(&sampling.temperature) {
+                return fail(
+                    "text.sampling.temperature",
+                    "from 0 to 100",
+                    sampling.temperature,
+                );
+            }
+            if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
+                return fail(
+                    "text.sampling.top_p",
+                    "above 0 and at most 1",
+                    sampling.top_p,
+                );
+            }
+            if !(sampling.repetition_penalty > 0.0 && sampling.repetition_penalty <= 100.0) {
+                let got = sampling.repetition_penalty;
+                return fail(
+                    "text.sampling.repetition_penalty",
+                    "above 0 and at most 100",
+                    got,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_shards(&self) -> Result<(), Error> {
+        if self.shards.is_empty() || self.shards.len() > MAX_SHARDS {
+            return fail(
+                "shards",
+                format!("from 1 to {MAX_SHARDS} shards"),
+                self.shards.len(),
+            );
+        }
+        let mut names = HashSet::from([MANIFEST_FILE]);
+        names.extend(self.text.as_ref().map(|text| text.tokenizer.file.as_str()));
+        for (index, shard) in self.shards.iter().enumerate() {
+            let field = format!("shards[{index}]");
+            check_file(&field, shard, MAX_SHARD_BYTES)?;
+            if !names.insert(&shard.file) {
+                return fail(format!("{field}.file"), "a name of its own", &shard.file);
+            }
+        }
+        Ok(())
+    }
+
+    /// Exactly the tensors of the architecture, with their shapes, encodings and rows.
+    fn validate_tensors(&self) -> Result<(), Error> {
+        let specs = self.architecture.tensors();
+        let mut missing: HashMap<&str, &TensorSpec> = specs
+            .iter()
+            .map(|spec| (spec.name.as_str(), spec))
+            .collect();
+        for (index, tensor) in self.tensors.iter().enumerate() {
+            let Some(spec) = missing.remove(tensor.name.as_str()) else {
+                let expected = "the name of a tensor of the architecture, each once";
+                return fail(
+                    format!("tensors[{index}].name"),
+                    expected,
+                    shown(&tensor.name),
+                );
+            };
+            if tensor.shape != spec.shape {
+                return Err(Error::TensorShape {
+                    tensor: tensor.name.clone(),
+                    expected: format!("{:?}", spec.shape),
+                    got: format!("{:?}", tensor.shape),
+                });
+            }
+            check_encoding(tensor, spec.role)?;
+            self.check_pieces(tensor)?;
+        }
+        // The first one in the order of the architecture, so that the message is always the same.
+        match specs
+            .iter()
+            .find(|spec| missing.contains_key(spec.name.as_str()))
+        {
+            None => Ok(()),
+            Some(spec) => Err(Error::TensorMissing {
+                tensor: spec.name.clone(),
+                shape: format!("{:?}", spec.shape),
+            }),
+        }
+    }
+
+    /// Pieces in order, without gap or overlap of rows, each as long as its rows need and inside its shard.
+    fn check_pieces(&self, tensor: &Tensor) -> Result<(), Error> {
+        let unit = match tensor.encoding {
+            Encoding::Ternary { .. } => self.ternary.rows_per_tile,
+            _ => 1,
+        };
+        let mut next_row = 0u32;
+        for (index, piece) in tensor.pieces.iter().enumerate() {
+            let field = |name: &str| format!("tensor {}, pieces[{index}].{name}", tensor.name);
+            if piece.first_row != next_row {
+                return fail(field("first_row"), next_row.to_string(), piece.first_row);
+            }
+            if !piece.first_row.is_multiple_of(unit) {
+                return fail(
+                    field("first_row"),
+                    format!("a multiple of {unit}"),
+                    piece.first_row,
+                );
+            }
+            let rows_left = tensor.shape[0] - next_row;
+            if piece.n_rows == 0 || piece.n_rows > rows_left {
+                return fail(
+                    field("n_rows"),
+                    format!("from 1 to {rows_left}"),
+                    piece.n_rows,
+                );
+            }
+            next_row += piece.n_rows;
+            self.check_piece_bytes(tensor, piece, &field)?;
+        }
+        if next_row != tensor.shape[0] {
+            let field = format!("tensor {}, pieces", tensor.name);
+            return fail(
+                field,
+                format!("all {} rows", tensor.shape[0]),
+                format!("{next_row} rows"),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_piece_bytes(
+        &self,
+        tensor: &Tensor,
+        piece: &Piece,
+        field: &dyn Fn(&str) -> String,
+    ) -> Result<(), Error> {
+        let expected = stored_piece_bytes(
+            &self.ternary,
+            &tensor.encoding,
+            tensor.shape[1],
+            piece.n_rows,
+        );
+        if expected != Some(piece.bytes) {
+            return fail(
+                field("bytes"),
+                expected.map_or("smaller".to_string(), |n| n.to_string()),
+                piece.bytes,
+            );
+        }
+        if !piece.offset.is_multiple_of(16) {
+            return fail(field("offset"), "a multiple of 16", piece.offset);
+        }
+        let Some(shard) = self.shards.get(piece.shard as usize) else {
+            return fail(
+                field("shard"),
+                format!("below {}, the number of shards", self.shards.len()),
+                piece.shard,
+            );
+        };
+        match piece.offset.checked_add(piece.bytes) {
+            Some(end) if end <= shard.bytes => Ok(()),
+            _ => Err(Error::PieceOutsideShard {
+                tensor: tensor.name.clone(),
+                first_row: piece.first_row,
+                shard: piece.shard,
+                offset: piece.offset,
+                bytes: piece.bytes,
+                shard_bytes: shard.bytes,
+            }),
+        }
+    }
+
+    /// No two pieces share bytes, and no shard is without pieces.
+    fn validate_places(&self) -> Result<(), Error> {
+        let with_names = |tensor: &'_ Tensor| {
+            tensor
+                .pieces
+                .clone()
+                .into_iter()
+                .map(|piece| (piece.shard, piece.offset, piece.bytes))
+        };
+        let mut places: Vec<(u32, u64, u64)> = self.tensors.iter().flat_map(with_names).collect();
+        places.sort_unstable();
+        for pair in places.windows(2) {
+            let [(shard, offset, bytes), (next_shard, next_offset, _)] = [pair[0], pair[1]];
+            if shard == next_shard && next_offset < offset + bytes {
+                let field = format!("the piece at byte {next_offset} of shards[{shard}]");
+                return fail(
+                    field,
+                    "apart from the piece before it",
+                    format!("an overlap with bytes {offset} + {bytes}"),
+                );
+            }
+        }
+        let used: HashSet<u32> = places.iter().map(|place| place.0).collect();
+        match (0..self.shards.len() as u32).find(|shard| !used.contains(shard)) {
+            None => Ok(()),
+            Some(shard) => fail(format!("shards[{shard}]"), "used by a piece", "no piece"),
+        }
+    }
+
+    fn validate_memory(&self) -> Result<(), Error> {
+        if self.memory.len() > MAX_MEMORY_NEEDS {
+            return fail(
+                "memory",
+                format!("at most {MAX_MEMORY_NEEDS} entries"),
+                self.memory.len(),
+            );
+        }
+        let longest = self.architecture.context;
+        for (index, need) in self.memory.iter().enumerate() {
+            let field = format!("memory[{index}]");
+            if need.context == 0 || need.context > longest {
+                return fail(
+                    format!("{field}.context"),
+                    format!("from 1 to {longest}"),
+                    need.context,
+                );
+            }
+            let expected = self.memory_need(need.context);
+            if *need != expected {
+                return fail(
+                    field,
+                    format!("{expected:?}, which the tensors need"),
+                    format!("{need:?}"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), Error> {
+    if text.len() > MAX_TEXT_BYTES {
+        return fail(field, format!("at most {MAX_TEXT_BYTES} bytes"), text.len());
+    }
+    Ok(())
+}
+
+/// A file inside the package folder: a name that cannot lead out of it and is safe in a URL, a length, a hash.
+fn check_file(field: &str, file: &FileHash, max_bytes: u64) -> Result<(), Error> {
+    const MAX_NAME_BYTES: usize = 128;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let name = &file.file;
+    if name.is_empty()
+        || name.len() > MAX_NAME_BYTES
+        || name.starts_with('.')
+        || !name.chars().all(is_plain)
+    {
+        let expected = "a plain file name of letters, digits, dots, hyphens and underscores";
+        return fail(format!("{field}.file"), expected, shown(name));
+    }
+    if file.bytes == 0 || file.bytes > max_bytes {
+        return fail(
+            format!("{field}.bytes"),
+            format!("from 1 to {max_bytes}"),
+            file.bytes,
+        );
+    }
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if file.sha256.len() != 64 || !file.sha256.bytes().all(is_hex) {
+        return fail(
+            format!("{field}.sha256"),
+            "64 lower-case hexadecimal digits",
+            shown(&file.sha256),
+        );
+    }
+    Ok(())
+}
+
+fn check_encoding(tensor: &Tensor, role: Role) -> Result<(), Error> {
+    let is_allowed = match (role, tensor.encoding) {
+        (
+            Role::Projection,
+            Encoding::Ternary {
+                scale: Scale::Tensor { value },
+            },
+        ) => {
+            if !(value.is_finite() && value > 0.0) {
+                let tensor = tensor.name.clone();
+                return Err(Error::Scale {
+                    tensor,
+                    row: 0,
+                    expected: "finite and positive",
+                    got: value,
+                });
+            }
+            true
+        }
+        (
+            Role::Projection,
+            Encoding::Ternary {
+                scale: Scale::Group { size },
+            },
+        ) => size >= GROUP_UNIT && size.is_multiple_of(GROUP_UNIT),
+        (Role::Norm, Encoding::F32) => true,
+        (Role::Rows, Encoding::F16 | Encoding::Q8) => true,
+        (Role::Rows, Encoding::Q6 { group }) => group == 32 || group == 64,
+        _ => false,
+    };
+    if is_allowed {
+        return Ok(());
+    }
+    let expected = match role {
+        Role::Projection => "ternary with one scale, or with groups of a multiple of 16",
+        Role::Norm => "f32",
+        Role::Rows => "f16, q8, or q6 with groups of 32 or 64",
+    };
+    fail(
+        format!("tensor {}, encoding", tensor.name),
+        expected,
+        format!("{:?}", tensor.encoding),
+    )
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;
