@@ -1,5 +1,6 @@
 // The site under test: dist/ with the models, and the same models for the native program.
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { required } from "./browser.mjs";
@@ -14,9 +15,10 @@ export function serveSite(fault) {
   return serve({ "/": required("TERN_DIST"), "/models/g256/": SMALL_MODEL }, fault);
 }
 
-/** Runs the native program and returns what it printed. */
-export async function tern(...args) {
-  const run = promisify(execFile);
-  const { stdout } = await run(required("TERN_CLI"), args, { timeout: 8 * 60_000, maxBuffer: 1 << 24 });
-  return stdout;
+/** The native program's greedy answer to a question: `{prompt_ids, ids, text, stop}`. */
+export async function nativeAnswer(model, question) {
+  const file = join(required("TERN_WORK"), "native-answer.json");
+  const options = ["run", "--model", model, "--greedy", "--prompt", question, `--ids=${file}`];
+  await promisify(execFile)(required("TERN_CLI"), options, { timeout: 8 * 60_000 });
+  return JSON.parse(await readFile(file, "utf8"));
 }

@@ -34,13 +34,24 @@ pub(crate) fn steps(suite: &mut Suite) {
     });
     suite.step("clippy-wasm", clippy_wasm);
     suite.step("nextest", || {
-        shell::run(&mut shell::cargo(&["nextest", "run", "--locked"]))
+        shell::run(&mut shell::cargo(&[
+            "nextest",
+            "run",
+            "--locked",
+            "--workspace",
+        ]))
     });
     suite.step("doctest", || {
-        shell::run(&mut shell::cargo(&["test", "--locked", "--quiet", "--doc"]))
+        shell::run(&mut shell::cargo(&[
+            "test",
+            "--locked",
+            "--quiet",
+            "--workspace",
+            "--doc",
+        ]))
     });
     suite.step("rustdoc", || {
-        let mut doc = shell::cargo(&["doc", "--locked", "--quiet", "--no-deps"]);
+        let mut doc = shell::cargo(&["doc", "--locked", "--quiet", "--workspace", "--no-deps"]);
         shell::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     });
 }

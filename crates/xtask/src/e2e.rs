@@ -99,8 +99,8 @@ fn cli() -> Result<PathBuf> {
         "build",
         "--quiet",
         "--locked",
-        "--package",
-        "cli",
+        // The whole workspace's features, so that the dependencies that `check` built are used again.
+        "--workspace",
         "--bin",
         "tern",
     ]))?;
