@@ -15,10 +15,11 @@ export function serveSite(fault) {
   return serve({ "/": required("TERN_DIST"), "/models/g256/": SMALL_MODEL }, fault);
 }
 
-/** The native program's greedy answer to a question: `{prompt_ids, ids, text, stop}`. */
-export async function nativeAnswer(model, question) {
+/** The token ids of the native program's greedy answer to a question, the stop token left out, as the page does. */
+export async function nativeIds(model, question) {
   const file = join(required("TERN_WORK"), "native-answer.json");
   const options = ["run", "--model", model, "--greedy", "--prompt", question, `--ids=${file}`];
   await promisify(execFile)(required("TERN_CLI"), options, { timeout: 8 * 60_000 });
-  return JSON.parse(await readFile(file, "utf8"));
+  const { ids, stop } = JSON.parse(await readFile(file, "utf8"));
+  return /^stop.?token$/i.test(stop) ? ids.slice(0, -1) : ids;
 }

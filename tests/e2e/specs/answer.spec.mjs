@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { GPU, launch } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
-import { DEFAULT_MODEL, nativeAnswer, serveSite } from "../site.mjs";
+import { DEFAULT_MODEL, nativeIds, serveSite } from "../site.mjs";
 
 const QUESTION = "What is the capital of France?";
 const ANSWER = "The capital of France is Paris.";
@@ -27,8 +27,7 @@ describe(`default model on ${GPU}`, () => {
     assert.equal(answer.finish, "Stop");
     assert.equal(answer.text, ANSWER);
     assert.equal(answer.shown, ANSWER);
-    const native = await nativeAnswer(DEFAULT_MODEL, QUESTION);
-    assert.deepEqual(answer.ids, native.ids);
+    assert.deepEqual(answer.ids, await nativeIds(DEFAULT_MODEL, QUESTION));
     chat.assertNoErrors();
   });
 
