@@ -6,7 +6,6 @@ mod budget;
 mod commands;
 mod layering;
 mod text;
-mod twins;
 
 use std::path::{Path, PathBuf};
 
@@ -45,7 +44,6 @@ fn problems() -> Result<Vec<String>> {
     let files = tracked()?;
     let mut problems = layering::problems()?;
     problems.extend(text::problems(&files));
-    problems.extend(twins::problems(&files));
     problems.extend(budget::problems(&files));
     problems.extend(commands::problems(&files));
     Ok(problems)
