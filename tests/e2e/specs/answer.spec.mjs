@@ -51,8 +51,8 @@ describe(`default model on ${GPU}`, () => {
   });
 
   test("prefill equals decode bit for bit", TIMEOUT, async () => {
-    const report = await chat.check("prefill", { lengths: [1, 5, 66], truncate: 3 });
-    assert.equal(report.results.length, 5);
+    const report = await chat.check("prefill", { lengths: [1, 5, 66, 300], truncate: 3 });
+    assert.equal(report.results.length, 7);
     assert.deepEqual(report.results.filter(({ difference }) => difference !== null), []);
     chat.assertNoErrors();
   });
