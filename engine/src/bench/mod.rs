@@ -1,0 +1,20 @@
+//! Measurements: what the kernels reach on the device at hand, as ratios to a plain read kernel of the same run.
+//!
+//! A timing counts only when the work that was timed gave the right result, so every measurement carries its check.
+
+mod check;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod interleave;
+mod kernels;
+mod report;
+mod read;
+#[cfg(not(target_arch = "wasm32"))]
+mod rig;
+pub mod synthetic;
+mod timer;
+
+pub use check::Check;
+pub use kernels::KernelTime;
+pub use report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report, load, load_synthetic, run};
+pub use read::{ReadSpeed, read_speed};
+pub use timer::Clock;

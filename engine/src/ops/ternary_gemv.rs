@@ -1,0 +1,160 @@
+//! Ternary matrix times one int8 row (`shaders/ternary_gemv.wgsl`).
+
+use super::{Access, BufferId, Op, Step, Tuning, at_least, grid_2d, multiple};
+use crate::Error;
+use crate::exec::CpuMemory;
+use crate::reference::{self, TernaryMatrix};
+use crate::shader::Kernel;
+
+/// What becomes of the products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Epilogue {
+    /// They are stored.
+    Store,
+    /// `relu(gate)^2 * up` is stored.
+    Relu2,
+    /// `silu(gate) * up` is stored.
+    Silu,
+}
+
+impl Epilogue {
+    /// Value of the kernel's `EPILOGUE` constant.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Store => 0,
+            Self::Relu2 => 1,
+            Self::Silu => 2,
+        }
+    }
+
+    /// Matrices that are read: two when gated.
+    #[must_use]
+    pub const fn n_matrices(self) -> u32 {
+        if matches!(self, Self::Store) { 1 } else { 2 }
+    }
+}
+
+/// Shape of the product. Buffers: `w`, `gamma`, `q`, `rows`, `y`.
+#[derive(Debug, Clone)]
+pub struct TernaryGemv {
+    /// Outputs.
+    pub n_rows: u32,
+    /// Columns after padding, a multiple of 64.
+    pub k_padded: u32,
+    /// Rows interleaved in a tile.
+    pub rows_per_tile: u32,
+    /// What becomes of the products.
+    pub epilogue: Epilogue,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    n_rows: u32,
+    n_quads: u32,
+    up_offset: u32,
+    up_gamma: u32,
+}
+
+impl TernaryGemv {
+    /// Rows after padding to whole tiles.
+    #[must_use]
+    pub fn rows_padded(&self) -> u32 {
+        self.n_rows.next_multiple_of(self.rows_per_tile)
+    }
+
+    /// Bytes of `w`.
+    #[must_use]
+    pub fn weight_bytes(&self) -> u64 {
+        u64::from(self.rows_padded()) * u64::from(self.k_padded) / 4 * u64::from(self.epilogue.n_matrices())
+    }
+
+    /// Invocations that share a row: no more than there are quads to share.
+    fn slices(&self, tuning: &Tuning) -> u32 {
+        let quads = (self.k_padded / 64).max(1);
+        tuning.gemv_slices.min(1 << quads.ilog2())
+    }
+
+    pub(super) fn params_bytes(&self) -> Vec<u8> {
+        let n_quads = self.k_padded / 64;
+        let up_gamma = self.rows_padded();
+        let params = Params { n_rows: self.n_rows, n_quads, up_offset: up_gamma * n_quads, up_gamma };
+        bytemuck::bytes_of(&params).to_vec()
+    }
+
+    pub(super) fn check_for(&self, op: &'static str, max_tokens: u64, sizes: &[u64]) -> Result<(), Error> {
+        let k_padded = u64::from(self.k_padded);
+        multiple(op, "k_padded", 64, k_padded)?;
+        if !self.rows_per_tile.is_power_of_two() || self.rows_per_tile > 64 {
+            let got = u64::from(self.rows_per_tile);
+            return Err(Error::Shape { op, what: "rows_per_tile (a power of two)", expected: 64, got });
+        }
+        at_least(op, "w bytes", self.weight_bytes(), sizes[0])?;
+        let gammas = u64::from(self.rows_padded()) * u64::from(self.epilogue.n_matrices());
+        at_least(op, "gamma bytes", gammas * 4, sizes[1])?;
+        at_least(op, "q bytes", max_tokens * k_padded, sizes[2])?;
+        at_least(op, "rows bytes", max_tokens * 8, sizes[3])?;
+        at_least(op, "y bytes", max_tokens * u64::from(self.n_rows) * 4, sizes[4])
+    }
+
+    pub(super) fn run_rows(&self, memory: &mut CpuMemory, buffers: &[BufferId], n_tokens: usize) {
+        let mut y = memory.take(buffers[4]);
+        let (n_rows, k_padded) = (self.n_rows as usize, self.k_padded as usize);
+        let matrix = TernaryMatrix {
+            words: memory.u32(buffers[0]),
+            gamma: memory.f32(buffers[1]),
+            n_rows,
+            k_padded,
+            rows_per_tile: self.rows_per_tile as usize,
+        };
+        for t in 0..n_tokens {
+            let q: &[i8] = &bytemuck::cast_slice(memory.u32(buffers[2]))[t * k_padded..(t + 1) * k_padded];
+            let rows = memory.u32(buffers[3]);
+            let scale = reference::RowScale { amax: f32::from_bits(rows[2 * t]), sum_q: rows[2 * t + 1].cast_signed() };
+            let out = &mut bytemuck::cast_slice_mut(&mut y)[t * n_rows..(t + 1) * n_rows];
+            reference::ternary_gemv(&matrix, q, scale, self.epilogue, out);
+        }
+        memory.put(buffers[4], y);
+    }
+}
+
+impl Op for TernaryGemv {
+    fn kernel(&self) -> Kernel {
+        Kernel::TernaryGemv
+    }
+
+    fn access(&self) -> &'static [Access] {
+        &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite]
+    }
+
+    fn params(&self) -> Vec<u8> {
+        self.params_bytes()
+    }
+
+    fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
+        vec![
+            ("WG", f64::from(tuning.gemv_workgroup)),
+            ("SLICES", f64::from(self.slices(tuning))),
+            ("R", f64::from(self.rows_per_tile)),
+            ("EPILOGUE", f64::from(self.epilogue.code())),
+        ]
+    }
+
+    fn grid(&self, _: &Step, tuning: &Tuning) -> [u32; 3] {
+        let [x, y] = grid_2d(self.n_rows.div_ceil(tuning.gemv_workgroup / self.slices(tuning)));
+        [x, y, 1]
+    }
+
+    fn check(&self, sizes: &[u64]) -> Result<(), Error> {
+        self.check_for("ternary_gemv", 1, sizes)
+    }
+
+    fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], _: &Step) {
+        self.run_rows(memory, buffers, 1);
+    }
+
+    fn bytes(&self, _: &Step) -> u64 {
+        self.weight_bytes() + u64::from(self.k_padded) + u64::from(self.n_rows) * 4
+    }
+}

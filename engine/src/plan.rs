@@ -1,0 +1,344 @@
+//! The plan of a model: activation buffers and the dispatches of one run, as data, built once per session.
+
+use crate::exec::{Dispatch, Executor, Program};
+use crate::ops::{
+    ATTENTION_CHUNK, Attention, AttentionCombine, BufferId, Embed, Epilogue, LmHead, NormQuantize, Op, RESULT_SLOTS,
+    RmsNorm, RopeKv, Sample, SamplingParams, TernaryGemm, TernaryGemv, rope_table,
+};
+use crate::session::SessionConfig;
+use crate::shader::Choice;
+use crate::weights::{Layer, RowTable, Ternary, Weights};
+use crate::{Error, KvType, Variant};
+use model::layout::{padded_cols, padded_rows};
+use model::{Activation, Architecture, Manifest};
+
+/// Largest number of rows whose logits are computed at once.
+pub(crate) const MAX_LOGIT_ROWS: u32 = 8;
+
+/// Key and value cache of one layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KvBuffers {
+    pub k: BufferId,
+    pub v: BufferId,
+}
+
+/// Buffers that the session itself reads or writes.
+#[derive(Debug, Clone)]
+pub(crate) struct Io {
+    pub step: BufferId,
+    pub tokens: BufferId,
+    pub sampling: BufferId,
+    pub history: BufferId,
+    pub results: BufferId,
+    pub logits: BufferId,
+    pub sample_weights: BufferId,
+    pub kv: Vec<KvBuffers>,
+}
+
+/// Programs and buffers of one model at one context length.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub arch: Architecture,
+    pub context: u32,
+    pub kv_type: KvType,
+    pub chunk: u32,
+    pub io: Io,
+    /// All layers for one token.
+    pub decode: Program,
+    /// All layers for up to `chunk` tokens.
+    pub prefill: Program,
+    /// Final norm and LM head of the wanted rows.
+    pub head: Program,
+    /// Picks the next token and advances the step.
+    pub sample: Program,
+    pub kv_bytes: u64,
+}
+
+/// Activation buffers, sized for a whole chunk.
+struct Scratch {
+    x: BufferId,
+    delta: BufferId,
+    q: BufferId,
+    rows: BufferId,
+    qkv: BufferId,
+    q_rotated: BufferId,
+    partials: BufferId,
+    attn: BufferId,
+    inner: BufferId,
+    normed: BufferId,
+    rope: BufferId,
+    dummy: BufferId,
+}
+
+struct Builder<'a> {
+    arch: &'a Architecture,
+    tile: u32,
+    context: u32,
+    chunk: u32,
+    kv: KvType,
+    scratch: Scratch,
+    io: Io,
+}
+
+impl Plan {
+    pub(crate) async fn build(
+        executor: &mut Executor,
+        manifest: &Manifest,
+        weights: &Weights,
+        config: &SessionConfig,
+    ) -> Result<Self, Error> {
+        let arch = &manifest.architecture;
+        let tile = manifest.ternary.rows_per_tile;
+        let context = config.context.clamp(1, arch.context.max(1));
+        let chunk = config.prefill_chunk.clamp(1, 1024).min(context.max(1));
+        let before = executor.allocated_bytes();
+        let kv = kv_buffers(executor, arch, context, config.kv)?;
+        let kv_bytes = executor.allocated_bytes() - before;
+        let io = io_buffers(executor, arch, context, chunk, kv)?;
+        let scratch = Scratch::allocate(executor, arch, tile, context, chunk)?;
+        let table = rope_table(arch.rope_theta, arch.head_dim, context);
+        executor.write(scratch.rope, 0, bytemuck::cast_slice(&table))?;
+        let builder = Builder { arch, tile, context, chunk, kv: config.kv, scratch, io };
+        let variant = executor.device().map_or(Variant::PORTABLE, crate::Device::variant);
+        let base = Choice { variant, kv: config.kv, rows: weights.embed.rows };
+        let step = builder.io.step;
+        let decode = executor.prepare(builder.body(weights, 1), step, &base).await?;
+        let prefill = executor.prepare(builder.body(weights, chunk), step, &base).await?;
+        let head = executor.prepare(builder.head(weights), step, &base).await?;
+        let sample = executor.prepare(vec![builder.sample()], step, &base).await?;
+        Ok(Self {
+            arch: arch.clone(),
+            context,
+            kv_type: config.kv,
+            chunk,
+            io: builder.io,
+            decode,
+            prefill,
+            head,
+            sample,
+            kv_bytes,
+        })
+    }
+}
+
+/// Bytes of one element of the key-value cache.
+pub(crate) const fn kv_element_bytes(kv: KvType) -> u64 {
+    match kv {
+        KvType::F32 => 4,
+        KvType::F16 => 2,
+    }
+}
+
+fn kv_buffers(executor: &mut Executor, arch: &Architecture, context: u32, kv: KvType) -> Result<Vec<KvBuffers>, Error> {
+    let elements = u64::from(arch.kv_heads) * u64::from(context) * u64::from(arch.head_dim);
+    let bytes = elements * kv_element_bytes(kv);
+    (0..arch.layers)
+        .map(|n| {
+            Ok(KvBuffers {
+                k: executor.create_buffer(&format!("layers.{n}.k_cache"), bytes)?,
+                v: executor.create_buffer(&format!("layers.{n}.v_cache"), bytes)?,
+            })
+        })
+        .collect()
+}
+
+fn io_buffers(
+    executor: &mut Executor,
+    arch: &Architecture,
+    context: u32,
+    chunk: u32,
+    kv: Vec<KvBuffers>,
+) -> Result<Io, Error> {
+    let words = |n: u32| u64::from(n) * 4;
+    Ok(Io {
+        step: executor.create_buffer("step", 16)?,
+        tokens: executor.create_buffer("tokens", words(chunk))?,
+        sampling: executor.create_buffer("sampling", size_of::<SamplingParams>() as u64)?,
+        history: executor.create_buffer("history", words(context + 1))?,
+        results: executor.create_buffer("results", words(2 * RESULT_SLOTS))?,
+        logits: executor.create_buffer("logits", words(arch.vocab) * u64::from(MAX_LOGIT_ROWS))?,
+        sample_weights: executor.create_buffer("sample_weights", words(arch.vocab))?,
+        kv,
+    })
+}
+
+impl Scratch {
+    fn allocate(executor: &mut Executor, arch: &Architecture, tile: u32, context: u32, chunk: u32) -> Result<Self, Error> {
+        let heads = arch.heads * arch.head_dim;
+        let widest = arch.hidden.max(heads).max(arch.ffn);
+        let per_token = |n: u32| u64::from(chunk) * u64::from(n) * 4;
+        let chunks = context.div_ceil(ATTENTION_CHUNK);
+        let partial = u64::from(arch.heads) * u64::from(chunks) * u64::from(arch.head_dim + 2);
+        let qkv = pad_rows(heads, tile) + 2 * pad_rows(arch.kv_heads * arch.head_dim, tile);
+        Ok(Self {
+            x: executor.create_buffer("x", per_token(arch.hidden))?,
+            delta: executor.create_buffer("delta", per_token(pad_rows(arch.hidden, tile)))?,
+            q: executor.create_buffer("q", u64::from(chunk) * padded_cols(widest as usize) as u64)?,
+            rows: executor.create_buffer("rows", per_token(2))?,
+            qkv: executor.create_buffer("qkv", per_token(qkv))?,
+            q_rotated: executor.create_buffer("q_rotated", per_token(heads))?,
+            partials: executor.create_buffer("partials", u64::from(chunk) * partial * 4)?,
+            attn: executor.create_buffer("attn", per_token(heads))?,
+            inner: executor.create_buffer("inner", per_token(arch.ffn))?,
+            normed: executor.create_buffer("normed", u64::from(MAX_LOGIT_ROWS) * u64::from(arch.hidden) * 4)?,
+            rope: executor.create_buffer("rope", u64::from(context) * u64::from(arch.head_dim) * 4)?,
+            dummy: executor.create_buffer("dummy", 16)?,
+        })
+    }
+}
+
+fn pad_rows(n: u32, tile: u32) -> u32 {
+    u32::try_from(padded_rows(n as usize, tile as usize)).expect("the manifest was validated: sizes fit u32")
+}
+
+fn pad_cols(n: u32) -> u32 {
+    u32::try_from(padded_cols(n as usize)).expect("the manifest was validated: sizes fit u32")
+}
+
+impl Builder<'_> {
+    /// Embedding and all layers for up to `max_tokens` tokens: the single-row products for one, the tiled ones for more.
+    fn body(&self, weights: &Weights, max_tokens: u32) -> Vec<Dispatch> {
+        let mut out = Vec::new();
+        self.embed(&mut out, &weights.embed, max_tokens);
+        for (n, layer) in weights.layers.iter().enumerate() {
+            self.attention(&mut out, n, layer, max_tokens);
+            self.feed_forward(&mut out, n, layer, max_tokens);
+        }
+        out
+    }
+
+    fn embed(&self, out: &mut Vec<Dispatch>, table: &RowTable, max_tokens: u32) {
+        for part in &table.parts {
+            let op = Embed {
+                hidden: self.arch.hidden,
+                first_row: part.first_row,
+                n_rows: part.n_rows,
+                rows: table.rows,
+                group: table.group,
+                max_tokens,
+            };
+            let buffers = vec![self.io.tokens, part.table, part.scales, self.scratch.x];
+            out.push(dispatch("embed".to_owned(), op, buffers));
+        }
+    }
+
+    fn attention(&self, out: &mut Vec<Dispatch>, n: usize, layer: &Layer, max_tokens: u32) {
+        let (arch, s, kv) = (self.arch, &self.scratch, self.io.kv[n]);
+        let name = |part: &str| format!("layers.{n}.{part}");
+        let heads = arch.heads * arch.head_dim;
+        let k_offset = pad_rows(heads, self.tile);
+        let v_offset = k_offset + pad_rows(arch.kv_heads * arch.head_dim, self.tile);
+        out.push(self.norm(name("attn_in"), s.x, Some(layer.attn_norm), n > 0, arch.hidden, max_tokens));
+        out.push(self.product(name("qkv"), &layer.qkv, layer.qkv.rows_padded, Epilogue::Store, s.qkv, max_tokens));
+        let rope = RopeKv {
+            heads: arch.heads,
+            kv_heads: arch.kv_heads,
+            head_dim: arch.head_dim,
+            stride: layer.qkv.rows_padded,
+            k_offset,
+            v_offset,
+            context: self.context,
+            kv: self.kv,
+            max_tokens,
+        };
+        out.push(dispatch(name("rope_kv"), rope, vec![s.qkv, s.rope, s.q_rotated, kv.k, kv.v]));
+        let attention = Attention {
+            heads: arch.heads,
+            kv_heads: arch.kv_heads,
+            head_dim: arch.head_dim,
+            context: self.context,
+            kv: self.kv,
+            max_tokens,
+        };
+        out.push(dispatch(name("attention"), attention, vec![s.q_rotated, kv.k, kv.v, s.partials]));
+        let combine =
+            AttentionCombine { heads: arch.heads, head_dim: arch.head_dim, context: self.context, max_tokens };
+        out.push(dispatch(name("attention_combine"), combine, vec![s.partials, s.attn]));
+        out.push(self.norm(name("attn_out"), s.attn, layer.attn_sub_norm, false, heads, max_tokens));
+        out.push(self.product(name("o"), &layer.o, arch.hidden, Epilogue::Store, s.delta, max_tokens));
+    }
+
+    fn feed_forward(&self, out: &mut Vec<Dispatch>, n: usize, layer: &Layer, max_tokens: u32) {
+        let (arch, s) = (self.arch, &self.scratch);
+        let name = |part: &str| format!("layers.{n}.{part}");
+        let gated = match arch.activation {
+            Activation::Relu2 => Epilogue::Relu2,
+            Activation::Silu => Epilogue::Silu,
+        };
+        out.push(self.norm(name("ffn_in"), s.x, Some(layer.ffn_norm), true, arch.hidden, max_tokens));
+        out.push(self.product(name("gate_up"), &layer.gate_up, arch.ffn, gated, s.inner, max_tokens));
+        out.push(self.norm(name("ffn_mid"), s.inner, layer.ffn_sub_norm, false, arch.ffn, max_tokens));
+        out.push(self.product(name("down"), &layer.down, arch.hidden, Epilogue::Store, s.delta, max_tokens));
+    }
+
+    fn norm(
+        &self,
+        label: String,
+        x: BufferId,
+        gain: Option<BufferId>,
+        add_delta: bool,
+        width: u32,
+        max_tokens: u32,
+    ) -> Dispatch {
+        let s = &self.scratch;
+        let op = NormQuantize {
+            width,
+            k_padded: pad_cols(width),
+            eps: self.arch.rms_eps,
+            norm: gain.is_some(),
+            add_delta,
+            max_tokens,
+        };
+        let delta = if add_delta { s.delta } else { s.dummy };
+        dispatch(label, op, vec![x, delta, gain.unwrap_or(s.dummy), s.q, s.rows])
+    }
+
+    fn product(
+        &self,
+        label: String,
+        matrix: &Ternary,
+        n_rows: u32,
+        epilogue: Epilogue,
+        y: BufferId,
+        max_tokens: u32,
+    ) -> Dispatch {
+        let product = TernaryGemv { n_rows, k_padded: matrix.k_padded, rows_per_tile: self.tile, epilogue };
+        let buffers = vec![matrix.w, matrix.gamma, self.scratch.q, self.scratch.rows, y];
+        if max_tokens == 1 {
+            dispatch(label, product, buffers)
+        } else {
+            dispatch(label, TernaryGemm { product, max_tokens }, buffers)
+        }
+    }
+
+    fn head(&self, weights: &Weights) -> Vec<Dispatch> {
+        let (arch, s) = (self.arch, &self.scratch);
+        let norm =
+            RmsNorm { width: arch.hidden, eps: arch.rms_eps, max_tokens: self.chunk, max_logits: MAX_LOGIT_ROWS };
+        let mut out = vec![dispatch("final_norm".to_owned(), norm, vec![s.x, s.delta, weights.final_norm, s.normed])];
+        for part in &weights.head.parts {
+            let op = LmHead {
+                hidden: arch.hidden,
+                vocab: arch.vocab,
+                first_row: part.first_row,
+                n_rows: part.n_rows,
+                rows: weights.head.rows,
+                group: weights.head.group,
+                max_logits: MAX_LOGIT_ROWS,
+            };
+            out.push(dispatch("lm_head".to_owned(), op, vec![s.normed, part.table, part.scales, self.io.logits]));
+        }
+        out
+    }
+
+    fn sample(&self) -> Dispatch {
+        let io = &self.io;
+        let op = Sample { vocab: self.arch.vocab, context: self.context, step: io.step };
+        let buffers = vec![io.sampling, io.logits, io.sample_weights, io.history, io.tokens, io.results];
+        dispatch("sample".to_owned(), op, buffers)
+    }
+}
+
+fn dispatch(label: String, op: impl Op + 'static, buffers: Vec<BufferId>) -> Dispatch {
+    Dispatch { label, op: Box::new(op), buffers }
+}

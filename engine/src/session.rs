@@ -1,0 +1,345 @@
+//! A model with its key-value cache: prefill, decode, cancel, truncate.
+
+use crate::exec::{Executor, PendingRead};
+use crate::ops::{RESULT_SLOTS, SamplingParams, Step};
+use crate::plan::{MAX_LOGIT_ROWS, Plan};
+use crate::{Error, KvType};
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+/// What a session needs to know beside the model.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Positions that the cache holds; clamped to the model's own.
+    pub context: u32,
+    /// Element type of the cache.
+    pub kv: KvType,
+    /// Tokens of one prefill submit.
+    pub prefill_chunk: u32,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self { context: 4096, kv: KvType::F16, prefill_chunk: 64 }
+    }
+}
+
+/// How the next token is chosen. The default is greedy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// 0 takes the most likely token; otherwise logits are divided by it.
+    pub temperature: f32,
+    /// Only this many most likely tokens; 0 for all.
+    pub top_k: u32,
+    /// Only the smallest set of most likely tokens with this much probability; 1 for all.
+    pub top_p: f32,
+    /// Only tokens at least this likely relative to the most likely; 0 for all.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of recent tokens; 1 for none.
+    pub repetition_penalty: f32,
+    /// How many of the last tokens count as recent, at most 256.
+    pub repetition_window: u32,
+    /// Seed. Together with the position it decides every draw, so the same tokens and seed give the same answer.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            repetition_window: 64,
+            seed: 0,
+        }
+    }
+}
+
+impl Sampling {
+    fn params(&self) -> SamplingParams {
+        SamplingParams {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            top_k: self.top_k,
+            repetition_window: self.repetition_window,
+            seed_lo: (self.seed & 0xFFFF_FFFF) as u32,
+            seed_hi: (self.seed >> 32) as u32,
+        }
+    }
+}
+
+/// GPU bytes of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// Weights.
+    pub weight_bytes: u64,
+    /// Key-value cache.
+    pub kv_bytes: u64,
+    /// Everything else: activations, logits, tables.
+    pub activation_bytes: u64,
+}
+
+/// A loaded model with one key-value cache.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) executor: Executor,
+    pub(crate) plan: Plan,
+    weight_bytes: u64,
+    sampling: Sampling,
+    /// Accepted tokens: everything given to `prefill`, then every token that `next_token` returned.
+    tokens: Vec<u32>,
+    /// Positions whose keys and values are (or will be, once the queue has run) in the cache.
+    submitted: u32,
+    /// Results of queued steps, oldest first: the token at `tokens.len()`, then the ones after it.
+    queued: VecDeque<PendingRead>,
+    /// Decode steps kept in flight behind the one that is waited for.
+    run_ahead: u32,
+}
+
+impl Session {
+    pub(crate) fn new(executor: Executor, plan: Plan, weight_bytes: u64) -> Self {
+        // The CPU runs a step when it is queued, so there is nothing to overlap.
+        let run_ahead = if executor.device().is_some() { 2 } else { 0 };
+        Self {
+            executor,
+            plan,
+            weight_bytes,
+            sampling: Sampling::default(),
+            tokens: Vec::new(),
+            submitted: 0,
+            queued: VecDeque::new(),
+            run_ahead,
+        }
+    }
+
+    /// Positions that the cache holds.
+    #[must_use]
+    pub fn context(&self) -> u32 {
+        self.plan.context
+    }
+
+    /// Rows of the vocabulary.
+    #[must_use]
+    pub fn vocab(&self) -> u32 {
+        self.plan.arch.vocab
+    }
+
+    /// Accepted tokens: what was prefilled, then what was sampled.
+    #[must_use]
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// How tokens are chosen from the next prefill on.
+    pub fn set_sampling(&mut self, sampling: Sampling) {
+        self.sampling = sampling;
+    }
+
+    /// Decode steps kept in flight behind the one that is waited for (0 to 8). More hides the latency of reading a token
+    /// back; each one may be computed in vain after a stop token.
+    pub fn set_run_ahead(&mut self, steps: u32) {
+        self.run_ahead = steps.min(8);
+    }
+
+    /// GPU bytes in use.
+    #[must_use]
+    pub fn memory(&self) -> MemoryReport {
+        let all = self.executor.allocated_bytes();
+        MemoryReport {
+            weight_bytes: self.weight_bytes,
+            kv_bytes: self.plan.kv_bytes,
+            activation_bytes: all - self.weight_bytes - self.plan.kv_bytes,
+        }
+    }
+
+    /// Makes the cache hold exactly `tokens` and samples the token after them: their longest common prefix with what the
+    /// cache holds is kept, the rest is computed in chunks. `progress` gets (done, total) tokens after each chunk; when it
+    /// breaks, the work stops there and `Ok(false)` comes back (the chunks done stay in the cache).
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`], [`Error::TokenOutOfRange`], [`Error::Order`] without tokens, [`Error::DeviceLost`].
+    pub async fn prefill(
+        &mut self,
+        tokens: &[u32],
+        mut progress: impl FnMut(u32, u32) -> ControlFlow<()>,
+    ) -> Result<bool, Error> {
+        let start = self.begin(tokens)?;
+        let total = tokens.len() - start;
+        let mut done = 0;
+        for chunk in tokens[start..].chunks(self.plan.chunk as usize) {
+            let last = done + chunk.len() == total;
+            self.run_chunk(chunk, last)?;
+            done += chunk.len();
+            if !last {
+                self.executor.flush().await?;
+                if progress(to_u32(done), to_u32(total)).is_break() {
+                    return Ok(false);
+                }
+            }
+        }
+        self.queue_result()?;
+        let stop = progress(to_u32(total), to_u32(total)).is_break();
+        if stop {
+            self.queued.clear();
+        }
+        Ok(!stop)
+    }
+
+    /// Like [`Session::prefill`] but one token at a time through the decode kernels: the way to resume on a device where
+    /// the two do not give the same bits.
+    ///
+    /// # Errors
+    /// As [`Session::prefill`].
+    pub async fn replay(&mut self, tokens: &[u32]) -> Result<(), Error> {
+        let start = self.begin(tokens)?;
+        for (i, token) in tokens[start..].iter().enumerate() {
+            let last = start + i + 1 == tokens.len();
+            self.run_chunk(std::slice::from_ref(token), last)?;
+            if i % 16 == 15 {
+                self.executor.flush().await?;
+            }
+        }
+        self.queue_result()
+    }
+
+    /// Checks the tokens, drops what is queued, keeps the common prefix and returns its length. At least one token is left
+    /// to compute, since its logits are wanted.
+    fn begin(&mut self, tokens: &[u32]) -> Result<usize, Error> {
+        self.check_tokens(tokens)?;
+        if tokens.is_empty() {
+            return Err(Error::Order { what: "a prefill needs at least one token" });
+        }
+        let common = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        let valid = self.cached().min(common).min(tokens.len() - 1);
+        self.truncate(to_u32(valid));
+        self.executor.write(self.plan.io.sampling, 0, bytemuck::bytes_of(&self.sampling.params()))?;
+        self.executor.write(self.plan.io.history, 0, bytemuck::cast_slice(tokens))?;
+        Ok(valid)
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<(), Error> {
+        let vocab = self.plan.arch.vocab;
+        if let Some(&id) = tokens.iter().find(|&&id| id >= vocab) {
+            return Err(Error::TokenOutOfRange { id, vocab });
+        }
+        if tokens.len() > self.plan.context as usize {
+            return Err(Error::ContextFull { needed: tokens.len() as u64, context: self.plan.context });
+        }
+        Ok(())
+    }
+
+    /// Queues the layers for a chunk at the end of the cache, and for the last chunk the head and the sampler.
+    fn run_chunk(&mut self, chunk: &[u32], last: bool) -> Result<(), Error> {
+        let n_tokens = to_u32(chunk.len());
+        let step = Step { pos: self.submitted, n_tokens, logit_row: n_tokens - 1, n_logits: 1 };
+        self.executor.write(self.plan.io.tokens, 0, bytemuck::cast_slice(chunk))?;
+        self.executor.write(self.plan.io.step, 0, bytemuck::bytes_of(&step))?;
+        let body = if n_tokens == 1 { &self.plan.decode } else { &self.plan.prefill };
+        if last {
+            self.executor.run(&[body, &self.plan.head, &self.plan.sample], &step)?;
+        } else {
+            self.executor.run(&[body], &step)?;
+        }
+        self.tokens.extend_from_slice(chunk);
+        self.submitted += n_tokens;
+        Ok(())
+    }
+
+    /// Queues the read of the token that the last submit samples.
+    fn queue_result(&mut self) -> Result<(), Error> {
+        let slot = u64::from(self.submitted % RESULT_SLOTS);
+        self.queued.push_back(self.executor.begin_read(self.plan.io.results, slot * 8, 8)?);
+        Ok(())
+    }
+
+    /// The next token. Queues further steps behind it first, so that the GPU never waits for the answer.
+    ///
+    /// # Errors
+    /// [`Error::Order`] before a prefill, [`Error::ContextFull`] when the last position is taken, [`Error::NonFinite`],
+    /// [`Error::DeviceLost`].
+    pub async fn next_token(&mut self) -> Result<u32, Error> {
+        if !self.holds_next_token() {
+            return Err(Error::Order { what: "next_token needs a prefill first" });
+        }
+        let wanted = self.run_ahead as usize + 1;
+        while self.queued.len() < wanted && self.submitted < self.plan.context {
+            let step = Step { pos: self.submitted, n_tokens: 1, logit_row: 0, n_logits: 1 };
+            self.executor.run(&[&self.plan.decode, &self.plan.head, &self.plan.sample], &step)?;
+            self.submitted += 1;
+            self.queue_result()?;
+        }
+        let Some(read) = self.queued.pop_front() else {
+            let context = self.plan.context;
+            return Err(Error::ContextFull { needed: u64::from(context) + 1, context });
+        };
+        let result = self.executor.finish_read(read).await?;
+        let [id, status]: [u32; 2] = bytemuck::pod_read_unaligned(&result);
+        if status != 0 {
+            return Err(Error::NonFinite { position: to_u32(self.tokens.len()) - 1 });
+        }
+        self.tokens.push(id);
+        Ok(id)
+    }
+
+    /// Whether the executor holds the token of the position that the next decode step processes: sampled by the last queued
+    /// step, or, with an empty queue, the last accepted token, which no step has processed yet.
+    fn holds_next_token(&self) -> bool {
+        !self.queued.is_empty() || self.submitted as usize + 1 == self.tokens.len()
+    }
+
+    /// Positions of `tokens` whose keys and values are in the cache.
+    fn cached(&self) -> usize {
+        self.tokens.len().min(self.submitted as usize)
+    }
+
+    /// Forgets every token from `n_tokens` on, and everything that is queued. A last accepted token that was not computed
+    /// yet is forgotten too: the next prefill brings it again.
+    pub fn truncate(&mut self, n_tokens: u32) {
+        self.queued.clear();
+        self.tokens.truncate(n_tokens as usize);
+        self.submitted = self.submitted.min(to_u32(self.tokens.len()));
+        self.tokens.truncate(self.submitted as usize);
+    }
+
+    /// Logits `[tokens.len(), vocab]` of every position. Clears the cache first and leaves it holding `tokens`.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`], [`Error::TokenOutOfRange`], [`Error::DeviceLost`].
+    pub async fn logits(&mut self, tokens: &[u32]) -> Result<Vec<f32>, Error> {
+        self.check_tokens(tokens)?;
+        self.truncate(0);
+        let mut all = Vec::with_capacity(tokens.len() * self.plan.arch.vocab as usize);
+        for chunk in tokens.chunks(self.plan.chunk as usize) {
+            self.run_chunk(chunk, false)?;
+            let n_tokens = to_u32(chunk.len());
+            for row in (0..n_tokens).step_by(MAX_LOGIT_ROWS as usize) {
+                all.extend(self.head_rows(n_tokens, row, MAX_LOGIT_ROWS.min(n_tokens - row)).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Logits of some rows of the chunk that ran last.
+    async fn head_rows(&mut self, n_tokens: u32, logit_row: u32, n_logits: u32) -> Result<Vec<f32>, Error> {
+        let step = Step { pos: self.submitted - n_tokens, n_tokens, logit_row, n_logits };
+        self.executor.write(self.plan.io.step, 0, bytemuck::bytes_of(&step))?;
+        self.executor.run(&[&self.plan.head], &step)?;
+        let bytes = u64::from(n_logits) * u64::from(self.plan.arch.vocab) * 4;
+        let logits = self.executor.read(self.plan.io.logits, 0, bytes).await?;
+        Ok(bytemuck::pod_collect_to_vec(&logits))
+    }
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).expect("bounded by the context, which is u32")
+}

@@ -1,0 +1,34 @@
+// Rows of signed bytes with a scale per row. Same signatures as rows_f16.wgsl and rows_q6.wgsl. The including kernel declares
+// `params: RowsParams`.
+// table  [n_rows, padded / 8] vec2<u32>, four bytes a word
+// scales [n_rows] f32
+struct RowsParams {
+    hidden: u32,           // columns
+    first_row: u32,        // token of the part's first row
+    n_rows: u32,           // rows of the part
+    n_octets: u32,         // columns padded to a multiple of 64, over 8
+    scales_per_row: u32,
+    octets_per_scale: u32,
+    row_stride: u32,       // lm_head: logits of a position
+    pad: u32,
+}
+@group(0) @binding(3) var<storage, read> table: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> scales: array<f32>;
+
+// Eight consecutive columns.
+struct Octet {
+    lo: vec4<f32>,
+    hi: vec4<f32>,
+}
+
+fn signed_bytes(word: u32) -> vec4<f32> {
+    let bytes = bitcast<vec4<i32>>(vec4<u32>(word << 24u, word << 16u, word << 8u, word));
+    return vec4<f32>(bytes >> vec4<u32>(24u));
+}
+
+// Columns 8 * octet .. 8 * octet + 8 of a row.
+fn row_octet(row: u32, octet: u32) -> Octet {
+    let words = table[row * params.n_octets + octet];
+    let scale = scales[row];
+    return Octet(signed_bytes(words.x) * scale, signed_bytes(words.y) * scale);
+}

@@ -1,0 +1,35 @@
+// Final norm in front of the LM head, of the rows whose logits are wanted.
+//
+//   v = x[logit_row + r] + delta[logit_row + r];   y[r] = gain * (v * rsqrt(mean(v^2) + eps))
+//
+// x, delta [n_tokens, width] f32 (x is not updated); gain [width] f32; y [n_logits, width] f32
+// One workgroup: one row. Needs width % 4 == 0.
+// needs: step, sum
+
+override WG: u32 = 256;
+
+struct Params {
+    width: u32,
+    eps: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> delta: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> gain: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    let n4 = params.width / 4u;
+    let source = (step.logit_row + wid.x) * n4;
+    var squares = 0.0;
+    for (var i = lid; i < n4; i = i + WG) {
+        let v = x[source + i] + delta[source + i];
+        squares = squares + dot(v, v);
+    }
+    let scale = inverseSqrt(wg_sum_f32(lid, squares) / f32(params.width) + params.eps);
+    for (var i = lid; i < n4; i = i + WG) {
+        let v = x[source + i] + delta[source + i];
+        y[wid.x * n4 + i] = gain[i] * (v * scale);
+    }
+}
