@@ -1,0 +1,206 @@
+//! `tern bench`: speed of a package or of a shape, as ratios to what the device's memory gives.
+
+mod interleave;
+mod table;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use engine::bench::synthetic::{self, Synthetic};
+use engine::bench::{LoadTime, Options};
+use engine::{Session, SessionConfig};
+use model::convert::DEFAULT_ROWS_PER_TILE;
+use model::package::{read_manifest, read_shard};
+use model::source::FolderSource;
+
+use crate::args::{Device, DeviceArgs, Kv};
+use crate::failure::bad_input;
+use crate::loaded::open_executor;
+use crate::output;
+
+/// Options of `tern bench`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct BenchArgs {
+    /// Folder of a package
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["shape", "interleave"])]
+    model: Option<PathBuf>,
+    /// Shape of a published model, with random weights made on the fly (speed does not depend on their values)
+    #[arg(long, value_name = "SHAPE", value_parser = synthetic::SHAPES, conflicts_with = "interleave")]
+    shape: Option<String>,
+    /// Encoding of embedding and head of a --shape
+    #[arg(long, value_enum, default_value_t = Rows::Q8)]
+    rows: Rows,
+    /// Seed of the random weights
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Tokens in the cache when decoding is timed [default: 128,512,2048; on a software adapter: 16]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    context: Vec<u32>,
+    /// Lengths of the prompts whose prefill is timed [default: 128,512,2048; on a software adapter: 16]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    prompt: Vec<u32>,
+    /// Tokens decoded in each timing [default: 64; on a software adapter: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    tokens: Option<u32>,
+    /// Timings of which the median counts [default: 5; on a software adapter: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    repetitions: Option<u32>,
+    /// Tokens of one prefill submit
+    #[arg(long, value_name = "N", default_value_t = SessionConfig::default().prefill_chunk, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    chunk: u32,
+    /// Element type of the key-value cache
+    #[arg(long, value_enum, default_value_t = Kv::F16)]
+    kv: Kv,
+    /// Instead of a model, measure row interleavings of ternary matrices (takes minutes)
+    #[arg(long)]
+    interleave: bool,
+    /// With --interleave: small matrices and few kernels, to check them on a software adapter
+    #[arg(long, requires = "interleave")]
+    tiny: bool,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Use the GPU adapter whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+}
+
+const EXAMPLES: &str = "Examples:
+  tern bench --shape 2b-4t                         kernels, decode and prefill of a 2B model
+  tern bench --model PACKAGE --context 128,4000    a package, with two fillings of the cache
+  tern bench --interleave --json                   the sweep behind the packing order of rows";
+
+/// Encoding of embedding and head rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rows {
+    /// Halves
+    F16,
+    /// 8 bits
+    Q8,
+    /// 6 bits
+    Q6,
+}
+
+impl From<Rows> for model::Encoding {
+    fn from(rows: Rows) -> model::Encoding {
+        match rows {
+            Rows::F16 => model::Encoding::F16,
+            Rows::Q8 => model::Encoding::Q8,
+            Rows::Q6 => model::Encoding::Q6 { group: 32 },
+        }
+    }
+}
+
+/// Seconds since the first call.
+fn clock() -> f64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64()
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no GPU, the model does not fit it, or a check of the measured work fails.
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    if args.interleave {
+        return interleave::run(args);
+    }
+    pollster::block_on(run_model(args))
+}
+
+async fn run_model(args: &BenchArgs) -> anyhow::Result<()> {
+    let device = DeviceArgs {
+        device: Device::Gpu,
+        adapter: args.adapter.clone(),
+    };
+    let executor = open_executor(&device).await?;
+    let software = executor.device().is_some_and(engine::Device::is_software);
+    let options = options(args, software);
+    let (mut session, name, load) = load(args, executor, &options).await?;
+    let mut progress = |line: &str| log::info!("{line}");
+    let report =
+        engine::bench::run(&mut session, &name, Some(load), &options, &mut progress).await?;
+    if args.json {
+        output::print_json(&serde_json::to_value(&report)?)?;
+    } else {
+        output::print(&table::report(&report))?;
+    }
+    if report.verified {
+        Ok(())
+    } else {
+        Err(anyhow::anyhow!(
+            "the measured kernels gave wrong results, so the times mean nothing"
+        ))
+    }
+}
+
+fn options(args: &BenchArgs, software: bool) -> Options {
+    let sizes = |given: &[u32]| match (given, software) {
+        ([], false) => vec![128, 512, 2048],
+        ([], true) => vec![16],
+        (given, _) => given.to_vec(),
+    };
+    Options {
+        contexts: sizes(&args.context),
+        prompts: sizes(&args.prompt),
+        decode_tokens: args.tokens.unwrap_or(if software { 4 } else { 64 }),
+        repetitions: args.repetitions.unwrap_or(if software { 1 } else { 5 }),
+        read_bytes: if software { 64 << 20 } else { 1 << 30 },
+        check_bytes: 1 << 30,
+        clock,
+    }
+}
+
+/// The cache must hold the largest context with the tokens after it, and the largest prompt with one.
+fn session_config(args: &BenchArgs, options: &Options, model_context: u32) -> SessionConfig {
+    let decoding = options.contexts.iter().max().map_or(0, |n| {
+        n.saturating_add(options.decode_tokens).saturating_add(16)
+    });
+    let prefilling = options
+        .prompts
+        .iter()
+        .max()
+        .map_or(0, |n| n.saturating_add(1));
+    let context = decoding.max(prefilling).max(64).min(model_context);
+    SessionConfig {
+        context,
+        kv: args.kv.into(),
+        prefill_chunk: args.chunk,
+    }
+}
+
+async fn load(
+    args: &BenchArgs,
+    executor: engine::Executor,
+    options: &Options,
+) -> anyhow::Result<(Session, String, LoadTime)> {
+    if let Some(folder) = &args.model {
+        let source = FolderSource::new(folder)?;
+        let manifest = read_manifest(&source)?;
+        let config = session_config(args, options, manifest.architecture.context);
+        let shard = |index| read_shard(&source, &manifest, index).map_err(anyhow::Error::from);
+        let (session, time) =
+            engine::bench::load(executor, &manifest, &config, clock, shard).await?;
+        return Ok((session, manifest.name.clone(), time));
+    }
+    let shape = args.shape.as_deref().unwrap_or("2b-4t");
+    let architecture = synthetic::architecture(shape)
+        .ok_or_else(|| bad_input(format!("unknown shape {shape}")))?;
+    let config = session_config(args, options, architecture.context);
+    let name = format!(
+        "synthetic {shape}, {:?} rows, seed {}",
+        args.rows, args.seed
+    );
+    let model = Synthetic::new(
+        &name,
+        architecture,
+        args.rows.into(),
+        DEFAULT_ROWS_PER_TILE,
+        args.seed,
+    )?;
+    let (session, time) = engine::bench::load_synthetic(executor, &model, &config, clock).await?;
+    Ok((session, name, time))
+}
