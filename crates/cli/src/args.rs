@@ -68,19 +68,19 @@ pub(crate) struct SamplingArgs {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Divide logits by this; 0 takes the most likely token [default: the package's, else 0.7]
-    #[arg(long, value_name = "T", value_parser = at_least_zero)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = at_least_zero)]
     temperature: Option<f32>,
     /// Choose among the most likely tokens with this much probability together [default: the package's, else 0.95]
-    #[arg(long, value_name = "P", value_parser = fraction)]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = fraction)]
     top_p: Option<f32>,
     /// Choose among this many most likely tokens; 0 for all
     #[arg(long, value_name = "K", default_value_t = 0)]
     top_k: u32,
     /// Choose among tokens at least this likely, relative to the most likely one; 0 for all
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = fraction_or_zero)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true, value_parser = fraction_or_zero)]
     min_p: f32,
     /// Make recent tokens less likely; 1 for no change [default: the package's, else 1]
-    #[arg(long, value_name = "R", value_parser = positive)]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, value_parser = positive)]
     repetition_penalty: Option<f32>,
 }
 

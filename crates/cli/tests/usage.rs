@@ -112,7 +112,7 @@ fn missing_files_are_named() {
     }
     assert!(!out.exists());
     // A folder without any model, and a file where a folder is due.
-    assert!(tern_refuses(&["inspect", str(folder.path())]).contains("config.json"));
+    assert!(tern_refuses(&["inspect", str(folder.path())]).contains("is missing"));
     let file = folder.path().join("file");
     std::fs::write(&file, "x").unwrap();
     assert!(tern_refuses(&["inspect", str(&file)]).contains("file"));

@@ -104,7 +104,7 @@ fn summed_loss(tokens: &[u32], logits: &[f32], vocab: usize) -> Option<f64> {
             .iter()
             .map(|&logit| (f64::from(logit) - max).exp())
             .sum();
-        total += max + sum.ln() - f64::from(*row.get(*next as usize)?);
+        total += sum.ln() + (max - f64::from(*row.get(*next as usize)?));
     }
     total.is_finite().then_some(total)
 }

@@ -11,6 +11,8 @@ use fixtures::TempDir;
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tern"));
     command.args(args).env_remove("RUST_LOG");
+    // Mesa's device selection layer looks for a Wayland display and complains on stderr when there is no session.
+    command.env("NODEVICE_SELECT", "1");
     command
 }
 
@@ -24,7 +26,7 @@ pub(crate) struct Ran {
 
 impl From<Output> for Ran {
     fn from(output: Output) -> Ran {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ran {
             code: output.status.code(),
             stdout: text(output.stdout),
