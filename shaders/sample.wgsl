@@ -151,8 +151,8 @@ fn pick_bin(lid: u32, wanted: u32) -> vec2<u32> {
 fn top_key(lid: u32, base: u32, k: u32) -> u32 {
     var prefix = 0u;
     var wanted = k;
-    for (var pass = 0u; pass < 4u; pass = pass + 1u) {
-        let shift = 24u - 8u * pass;
+    for (var digit = 0u; digit < 4u; digit = digit + 1u) {
+        let shift = 24u - 8u * digit;
         atomicStore(&histogram[lid], 0u);
         workgroupBarrier();
         for (var i = lid; i < params.vocab; i = i + N_LANES) {
@@ -171,8 +171,8 @@ fn top_key(lid: u32, base: u32, k: u32) -> u32 {
 fn top_weight(lid: u32, mass: u32) -> u32 {
     var prefix = 0u;
     var wanted = mass;
-    for (var pass = 0u; pass < 4u; pass = pass + 1u) {
-        let shift = 24u - 8u * pass;
+    for (var digit = 0u; digit < 4u; digit = digit + 1u) {
+        let shift = 24u - 8u * digit;
         atomicStore(&histogram[lid], 0u);
         workgroupBarrier();
         for (var i = lid; i < params.vocab; i = i + N_LANES) {

@@ -48,7 +48,11 @@ pub(super) async fn check_program(
     step: &Step,
     max_bytes: u64,
 ) -> Result<Vec<Check>, Error> {
-    let labels: Vec<String> = program(session).dispatches().iter().map(|dispatch| dispatch.label.clone()).collect();
+    let labels: Vec<String> = program(session)
+        .dispatches()
+        .iter()
+        .map(|dispatch| dispatch.label.clone())
+        .collect();
     let mut checks = Vec::new();
     for (index, label) in labels.iter().enumerate() {
         let same = |other: &String| group_name(other) == group_name(label);
@@ -63,7 +67,12 @@ pub(super) async fn check_program(
     Ok(checks)
 }
 
-fn run_one(session: &mut Session, program: &impl Fn(&Session) -> &Program, index: usize, step: &Step) -> Result<(), Error> {
+fn run_one(
+    session: &mut Session,
+    program: &impl Fn(&Session) -> &Program,
+    index: usize,
+    step: &Step,
+) -> Result<(), Error> {
     let program = program(session);
     super::kernels::gpu(&session.executor)?.run_one(program, index, step)
 }
@@ -79,7 +88,9 @@ async fn check_dispatch(
     let dispatch = &program(session).dispatches()[index];
     let (kernel, label) = (dispatch.op.kernel(), dispatch.label.clone());
     let (access, buffers) = (dispatch.op.access(), dispatch.buffers.clone());
-    let too_large = buffers.iter().any(|id| session.executor.buffer_bytes(*id) > max_bytes);
+    let too_large = buffers
+        .iter()
+        .any(|id| session.executor.buffer_bytes(*id) > max_bytes);
     if kernel == Kernel::Sample || too_large {
         run_one(session, program, index, step)?;
         return Ok(None);
@@ -94,14 +105,32 @@ async fn check_dispatch(
         ids.push(copy);
     }
     run_one(session, program, index, step)?;
-    program(session).dispatches()[index].op.run_cpu(&mut memory, &ids, step);
-    let mut check =
-        Check { phase: phase.name(), label, kernel: kernel.name(), values: 0, differing: 0, largest: 0.0, passed: true };
+    program(session).dispatches()[index]
+        .op
+        .run_cpu(&mut memory, &ids, step);
+    let mut check = Check {
+        phase: phase.name(),
+        label,
+        kernel: kernel.name(),
+        values: 0,
+        differing: 0,
+        largest: 0.0,
+        passed: true,
+    };
     for (binding, (id, copy)) in buffers.iter().zip(&ids).enumerate() {
         if access[binding] == Access::ReadWrite {
-            let got = session.executor.read(*id, 0, session.executor.buffer_bytes(*id)).await?;
+            let got = session
+                .executor
+                .read(*id, 0, session.executor.buffer_bytes(*id))
+                .await?;
             let expected: &[u8] = bytemuck::cast_slice(memory.u32(*copy));
-            compare(&mut check, kind(kernel, binding, session.plan.kv_type), tolerance(kernel), expected, &got);
+            compare(
+                &mut check,
+                kind(kernel, binding, session.plan.kv_type),
+                tolerance(kernel),
+                expected,
+                &got,
+            );
         }
     }
     Ok(Some(check))
@@ -132,31 +161,51 @@ fn compare(check: &mut Check, kind: Kind, tolerance: f64, expected: &[u8], got: 
     }
     match kind {
         Kind::I8 => {
-            let steps = expected.iter().zip(got).map(|(a, b)| (i32::from(a.cast_signed()) - i32::from(b.cast_signed())).abs());
+            let steps = expected
+                .iter()
+                .zip(got)
+                .map(|(a, b)| (i32::from(a.cast_signed()) - i32::from(b.cast_signed())).abs());
             let differing = steps.clone().filter(|step| *step > 0).count() as u64;
             check.values += expected.len() as u64;
             check.differing += differing;
             // A value on the edge between two codes may fall to either side.
-            check.passed &= steps.max().unwrap_or(0) <= 1 && differing * 1000 <= expected.len() as u64;
+            check.passed &=
+                steps.max().unwrap_or(0) <= 1 && differing * 1000 <= expected.len() as u64;
         }
         Kind::RowScale => {
             let words = |bytes: &[u8]| -> Vec<u32> { bytemuck::pod_collect_to_vec(bytes) };
             let (expected, got) = (words(expected), words(got));
-            let amax = |words: &[u32]| -> Vec<f64> { words.iter().step_by(2).map(|w| f64::from(f32::from_bits(*w))).collect() };
+            let amax = |words: &[u32]| -> Vec<f64> {
+                words
+                    .iter()
+                    .step_by(2)
+                    .map(|w| f64::from(f32::from_bits(*w)))
+                    .collect()
+            };
             floats(check, 1e-5, &amax(&expected), &amax(&got));
             let sums = expected.iter().zip(&got).skip(1).step_by(2);
-            check.passed &= sums.map(|(a, b)| a.wrapping_sub(*b).cast_signed().unsigned_abs()).max().unwrap_or(0) <= 8;
+            check.passed &= sums
+                .map(|(a, b)| a.wrapping_sub(*b).cast_signed().unsigned_abs())
+                .max()
+                .unwrap_or(0)
+                <= 8;
         }
         Kind::F16 => {
             let halves = |bytes: &[u8]| -> Vec<f64> {
-                bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f64()).collect()
+                bytes
+                    .chunks_exact(2)
+                    .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f64())
+                    .collect()
             };
             // One unit in the last place of the largest half is 2^-10 of it.
             floats(check, 1e-3, &halves(expected), &halves(got));
         }
         Kind::F32 => {
             let values = |bytes: &[u8]| -> Vec<f64> {
-                bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect()
+                bytes
+                    .chunks_exact(4)
+                    .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+                    .collect()
             };
             floats(check, tolerance, &values(expected), &values(got));
         }
@@ -164,7 +213,9 @@ fn compare(check: &mut Check, kind: Kind, tolerance: f64, expected: &[u8], got: 
 }
 
 fn floats(check: &mut Check, tolerance: f64, expected: &[f64], got: &[f64]) {
-    let scale = expected.iter().fold(f64::MIN_POSITIVE, |max, value| max.max(value.abs()));
+    let scale = expected
+        .iter()
+        .fold(f64::MIN_POSITIVE, |max, value| max.max(value.abs()));
     for (expected, got) in expected.iter().zip(got) {
         check.values += 1;
         if expected.to_bits() == got.to_bits() {
@@ -187,15 +238,24 @@ mod tests {
     use super::*;
 
     fn compared(kind: Kind, expected: &[u8], got: &[u8]) -> Check {
-        let mut check =
-            Check { phase: "", label: String::new(), kernel: "", values: 0, differing: 0, largest: 0.0, passed: true };
+        let mut check = Check {
+            phase: "",
+            label: String::new(),
+            kernel: "",
+            values: 0,
+            differing: 0,
+            largest: 0.0,
+            passed: true,
+        };
         compare(&mut check, kind, 1e-5, expected, got);
         check
     }
 
     #[test]
     fn differences_are_seen() {
-        let f = |values: &[f32]| -> Vec<u8> { bytemuck::pod_collect_to_vec(bytemuck::cast_slice::<f32, u8>(values)) };
+        let f = |values: &[f32]| -> Vec<u8> {
+            bytemuck::pod_collect_to_vec(bytemuck::cast_slice::<f32, u8>(values))
+        };
         assert!(compared(Kind::F32, &f(&[1.0, 2.0]), &f(&[1.0, 2.000_01])).passed);
         let wrong = compared(Kind::F32, &f(&[1.0, 2.0]), &f(&[1.0, 2.001]));
         assert!(!wrong.passed && wrong.differing == 1 && wrong.largest > 1e-4);
@@ -207,7 +267,14 @@ mod tests {
         let mut codes = vec![5; 2000];
         codes[7] = 6;
         assert!(compared(Kind::I8, &vec![5; 2000], &codes).passed);
-        assert!(!compared(Kind::RowScale, &[0, 0, 128, 63, 10, 0, 0, 0], &[0, 0, 128, 63, 30, 0, 0, 0]).passed);
+        assert!(
+            !compared(
+                Kind::RowScale,
+                &[0, 0, 128, 63, 10, 0, 0, 0],
+                &[0, 0, 128, 63, 30, 0, 0, 0]
+            )
+            .passed
+        );
         assert!(!compared(Kind::F16, &[0, 60], &[0, 61]).passed);
     }
 }

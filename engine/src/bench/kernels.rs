@@ -79,13 +79,18 @@ pub(super) struct Run {
 pub(super) fn gpu(executor: &Executor) -> Result<&GpuExecutor, Error> {
     match executor {
         Executor::Gpu(gpu) => Ok(gpu),
-        Executor::Cpu(_) => Err(Error::Order { what: "a measurement needs a GPU" }),
+        Executor::Cpu(_) => Err(Error::Order {
+            what: "a measurement needs a GPU",
+        }),
     }
 }
 
 /// Label without its layer.
 pub(super) fn group_name(label: &str) -> &str {
-    label.strip_prefix("layers.").and_then(|rest| rest.split_once('.')).map_or(label, |(_, name)| name)
+    label
+        .strip_prefix("layers.")
+        .and_then(|rest| rest.split_once('.'))
+        .map_or(label, |(_, name)| name)
 }
 
 /// Times every dispatch of a run in the order of the model, each in a pass of its own between timestamps, so that caches hold
@@ -99,8 +104,10 @@ pub(super) async fn time_run(session: &mut Session, run: &Run) -> Result<Timed, 
         Phase::Decode => &[&plan.decode, &plan.head, &plan.sample],
         Phase::Prefill => &[&plan.prefill],
     };
-    let all: Vec<(&Program, usize)> =
-        programs.iter().flat_map(|program| (0..program.dispatches().len()).map(move |i| (*program, i))).collect();
+    let all: Vec<(&Program, usize)> = programs
+        .iter()
+        .flat_map(|program| (0..program.dispatches().len()).map(move |i| (*program, i)))
+        .collect();
     let capacity = u32::try_from(all.len()).unwrap_or(u32::MAX);
     let timer = Timer::new(gpu(executor)?.device(), capacity.min(2048));
     let run_seconds = whole_run(executor, plan.io.step, run, &all, &timer).await?;
@@ -118,10 +125,13 @@ pub(super) async fn time_run(session: &mut Session, run: &Run) -> Result<Timed, 
             continue;
         }
         let name = group_name(&dispatch.label);
-        let place = order.iter().position(|known| *known == name).unwrap_or_else(|| {
-            order.push(name);
-            order.len() - 1
-        });
+        let place = order
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or_else(|| {
+                order.push(name);
+                order.len() - 1
+            });
         let kernel = kernels.entry((place, name)).or_insert_with(|| KernelTime {
             phase: run.phase.name(),
             name: name.to_owned(),
@@ -143,13 +153,23 @@ pub(super) async fn time_run(session: &mut Session, run: &Run) -> Result<Timed, 
         kernel.read_ratio = kernel.bytes_per_second / run.read_bytes_per_second;
     }
     let bytes = kernels.iter().map(|kernel| kernel.bytes).sum();
-    Ok(Timed { kernels, run_seconds, dispatches, bytes })
+    Ok(Timed {
+        kernels,
+        run_seconds,
+        dispatches,
+        bytes,
+    })
 }
 
 type All<'a> = [(&'a Program, usize)];
 
 fn encoder(device: &Device) -> wgpu::CommandEncoder {
-    device.raw().0.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("bench") })
+    device
+        .raw()
+        .0
+        .create_command_encoder(&wgpu::CommandEncoderDescriptor {
+            label: Some("bench"),
+        })
 }
 
 fn set_step(executor: &mut Executor, step_buffer: BufferId, run: &Run) -> Result<(), Error> {
@@ -201,7 +221,14 @@ async fn each_dispatch(
             let mut pass = timer.pass(&mut encoder, index);
             busy.push(gpu.record(&mut pass, program, *dispatch, &run.step));
         }
-        let taken = timer.submit(gpu.device(), encoder, u32::try_from(all.len()).unwrap_or(0), run.clock).await?;
+        let taken = timer
+            .submit(
+                gpu.device(),
+                encoder,
+                u32::try_from(all.len()).unwrap_or(0),
+                run.clock,
+            )
+            .await?;
         if repetition > 0 {
             for ((list, seconds), busy) in seconds.iter_mut().zip(taken).zip(busy) {
                 list.push(if busy { seconds } else { f64::NAN });
@@ -220,7 +247,10 @@ async fn by_kind(
 ) -> Result<Vec<f64>, Error> {
     let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (place, (program, index)) in all.iter().enumerate() {
-        groups.entry(group_name(&program.dispatches()[*index].label)).or_default().push(place);
+        groups
+            .entry(group_name(&program.dispatches()[*index].label))
+            .or_default()
+            .push(place);
     }
     let mut seconds = vec![f64::NAN; all.len()];
     for places in groups.values() {
@@ -230,10 +260,18 @@ async fn by_kind(
             executor.flush().await?;
             let gpu = gpu(executor)?;
             let mut encoder = encoder(gpu.device());
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("bench"), timestamp_writes: None });
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("bench"),
+                timestamp_writes: None,
+            });
             let mut busy = 0;
             for _ in 0..repetitions {
-                busy = places.iter().filter(|place| gpu.record(&mut pass, all[**place].0, all[**place].1, &run.step)).count();
+                busy = places
+                    .iter()
+                    .filter(|place| {
+                        gpu.record(&mut pass, all[**place].0, all[**place].1, &run.step)
+                    })
+                    .count();
             }
             drop(pass);
             let start = (run.clock)();
@@ -249,7 +287,8 @@ async fn by_kind(
                 break;
             }
             // The first try is short and also warms the clocks up.
-            repetitions = ((BATCH_SECONDS / taken.max(1e-6)).ceil() as u32).clamp(repetitions * 2, MAX_BATCH);
+            repetitions =
+                ((BATCH_SECONDS / taken.max(1e-6)).ceil() as u32).clamp(repetitions * 2, MAX_BATCH);
         }
     }
     Ok(seconds)

@@ -6,8 +6,8 @@ mod check;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod interleave;
 mod kernels;
-mod report;
 mod read;
+mod report;
 #[cfg(not(target_arch = "wasm32"))]
 mod rig;
 pub mod synthetic;
@@ -15,6 +15,6 @@ mod timer;
 
 pub use check::Check;
 pub use kernels::KernelTime;
-pub use report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report, load, load_synthetic, run};
 pub use read::{ReadSpeed, read_speed};
+pub use report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report, load, load_synthetic, run};
 pub use timer::Clock;

@@ -7,8 +7,18 @@ use crate::device::Device;
 use serde::Serialize;
 
 /// Read kernels that are tried: threads of a workgroup, `vec4` loads of a thread.
-pub(super) const CONFIGURATIONS: [(u32, u32); 10] =
-    [(256, 1), (128, 1), (256, 2), (256, 4), (128, 4), (64, 4), (256, 8), (128, 8), (256, 16), (128, 16)];
+pub(super) const CONFIGURATIONS: [(u32, u32); 10] = [
+    (256, 1),
+    (128, 1),
+    (256, 2),
+    (256, 4),
+    (128, 4),
+    (64, 4),
+    (256, 8),
+    (128, 8),
+    (256, 16),
+    (128, 16),
+];
 
 /// Text of the read kernel.
 pub(super) const SOURCE: &str = include_str!("../../../shaders/bench/read.wgsl");
@@ -44,15 +54,26 @@ struct Set {
 ///
 /// # Errors
 /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Validation`].
-pub async fn read_speed(device: &Device, set_bytes: u64, repetitions: u32, clock: Clock) -> Result<ReadSpeed, Error> {
+pub async fn read_speed(
+    device: &Device,
+    set_bytes: u64,
+    repetitions: u32,
+    clock: Clock,
+) -> Result<ReadSpeed, Error> {
     let repetitions = repetitions.clamp(1, 32);
     let timer = Timer::new(device, repetitions + 1);
-    let set = fill(device, set_bytes.min(device.max_binding_bytes()) / 4096 * 4096).await?;
+    let set = fill(
+        device,
+        set_bytes.min(device.max_binding_bytes()) / 4096 * 4096,
+    )
+    .await?;
     let mut best: Option<ReadSpeed> = None;
     let mut verified = true;
     for (workgroup, loads) in CONFIGURATIONS {
         let groups = (set.bytes / 16).div_ceil(u64::from(workgroup * loads));
-        let Ok(groups) = u32::try_from(groups) else { continue };
+        let Ok(groups) = u32::try_from(groups) else {
+            continue;
+        };
         if groups > crate::ops::MAX_GRID {
             continue;
         }
@@ -66,15 +87,31 @@ pub async fn read_speed(device: &Device, set_bytes: u64, repetitions: u32, clock
             pass.set_bind_group(0, &bind_group, &[]);
             pass.dispatch_workgroups(groups, 1, 1);
         }
-        let seconds = median(&timer.submit(device, encoder, repetitions + 1, clock).await?[1..]);
+        let seconds = median(
+            &timer
+                .submit(device, encoder, repetitions + 1, clock)
+                .await?[1..],
+        );
         verified &= xor_of(device, &set.sums, u64::from(groups * workgroup)).await? == set.checksum;
         let bytes_per_second = set.bytes as f64 / seconds;
-        if best.as_ref().is_none_or(|best| bytes_per_second > best.bytes_per_second) {
+        if best
+            .as_ref()
+            .is_none_or(|best| bytes_per_second > best.bytes_per_second)
+        {
             let set_bytes = set.bytes;
-            best = Some(ReadSpeed { bytes_per_second, set_bytes, workgroup, loads, empty_dispatch_seconds: 0.0, verified });
+            best = Some(ReadSpeed {
+                bytes_per_second,
+                set_bytes,
+                workgroup,
+                loads,
+                empty_dispatch_seconds: 0.0,
+                verified,
+            });
         }
     }
-    let mut best = best.ok_or(Error::Order { what: "no read kernel fits this device" })?;
+    let mut best = best.ok_or(Error::Order {
+        what: "no read kernel fits this device",
+    })?;
     best.verified = verified;
     best.empty_dispatch_seconds = empty_dispatch(device, &set, &timer, repetitions, clock).await?;
     device.check("timing the read kernel")?;
@@ -85,12 +122,21 @@ async fn fill(device: &Device, bytes: u64) -> Result<Set, Error> {
     const CHUNK: u64 = 8 * 1024 * 1024;
     let (raw, queue) = device.raw();
     let buffer = |label, size, usage| {
-        raw.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
+        raw.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
     };
     let storage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
     let data = buffer("bench read set", bytes, storage);
     // One word for each thread, at most one thread for each vec4 and the rest of its workgroup.
-    let sums = buffer("bench read sums", bytes / 4 + 4096, storage | wgpu::BufferUsages::COPY_SRC);
+    let sums = buffer(
+        "bench read sums",
+        bytes / 4 + 4096,
+        storage | wgpu::BufferUsages::COPY_SRC,
+    );
     device.check("allocating the read set")?;
     let mut random = Random::new(1);
     let mut chunk = Vec::new();
@@ -98,7 +144,9 @@ async fn fill(device: &Device, bytes: u64) -> Result<Set, Error> {
     for (n, offset) in (0..bytes).step_by(CHUNK as usize).enumerate() {
         chunk.resize(CHUNK.min(bytes - offset) as usize, 0);
         random.fill(&mut chunk);
-        checksum = chunk.chunks_exact(4).fold(checksum, |acc, word| acc ^ u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        checksum = chunk.chunks_exact(4).fold(checksum, |acc, word| {
+            acc ^ u32::from_le_bytes([word[0], word[1], word[2], word[3]])
+        });
         queue.write_buffer(&data, offset, &chunk);
         // Keeps the driver's staging memory small.
         if n % 8 == 7 {
@@ -106,10 +154,20 @@ async fn fill(device: &Device, bytes: u64) -> Result<Set, Error> {
             wait(device).await?;
         }
     }
-    Ok(Set { data, sums, bytes, checksum })
+    Ok(Set {
+        data,
+        sums,
+        bytes,
+        checksum,
+    })
 }
 
-fn kernel(device: &Device, set: &Set, workgroup: u32, loads: u32) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
+fn kernel(
+    device: &Device,
+    set: &Set,
+    workgroup: u32,
+    loads: u32,
+) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
     let (raw, _) = device.raw();
     let module = raw.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: Some("read"),
@@ -130,14 +188,26 @@ fn kernel(device: &Device, set: &Set, workgroup: u32, loads: u32) -> (wgpu::Comp
         label: Some("read"),
         layout: &pipeline.get_bind_group_layout(0),
         entries: &[
-            wgpu::BindGroupEntry { binding: 0, resource: set.data.as_entire_binding() },
-            wgpu::BindGroupEntry { binding: 1, resource: set.sums.as_entire_binding() },
+            wgpu::BindGroupEntry {
+                binding: 0,
+                resource: set.data.as_entire_binding(),
+            },
+            wgpu::BindGroupEntry {
+                binding: 1,
+                resource: set.sums.as_entire_binding(),
+            },
         ],
     });
     (pipeline, bind_group)
 }
 
-async fn empty_dispatch(device: &Device, set: &Set, timer: &Timer, repetitions: u32, clock: Clock) -> Result<f64, Error> {
+async fn empty_dispatch(
+    device: &Device,
+    set: &Set,
+    timer: &Timer,
+    repetitions: u32,
+    clock: Clock,
+) -> Result<f64, Error> {
     let (pipeline, bind_group) = kernel(device, set, 64, 1);
     let (raw, _) = device.raw();
     let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -149,7 +219,9 @@ async fn empty_dispatch(device: &Device, set: &Set, timer: &Timer, repetitions: 
             pass.dispatch_workgroups(1, 1, 1);
         }
     }
-    let seconds = timer.submit(device, encoder, repetitions + 1, clock).await?;
+    let seconds = timer
+        .submit(device, encoder, repetitions + 1, clock)
+        .await?;
     Ok(median(&seconds[1..]) / f64::from(EMPTY_DISPATCHES))
 }
 
@@ -165,5 +237,7 @@ async fn xor_of(device: &Device, sums: &wgpu::Buffer, words: u64) -> Result<u32,
     encoder.copy_buffer_to_buffer(sums, 0, &staging, 0, words * 4);
     queue.submit([encoder.finish()]);
     let bytes = map(device, raw, &staging, words * 4).await?;
-    Ok(bytes.chunks_exact(4).fold(0, |acc, word| acc ^ u32::from_le_bytes([word[0], word[1], word[2], word[3]])))
+    Ok(bytes.chunks_exact(4).fold(0, |acc, word| {
+        acc ^ u32::from_le_bytes([word[0], word[1], word[2], word[3]])
+    }))
 }

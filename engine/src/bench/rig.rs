@@ -39,14 +39,18 @@ impl Rig {
     pub(super) fn new(wanted: Option<&str>, clock: fn() -> f64) -> Result<Self, Error> {
         let adapter = pick_adapter(wanted)?;
         let info = adapter.get_info();
-        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let features =
+            adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
         let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("bench"),
             required_features: features,
             required_limits: adapter.limits(),
             ..Default::default()
         }))
-        .map_err(|error| Error::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
+        .map_err(|error| Error::NoDevice {
+            adapter: info.name.clone(),
+            reason: error.to_string(),
+        })?;
         let queries = features.contains(wgpu::Features::TIMESTAMP_QUERY).then(|| {
             device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("bench"),
@@ -61,7 +65,15 @@ impl Rig {
             mapped_at_creation: false,
         });
         let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
-        Ok(Self { device, queue, info, has_subgroups, queries, resolve, clock })
+        Ok(Self {
+            device,
+            queue,
+            info,
+            has_subgroups,
+            queries,
+            resolve,
+            clock,
+        })
     }
 
     /// Seconds since some fixed moment.
@@ -85,29 +97,36 @@ impl Rig {
 
     pub(super) fn uniform(&self, label: &str, words: &[u32]) -> wgpu::Buffer {
         let buffer = self.buffer(label, (words.len() * 4) as u64, wgpu::BufferUsages::UNIFORM);
-        self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+        self.queue
+            .write_buffer(&buffer, 0, bytemuck::cast_slice(words));
         buffer
     }
 
     pub(super) fn module(&self, label: &str, source: String) -> wgpu::ShaderModule {
-        self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(label),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        })
+        self.device
+            .create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(label),
+                source: wgpu::ShaderSource::Wgsl(source.into()),
+            })
     }
 
-    pub(super) fn pipeline(&self, layout: &wgpu::PipelineLayout, shader: &Shader<'_>) -> wgpu::ComputePipeline {
-        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(shader.label),
-            layout: Some(layout),
-            module: shader.module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: shader.constants,
-                ..Default::default()
-            },
-            cache: None,
-        })
+    pub(super) fn pipeline(
+        &self,
+        layout: &wgpu::PipelineLayout,
+        shader: &Shader<'_>,
+    ) -> wgpu::ComputePipeline {
+        self.device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(shader.label),
+                layout: Some(layout),
+                module: shader.module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: shader.constants,
+                    ..Default::default()
+                },
+                cache: None,
+            })
     }
 
     /// Records `n_passes` passes with `record`, runs them in one submit and reads back `ranges` (byte offset and words)
@@ -131,15 +150,25 @@ impl Rig {
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
         });
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("bench") });
+        let mut encoder = self
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor {
+                label: Some("bench"),
+            });
         encoder.clear_buffer(read, 0, None);
         for pass_idx in 0..n_passes {
-            let timestamp_writes = self.queries.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
-                query_set,
-                beginning_of_pass_write_index: Some(2 * pass_idx),
-                end_of_pass_write_index: Some(2 * pass_idx + 1),
+            let timestamp_writes =
+                self.queries
+                    .as_ref()
+                    .map(|query_set| wgpu::ComputePassTimestampWrites {
+                        query_set,
+                        beginning_of_pass_write_index: Some(2 * pass_idx),
+                        end_of_pass_write_index: Some(2 * pass_idx + 1),
+                    });
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some("bench"),
+                timestamp_writes,
             });
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("bench"), timestamp_writes });
             record(&mut pass);
         }
         if let Some(queries) = &self.queries {
@@ -162,7 +191,10 @@ impl Rig {
         let pass_seconds = if self.has_timestamps() {
             let period = f64::from(self.queue.get_timestamp_period()) * 1e-9;
             let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(stamps);
-            ticks.chunks_exact(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * period).collect()
+            ticks
+                .chunks_exact(2)
+                .map(|pair| pair[1].saturating_sub(pair[0]) as f64 * period)
+                .collect()
         } else {
             vec![wall_seconds / f64::from(n_passes); n_passes as usize]
         };
@@ -175,7 +207,10 @@ impl Rig {
                 bytemuck::pod_collect_to_vec(head)
             })
             .collect();
-        Ok(Timing { pass_seconds, words })
+        Ok(Timing {
+            pass_seconds,
+            words,
+        })
     }
 
     /// Waits until everything submitted is done.
@@ -183,7 +218,9 @@ impl Rig {
         self.device
             .poll(wgpu::PollType::wait_indefinitely())
             .map(|_| ())
-            .map_err(|error| Error::DeviceLost { reason: error.to_string() })
+            .map_err(|error| Error::DeviceLost {
+                reason: error.to_string(),
+            })
     }
 
     fn map(&self, buffer: &wgpu::Buffer) -> Result<Vec<u8>, Error> {
@@ -193,12 +230,17 @@ impl Rig {
             sender.send(result).ok();
         });
         self.wait()?;
-        let failed = |reason: String| Error::Validation { doing: "mapping a bench result".to_owned(), reason };
+        let failed = |reason: String| Error::Validation {
+            doing: "mapping a bench result".to_owned(),
+            reason,
+        };
         receiver
             .recv()
             .map_err(|error| failed(error.to_string()))?
             .map_err(|error| failed(error.to_string()))?;
-        let view = buffer.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+        let view = buffer
+            .get_mapped_range(..)
+            .map_err(|error| failed(error.to_string()))?;
         let bytes = view.to_vec();
         drop(view);
         buffer.unmap();
@@ -211,7 +253,10 @@ impl Rig {
         let made = make();
         match block_on(scope.pop()) {
             None => Ok(made),
-            Some(error) => Err(Error::Validation { doing: doing.to_owned(), reason: error.to_string() }),
+            Some(error) => Err(Error::Validation {
+                doing: doing.to_owned(),
+                reason: error.to_string(),
+            }),
         }
     }
 }
@@ -219,7 +264,11 @@ impl Rig {
 fn pick_adapter(wanted: Option<&str>) -> Result<wgpu::Adapter, Error> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let mut adapters = block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
-    let available = adapters.iter().map(|adapter| adapter.get_info().name).collect::<Vec<_>>().join(", ");
+    let available = adapters
+        .iter()
+        .map(|adapter| adapter.get_info().name)
+        .collect::<Vec<_>>()
+        .join(", ");
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
@@ -230,7 +279,10 @@ fn pick_adapter(wanted: Option<&str>) -> Result<wgpu::Adapter, Error> {
     adapters
         .into_iter()
         .find(|adapter| wanted.is_none_or(|name| adapter.get_info().name.contains(name)))
-        .ok_or_else(|| Error::NoAdapter { wanted: wanted.unwrap_or("any").to_owned(), available })
+        .ok_or_else(|| Error::NoAdapter {
+            wanted: wanted.unwrap_or("any").to_owned(),
+            available,
+        })
 }
 
 /// Drives a future of the native backend, which is ready at once or after a poll of the device.

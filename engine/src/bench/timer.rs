@@ -18,7 +18,8 @@ impl Timer {
     /// Uses timestamps only where they are fine enough for single dispatches: native devices. Browsers round them to 100 us.
     pub(super) fn new(device: &Device, capacity: u32) -> Self {
         let (raw, queue) = device.raw();
-        let wanted = cfg!(not(target_arch = "wasm32")) && raw.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let wanted = cfg!(not(target_arch = "wasm32"))
+            && raw.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let queries = wanted.then(|| {
             raw.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("bench"),
@@ -48,13 +49,23 @@ impl Timer {
     }
 
     /// Begins a pass that is timed as number `index`.
-    pub(super) fn pass<'e>(&self, encoder: &'e mut wgpu::CommandEncoder, index: u32) -> wgpu::ComputePass<'e> {
-        let timestamp_writes = self.queries.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
-            query_set,
-            beginning_of_pass_write_index: Some(2 * index),
-            end_of_pass_write_index: Some(2 * index + 1),
-        });
-        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("bench"), timestamp_writes })
+    pub(super) fn pass<'e>(
+        &self,
+        encoder: &'e mut wgpu::CommandEncoder,
+        index: u32,
+    ) -> wgpu::ComputePass<'e> {
+        let timestamp_writes =
+            self.queries
+                .as_ref()
+                .map(|query_set| wgpu::ComputePassTimestampWrites {
+                    query_set,
+                    beginning_of_pass_write_index: Some(2 * index),
+                    end_of_pass_write_index: Some(2 * index + 1),
+                });
+        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("bench"),
+            timestamp_writes,
+        })
     }
 
     /// Submits `encoder`, waits, and gives the seconds of its first `n_passes` passes. Without timestamps each pass gets its
@@ -72,7 +83,13 @@ impl Timer {
         let (raw, queue) = device.raw();
         if let Some(queries) = &self.queries {
             encoder.resolve_query_set(queries, 0..2 * n_passes, &self.resolve, 0);
-            encoder.copy_buffer_to_buffer(&self.resolve, 0, &self.staging, 0, u64::from(16 * n_passes));
+            encoder.copy_buffer_to_buffer(
+                &self.resolve,
+                0,
+                &self.staging,
+                0,
+                u64::from(16 * n_passes),
+            );
         }
         let start = clock();
         queue.submit([encoder.finish()]);
@@ -83,7 +100,10 @@ impl Timer {
         }
         let bytes = map(device, raw, &self.staging, u64::from(16 * n_passes)).await?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
-        Ok(ticks.chunks_exact(2).map(|pair| pair[1].saturating_sub(pair[0]) as f64 * self.seconds_per_tick).collect())
+        Ok(ticks
+            .chunks_exact(2)
+            .map(|pair| pair[1].saturating_sub(pair[0]) as f64 * self.seconds_per_tick)
+            .collect())
     }
 }
 
@@ -99,7 +119,9 @@ pub(super) async fn wait(device: &Device) -> Result<(), Error> {
         sender.send(()).ok();
     });
     poll(raw)?;
-    done.await.map_err(|_| Error::DeviceLost { reason: "the queue dropped its work".to_owned() })?;
+    done.await.map_err(|_| Error::DeviceLost {
+        reason: "the queue dropped its work".to_owned(),
+    })?;
     device.check("waiting for a measurement")
 }
 
@@ -107,20 +129,30 @@ pub(super) async fn wait(device: &Device) -> Result<(), Error> {
 fn poll(raw: &wgpu::Device) -> Result<(), Error> {
     raw.poll(wgpu::PollType::wait_indefinitely())
         .map(|_| ())
-        .map_err(|error| Error::DeviceLost { reason: error.to_string() })
+        .map_err(|error| Error::DeviceLost {
+            reason: error.to_string(),
+        })
 }
 
 /// The first `len` bytes of a mappable buffer.
 ///
 /// # Errors
 /// [`Error::DeviceLost`], [`Error::Validation`].
-pub(super) async fn map(device: &Device, raw: &wgpu::Device, buffer: &wgpu::Buffer, len: u64) -> Result<Vec<u8>, Error> {
+pub(super) async fn map(
+    device: &Device,
+    raw: &wgpu::Device,
+    buffer: &wgpu::Buffer,
+    len: u64,
+) -> Result<Vec<u8>, Error> {
     let (sender, mapped) = futures_channel::oneshot::channel();
     buffer.map_async(wgpu::MapMode::Read, 0..len, move |result| {
         sender.send(result).ok();
     });
     poll(raw)?;
-    let failed = |reason: String| Error::Validation { doing: "reading a measurement".to_owned(), reason };
+    let failed = |reason: String| Error::Validation {
+        doing: "reading a measurement".to_owned(),
+        reason,
+    };
     match mapped.await {
         Ok(Ok(())) => {}
         other => {
@@ -128,7 +160,9 @@ pub(super) async fn map(device: &Device, raw: &wgpu::Device, buffer: &wgpu::Buff
             return Err(failed(format!("{other:?}")));
         }
     }
-    let view = buffer.get_mapped_range(0..len).map_err(|error| failed(error.to_string()))?;
+    let view = buffer
+        .get_mapped_range(0..len)
+        .map_err(|error| failed(error.to_string()))?;
     let bytes = view.to_vec();
     drop(view);
     buffer.unmap();

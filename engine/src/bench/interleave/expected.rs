@@ -18,7 +18,9 @@ fn code_word(copy: u32, row: u32, w: u32) -> u32 {
 
 /// Activations in `-127..=127`.
 pub(super) fn activations(n_cols: u32) -> Vec<i8> {
-    (0..n_cols).map(|k| ((mix(k ^ 0x5bd1_e995) % 255) as i32 - 127) as i8).collect()
+    (0..n_cols)
+        .map(|k| ((mix(k ^ 0x5bd1_e995) % 255) as i32 - 127) as i8)
+        .collect()
 }
 
 /// `y[row] = sum over k of (code - 1) * q[k]` of one copy.
@@ -32,7 +34,9 @@ pub(super) fn product(matrix: &Matrix, copy: u32, q: &[i8]) -> Vec<u32> {
                 .map(|(q, w)| {
                     let word = code_word(copy, row, w);
                     // Element e of a word lies at bits 8 * (e % 4) + 2 * (e / 4).
-                    (0..16).map(|e| (word >> (8 * (e % 4) + 2 * (e / 4)) & 3) as i32 * i32::from(q[e])).sum::<i32>()
+                    (0..16)
+                        .map(|e| (word >> (8 * (e % 4) + 2 * (e / 4)) & 3) as i32 * i32::from(q[e]))
+                        .sum::<i32>()
                 })
                 .sum();
             (dot - sum_q).cast_unsigned()

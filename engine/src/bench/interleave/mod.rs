@@ -124,29 +124,71 @@ pub struct Report {
 /// [`Error::NoAdapter`], [`Error::NoDevice`], [`Error::Validation`] or [`Error::DeviceLost`].
 pub fn run(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     let rig = Rig::new(options.adapter.as_deref(), options.clock)?;
-    let matrices: &[Matrix] = if options.tiny { &TINY_MATRICES } else { &MATRICES };
+    let matrices: &[Matrix] = if options.tiny {
+        &TINY_MATRICES
+    } else {
+        &MATRICES
+    };
     let pipelines = Pipelines::new(&rig)?;
     let subgroup_size = pipelines.subgroup_size();
     let mut reads = Vec::new();
-    let first_shape: Vec<_> = matrices.iter().filter(|matrix| matrix.shape == matrices[0].shape).copied().collect();
-    let candidates: Vec<_> = TILES.iter().flat_map(|&tile| plan::first_round(tile, subgroup_size)).collect();
-    progress(&format!("{}: round 1, {} kernels on {} matrices", rig.info.name, candidates.len(), first_shape.len()));
-    let mut rows = sweep(&rig, &pipelines, options, 1, &first_shape, &candidates, &mut reads, progress)?;
+    let first_shape: Vec<_> = matrices
+        .iter()
+        .filter(|matrix| matrix.shape == matrices[0].shape)
+        .copied()
+        .collect();
+    let candidates: Vec<_> = TILES
+        .iter()
+        .flat_map(|&tile| plan::first_round(tile, subgroup_size))
+        .collect();
+    progress(&format!(
+        "{}: round 1, {} kernels on {} matrices",
+        rig.info.name,
+        candidates.len(),
+        first_shape.len()
+    ));
+    let mut rows = sweep(
+        &rig,
+        &pipelines,
+        options,
+        1,
+        &first_shape,
+        &candidates,
+        &mut reads,
+        progress,
+    )?;
     let finalists = finalists(&rows, subgroup_size, if options.tiny { 1 } else { 3 });
     for kernel in &finalists {
         log::debug!("finalist {kernel:?}");
     }
-    progress(&format!("round 2, {} kernels on {} matrices", finalists.len(), matrices.len()));
-    rows.extend(sweep(&rig, &pipelines, options, 2, matrices, &finalists, &mut reads, progress)?);
+    progress(&format!(
+        "round 2, {} kernels on {} matrices",
+        finalists.len(),
+        matrices.len()
+    ));
+    rows.extend(sweep(
+        &rig, &pipelines, options, 2, matrices, &finalists, &mut reads, progress,
+    )?);
     let stage = Stage::new(&rig, &matrices[0], options.set_bytes)?;
-    let measure = Measure { rig: &rig, pipelines: &pipelines, passes: options.passes };
+    let measure = Measure {
+        rig: &rig,
+        pipelines: &pipelines,
+        passes: options.passes,
+    };
     let empty_dispatch_seconds = measure.empty_dispatch(&stage)?;
     let read_bytes_per_second = measure.read_everything(&stage)?;
     for row in &mut rows {
-        let yardstick = reads.iter().filter(|read| read.matrix == row.matrix && read.verified).map(|read| read.seconds);
+        let yardstick = reads
+            .iter()
+            .filter(|read| read.matrix == row.matrix && read.verified)
+            .map(|read| read.seconds);
         row.read_ratio = yardstick.fold(f64::INFINITY, f64::min) / row.seconds;
     }
-    let second: Vec<_> = rows.iter().filter(|row| row.round == 2 && row.verified).cloned().collect();
+    let second: Vec<_> = rows
+        .iter()
+        .filter(|row| row.round == 2 && row.verified)
+        .cloned()
+        .collect();
     Ok(Report {
         adapter: rig.info.name.clone(),
         driver: format!("{} {}", rig.info.driver, rig.info.driver_info),
@@ -161,7 +203,10 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&str)) -> Result<Report, 
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one internal call site per round; the arguments are the sweep's axes")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one internal call site per round; the arguments are the sweep's axes"
+)]
 fn sweep(
     rig: &Rig,
     pipelines: &Pipelines,
@@ -173,7 +218,11 @@ fn sweep(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<KernelRow>, Error> {
     let mut rows = Vec::new();
-    let measure = Measure { rig, pipelines, passes: options.passes };
+    let measure = Measure {
+        rig,
+        pipelines,
+        passes: options.passes,
+    };
     for matrix in matrices {
         let stage = Stage::new(rig, matrix, options.set_bytes)?;
         pipelines.prepare(rig, kernels, matrix.n_cols)?;
@@ -188,7 +237,14 @@ fn sweep(
             }
             for kernel in kernels.iter().filter(|kernel| kernel.rows_per_tile == tile) {
                 let (seconds, verified) = measure.kernel(&stage, kernel)?;
-                rows.push(KernelRow { round, matrix: *matrix, kernel: *kernel, seconds, read_ratio: f64::NAN, verified });
+                rows.push(KernelRow {
+                    round,
+                    matrix: *matrix,
+                    kernel: *kernel,
+                    seconds,
+                    read_ratio: f64::NAN,
+                    verified,
+                });
             }
         }
         progress(&format!("{} {} done", matrix.shape, matrix.name));
@@ -201,16 +257,27 @@ fn finalists(rows: &[KernelRow], subgroup_size: Option<u32>, n_best: usize) -> V
     let mut seconds: BTreeMap<Kernel, f64> = BTreeMap::new();
     for row in rows {
         // A wrong kernel never gets on.
-        let cost = if row.verified { row.seconds } else { f64::INFINITY };
+        let cost = if row.verified {
+            row.seconds
+        } else {
+            f64::INFINITY
+        };
         *seconds.entry(row.kernel).or_default() += cost;
     }
     let mut kernels = Vec::new();
     for tile in TILES {
         for mapping in [Mapping::Columns, Mapping::ColumnsStrided, Mapping::Rows] {
-            let mut group: Vec<_> =
-                seconds.iter().filter(|(k, s)| k.rows_per_tile == tile && k.mapping == mapping && s.is_finite()).collect();
+            let mut group: Vec<_> = seconds
+                .iter()
+                .filter(|(k, s)| k.rows_per_tile == tile && k.mapping == mapping && s.is_finite())
+                .collect();
             group.sort_by(|a, b| a.1.total_cmp(b.1));
-            kernels.extend(group.iter().take(n_best).flat_map(|(kernel, _)| plan::variations(**kernel, subgroup_size)));
+            kernels.extend(
+                group
+                    .iter()
+                    .take(n_best)
+                    .flat_map(|(kernel, _)| plan::variations(**kernel, subgroup_size)),
+            );
         }
     }
     kernels.sort_unstable();
@@ -226,7 +293,9 @@ fn layer_ratios<'a>(rows: impl Iterator<Item = &'a KernelRow>) -> BTreeMap<&'sta
         sum.0 += row.read_ratio * row.seconds;
         sum.1 += row.seconds;
     }
-    sums.into_iter().map(|(shape, (read, kernel))| (shape, read / kernel)).collect()
+    sums.into_iter()
+        .map(|(shape, (read, kernel))| (shape, read / kernel))
+        .collect()
 }
 
 fn mean(ratios: &BTreeMap<&'static str, f64>) -> f64 {
@@ -236,9 +305,14 @@ fn mean(ratios: &BTreeMap<&'static str, f64>) -> f64 {
 fn summarise(rows_per_tile: u32, rows: &[KernelRow]) -> TileSummary {
     let mut by_kernel: BTreeMap<Kernel, Vec<&KernelRow>> = BTreeMap::new();
     let mut best: BTreeMap<(&str, &str), &KernelRow> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.kernel.rows_per_tile == rows_per_tile) {
+    for row in rows
+        .iter()
+        .filter(|row| row.kernel.rows_per_tile == rows_per_tile)
+    {
         by_kernel.entry(row.kernel).or_default().push(row);
-        let slot = best.entry((row.matrix.shape, row.matrix.name)).or_insert(row);
+        let slot = best
+            .entry((row.matrix.shape, row.matrix.name))
+            .or_insert(row);
         if row.seconds < slot.seconds {
             *slot = row;
         }
@@ -246,11 +320,21 @@ fn summarise(rows_per_tile: u32, rows: &[KernelRow]) -> TileSummary {
     let mut single: BTreeMap<(Mapping, Dot), Ranked> = BTreeMap::new();
     for (kernel, rows) in by_kernel {
         let layer_ratios = layer_ratios(rows.into_iter());
-        let ranked = Ranked { kernel, mean_ratio: mean(&layer_ratios), layer_ratios };
-        let slot = single.entry((kernel.mapping, kernel.dot)).or_insert_with(|| ranked.clone());
+        let ranked = Ranked {
+            kernel,
+            mean_ratio: mean(&layer_ratios),
+            layer_ratios,
+        };
+        let slot = single
+            .entry((kernel.mapping, kernel.dot))
+            .or_insert_with(|| ranked.clone());
         if ranked.mean_ratio > slot.mean_ratio {
             *slot = ranked;
         }
     }
-    TileSummary { rows_per_tile, single: single.into_values().collect(), best_each: layer_ratios(best.into_values()) }
+    TileSummary {
+        rows_per_tile,
+        single: single.into_values().collect(),
+        best_each: layer_ratios(best.into_values()),
+    }
 }

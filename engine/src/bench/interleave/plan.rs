@@ -17,7 +17,12 @@ pub struct Matrix {
 
 impl Matrix {
     const fn new(shape: &'static str, name: &'static str, n_rows: u32, n_cols: u32) -> Self {
-        Self { shape, name, n_rows, n_cols }
+        Self {
+            shape,
+            name,
+            n_rows,
+            n_cols,
+        }
     }
 
     /// Quads (64 codes) of a row.
@@ -50,7 +55,10 @@ pub const MATRICES: [Matrix; 12] = [
 ];
 
 /// Small matrices that a software adapter can sweep in seconds; they check the kernels, their times mean nothing.
-pub const TINY_MATRICES: [Matrix; 2] = [Matrix::new("tiny", "wide", 192, 320), Matrix::new("tiny", "tall", 64, 832)];
+pub const TINY_MATRICES: [Matrix; 2] = [
+    Matrix::new("tiny", "wide", 192, 320),
+    Matrix::new("tiny", "tall", 64, 832),
+];
 
 /// Row interleavings that are tried.
 pub const TILES: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
@@ -118,7 +126,10 @@ impl Kernel {
     /// Whether a subgroup of `subgroup_size` can fold any partial sums of this kernel.
     #[must_use]
     pub fn can_shuffle(&self, subgroup_size: u32) -> bool {
-        self.lanes.is_power_of_two() && self.slices.is_power_of_two() && self.slices > 1 && self.folded(subgroup_size) > 1
+        self.lanes.is_power_of_two()
+            && self.slices.is_power_of_two()
+            && self.slices > 1
+            && self.folded(subgroup_size) > 1
     }
 
     /// Partial sums of a row that lie in one subgroup.
@@ -131,7 +142,11 @@ impl Kernel {
 
     /// The override numbers of the shader for a matrix of `n_cols` columns.
     pub(super) fn constants(&self, subgroup_size: u32, n_cols: u32) -> Vec<(&'static str, f64)> {
-        let folded = if self.subgroup { self.folded(subgroup_size) } else { 1 };
+        let folded = if self.subgroup {
+            self.folded(subgroup_size)
+        } else {
+            1
+        };
         let groups = self.slices / folded;
         let mut constants = vec![
             ("TILE", self.rows_per_tile),
@@ -146,13 +161,20 @@ impl Kernel {
             ("PARTIALS", groups * self.rows_per_workgroup()),
         ];
         if self.subgroup {
-            let first = if self.mapping == Mapping::Rows { self.lanes } else { 1 };
+            let first = if self.mapping == Mapping::Rows {
+                self.lanes
+            } else {
+                1
+            };
             constants.extend([("SHUFFLE_FIRST", first), ("SHUFFLE_END", first * folded)]);
         }
         if self.staged {
             constants.push(("ACT_LEN", n_cols / 16));
         }
-        constants.into_iter().map(|(name, value)| (name, f64::from(value))).collect()
+        constants
+            .into_iter()
+            .map(|(name, value)| (name, f64::from(value)))
+            .collect()
     }
 }
 
@@ -173,20 +195,27 @@ pub(super) fn first_round(rows_per_tile: u32, subgroup_size: Option<u32>) -> Vec
         };
         // Every matrix has a multiple of 64 rows, so no workgroup hangs over the end.
         if lanes > 0 && slices > 0 && kernel.rows_per_workgroup() <= 64 {
-            kernel.subgroup = mapping != Mapping::Rows && subgroup_size.is_some_and(|size| kernel.can_shuffle(size));
+            kernel.subgroup = mapping != Mapping::Rows
+                && subgroup_size.is_some_and(|size| kernel.can_shuffle(size));
             kernels.push(kernel);
         }
     };
     for workgroup in [32, 64, 128, 256] {
         for slices in [4, 8, 16, 32, 64] {
-            for rows in [1, 2, 4, 8].into_iter().filter(|rows| *rows <= rows_per_tile) {
+            for rows in [1, 2, 4, 8]
+                .into_iter()
+                .filter(|rows| *rows <= rows_per_tile)
+            {
                 add(Mapping::Columns, workgroup / slices, slices, rows);
             }
             for rows in [2, 4] {
                 add(Mapping::ColumnsStrided, workgroup / slices, slices, rows);
             }
         }
-        for lanes in [4, 8, 16, 32, 64].into_iter().filter(|lanes| *lanes <= rows_per_tile.max(4)) {
+        for lanes in [4, 8, 16, 32, 64]
+            .into_iter()
+            .filter(|lanes| *lanes <= rows_per_tile.max(4))
+        {
             for rows in [1, 2, 4] {
                 add(Mapping::Rows, lanes, workgroup / lanes, rows);
             }
@@ -209,19 +238,39 @@ pub(super) fn first_round(rows_per_tile: u32, subgroup_size: Option<u32>) -> Vec
 pub(super) fn variations(kernel: Kernel, subgroup_size: Option<u32>) -> Vec<Kernel> {
     let can_shuffle = subgroup_size.is_some_and(|size| kernel.can_shuffle(size));
     let mut kernels = Vec::new();
-    for subgroup in [false, true].into_iter().filter(|subgroup| !subgroup || can_shuffle) {
+    for subgroup in [false, true]
+        .into_iter()
+        .filter(|subgroup| !subgroup || can_shuffle)
+    {
         for dot in [Dot::Packed, Dot::Scalar, Dot::Float] {
-            kernels.push(Kernel { subgroup, dot, ..kernel });
+            kernels.push(Kernel {
+                subgroup,
+                dot,
+                ..kernel
+            });
         }
         // Without a packed dot product the unpacking of activations costs, and several rows of a thread share it.
         if kernel.mapping == Mapping::Rows {
             for dot in [Dot::Scalar, Dot::Float] {
-                kernels.extend([1, 2, 4].map(|rows_per_thread| Kernel { subgroup, dot, rows_per_thread, ..kernel }));
+                kernels.extend([1, 2, 4].map(|rows_per_thread| Kernel {
+                    subgroup,
+                    dot,
+                    rows_per_thread,
+                    ..kernel
+                }));
             }
         }
-        kernels.push(Kernel { subgroup, staged: true, ..kernel });
+        kernels.push(Kernel {
+            subgroup,
+            staged: true,
+            ..kernel
+        });
         if kernel.rows_per_thread == 1 {
-            kernels.extend([2, 4].map(|unroll| Kernel { subgroup, unroll, ..kernel }));
+            kernels.extend([2, 4].map(|unroll| Kernel {
+                subgroup,
+                unroll,
+                ..kernel
+            }));
         }
     }
     kernels.retain(|kernel| kernel.rows_per_workgroup() <= 64);
@@ -240,7 +289,11 @@ mod tests {
             for rows_per_tile in TILES {
                 assert_eq!(matrix.n_rows % rows_per_tile, 0, "{matrix:?}");
                 for kernel in first_round(rows_per_tile, Some(32)) {
-                    assert_eq!(matrix.n_rows % kernel.rows_per_workgroup(), 0, "{matrix:?} {kernel:?}");
+                    assert_eq!(
+                        matrix.n_rows % kernel.rows_per_workgroup(),
+                        0,
+                        "{matrix:?} {kernel:?}"
+                    );
                     assert!(kernel.workgroup() <= 256, "{kernel:?}");
                 }
             }
@@ -249,9 +302,19 @@ mod tests {
 
     #[test]
     fn shuffles_leave_whole_groups() {
-        let kernel = *first_round(8, Some(32)).iter().find(|k| k.mapping == Mapping::Rows && k.slices == 8 && k.lanes == 8).unwrap();
-        let constants = Kernel { subgroup: true, ..kernel }.constants(32, 320);
+        let kernel = *first_round(8, Some(32))
+            .iter()
+            .find(|k| k.mapping == Mapping::Rows && k.slices == 8 && k.lanes == 8)
+            .unwrap();
+        let constants = Kernel {
+            subgroup: true,
+            ..kernel
+        }
+        .constants(32, 320);
         let get = |name: &str| constants.iter().find(|(n, _)| *n == name).unwrap().1;
-        assert_eq!((get("GROUPS"), get("SHUFFLE_FIRST"), get("SHUFFLE_END")), (2.0, 8.0, 32.0));
+        assert_eq!(
+            (get("GROUPS"), get("SHUFFLE_FIRST"), get("SHUFFLE_END")),
+            (2.0, 8.0, 32.0)
+        );
     }
 }
