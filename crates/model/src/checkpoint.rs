@@ -5,6 +5,7 @@
 
 mod config;
 mod huggingface;
+mod index;
 mod known;
 mod safetensors;
 pub(crate) mod text;

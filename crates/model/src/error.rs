@@ -346,11 +346,13 @@ pub enum Error {
 /// A name from a file as it may appear in a message: control characters escaped, at most 200 characters.
 pub(crate) fn shown(name: &str) -> String {
     const LIMIT: usize = 200;
-    let mut text: String = name
-        .chars()
-        .take(LIMIT)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut text = String::new();
+    for c in name.chars().take(LIMIT) {
+        match c {
+            '"' | '\'' | '\\' => text.push(c),
+            _ => text.extend(c.escape_debug()),
+        }
+    }
     if name.chars().nth(LIMIT).is_some() {
         text.push_str("...");
     }

@@ -1,15 +1,16 @@
 //! Is a manifest possible? Everything that later code relies on is checked here, since manifests come from anywhere.
 
-use std::collections::{HashMap, HashSet};
+mod tensors;
 
-use crate::architecture::{Role, TensorSpec};
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
 use crate::checkpoint::text::{MAX_TEMPLATE_BYTES, MAX_TOKENIZER_BYTES};
 use crate::error::shown;
-use crate::layout::stored_piece_bytes;
 use crate::manifest::{
     FileHash, MANIFEST_FILE, MAX_SHARD_BYTES, SCHEMA_VERSION, TextInfo, TokenRef,
 };
-use crate::{Encoding, Error, Manifest, Piece, Scale, Tensor};
+use crate::{Error, Manifest};
 
 /// Longest manifest that is read.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 * 1024 * 1024;
@@ -23,9 +24,8 @@ const MAX_TEXT_BYTES: usize = 1024;
 const MAX_STOP_IDS: usize = 256;
 /// Most context lengths for which memory needs are stated.
 const MAX_MEMORY_NEEDS: usize = 16;
-/// Smallest group of codes with a scale of its own, and what group sizes are multiples of.
-const GROUP_UNIT: u32 = 16;
 
+/// The error for a field.
 fn fail<T>(
     field: impl Into<String>,
     expected: impl Into<String>,
@@ -120,13 +120,13 @@ impl Manifest {
             );
         }
         for (index, file) in self.source.files.iter().enumerate() {
-            check_file(&format!("source.files[{index}]"), file, u64::MAX)?;
+            check_file(&format!("source.files[{index}]"), file, 0..=u64::MAX)?;
         }
         Ok(())
     }
 
     fn validate_text(&self, text: &TextInfo) -> Result<(), Error> {
-        check_file("text.tokenizer", &text.tokenizer, MAX_TOKENIZER_BYTES)?;
+        check_file("text.tokenizer", &text.tokenizer, 1..=MAX_TOKENIZER_BYTES)?;
         if let Some(template) = text
             .chat_template
             .as_ref()
@@ -197,163 +197,12 @@ impl Manifest {
         names.extend(self.text.as_ref().map(|text| text.tokenizer.file.as_str()));
         for (index, shard) in self.shards.iter().enumerate() {
             let field = format!("shards[{index}]");
-            check_file(&field, shard, MAX_SHARD_BYTES)?;
+            check_file(&field, shard, 1..=MAX_SHARD_BYTES)?;
             if !names.insert(&shard.file) {
                 return fail(format!("{field}.file"), "a name of its own", &shard.file);
             }
         }
         Ok(())
-    }
-
-    /// Exactly the tensors of the architecture, with their shapes, encodings and rows.
-    fn validate_tensors(&self) -> Result<(), Error> {
-        let specs = self.architecture.tensors();
-        let mut missing: HashMap<&str, &TensorSpec> = specs
-            .iter()
-            .map(|spec| (spec.name.as_str(), spec))
-            .collect();
-        for (index, tensor) in self.tensors.iter().enumerate() {
-            let Some(spec) = missing.remove(tensor.name.as_str()) else {
-                let expected = "the name of a tensor of the architecture, each once";
-                return fail(
-                    format!("tensors[{index}].name"),
-                    expected,
-                    shown(&tensor.name),
-                );
-            };
-            if tensor.shape != spec.shape {
-                return Err(Error::TensorShape {
-                    tensor: tensor.name.clone(),
-                    expected: format!("{:?}", spec.shape),
-                    got: format!("{:?}", tensor.shape),
-                });
-            }
-            check_encoding(tensor, spec.role)?;
-            self.check_pieces(tensor)?;
-        }
-        // The first one in the order of the architecture, so that the message is always the same.
-        match specs
-            .iter()
-            .find(|spec| missing.contains_key(spec.name.as_str()))
-        {
-            None => Ok(()),
-            Some(spec) => Err(Error::TensorMissing {
-                tensor: spec.name.clone(),
-                shape: format!("{:?}", spec.shape),
-            }),
-        }
-    }
-
-    /// Pieces in order, without gap or overlap of rows, each as long as its rows need and inside its shard.
-    fn check_pieces(&self, tensor: &Tensor) -> Result<(), Error> {
-        let unit = match tensor.encoding {
-            Encoding::Ternary { .. } => self.ternary.rows_per_tile,
-            _ => 1,
-        };
-        let mut next_row = 0u32;
-        for (index, piece) in tensor.pieces.iter().enumerate() {
-            let field = |name: &str| format!("tensor {}, pieces[{index}].{name}", tensor.name);
-            if piece.first_row != next_row {
-                return fail(field("first_row"), next_row.to_string(), piece.first_row);
-            }
-            if !piece.first_row.is_multiple_of(unit) {
-                return fail(
-                    field("first_row"),
-                    format!("a multiple of {unit}"),
-                    piece.first_row,
-                );
-            }
-            let rows_left = tensor.shape[0] - next_row;
-            if piece.n_rows == 0 || piece.n_rows > rows_left {
-                return fail(
-                    field("n_rows"),
-                    format!("from 1 to {rows_left}"),
-                    piece.n_rows,
-                );
-            }
-            next_row += piece.n_rows;
-            self.check_piece_bytes(tensor, piece, &field)?;
-        }
-        if next_row != tensor.shape[0] {
-            let field = format!("tensor {}, pieces", tensor.name);
-            return fail(
-                field,
-                format!("all {} rows", tensor.shape[0]),
-                format!("{next_row} rows"),
-            );
-        }
-        Ok(())
-    }
-
-    fn check_piece_bytes(
-        &self,
-        tensor: &Tensor,
-        piece: &Piece,
-        field: &dyn Fn(&str) -> String,
-    ) -> Result<(), Error> {
-        let expected = stored_piece_bytes(
-            &self.ternary,
-            &tensor.encoding,
-            tensor.shape[1],
-            piece.n_rows,
-        );
-        if expected != Some(piece.bytes) {
-            return fail(
-                field("bytes"),
-                expected.map_or("smaller".to_string(), |n| n.to_string()),
-                piece.bytes,
-            );
-        }
-        if !piece.offset.is_multiple_of(16) {
-            return fail(field("offset"), "a multiple of 16", piece.offset);
-        }
-        let Some(shard) = self.shards.get(piece.shard as usize) else {
-            return fail(
-                field("shard"),
-                format!("below {}, the number of shards", self.shards.len()),
-                piece.shard,
-            );
-        };
-        match piece.offset.checked_add(piece.bytes) {
-            Some(end) if end <= shard.bytes => Ok(()),
-            _ => Err(Error::PieceOutsideShard {
-                tensor: tensor.name.clone(),
-                first_row: piece.first_row,
-                shard: piece.shard,
-                offset: piece.offset,
-                bytes: piece.bytes,
-                shard_bytes: shard.bytes,
-            }),
-        }
-    }
-
-    /// No two pieces share bytes, and no shard is without pieces.
-    fn validate_places(&self) -> Result<(), Error> {
-        let with_names = |tensor: &'_ Tensor| {
-            tensor
-                .pieces
-                .clone()
-                .into_iter()
-                .map(|piece| (piece.shard, piece.offset, piece.bytes))
-        };
-        let mut places: Vec<(u32, u64, u64)> = self.tensors.iter().flat_map(with_names).collect();
-        places.sort_unstable();
-        for pair in places.windows(2) {
-            let [(shard, offset, bytes), (next_shard, next_offset, _)] = [pair[0], pair[1]];
-            if shard == next_shard && next_offset < offset + bytes {
-                let field = format!("the piece at byte {next_offset} of shards[{shard}]");
-                return fail(
-                    field,
-                    "apart from the piece before it",
-                    format!("an overlap with bytes {offset} + {bytes}"),
-                );
-            }
-        }
-        let used: HashSet<u32> = places.iter().map(|place| place.0).collect();
-        match (0..self.shards.len() as u32).find(|shard| !used.contains(shard)) {
-            None => Ok(()),
-            Some(shard) => fail(format!("shards[{shard}]"), "used by a piece", "no piece"),
-        }
     }
 
     fn validate_memory(&self) -> Result<(), Error> {
@@ -387,7 +236,8 @@ impl Manifest {
     }
 }
 
-fn check_text(field: &str, text: &str) -> Result<(), Error> {
+/// Text of a length that a page can show.
+pub(crate) fn check_text(field: &str, text: &str) -> Result<(), Error> {
     if text.len() > MAX_TEXT_BYTES {
         return fail(field, format!("at most {MAX_TEXT_BYTES} bytes"), text.len());
     }
@@ -395,7 +245,7 @@ fn check_text(field: &str, text: &str) -> Result<(), Error> {
 }
 
 /// A file inside the package folder: a name that cannot lead out of it and is safe in a URL, a length, a hash.
-fn check_file(field: &str, file: &FileHash, max_bytes: u64) -> Result<(), Error> {
+fn check_file(field: &str, file: &FileHash, allowed: RangeInclusive<u64>) -> Result<(), Error> {
     const MAX_NAME_BYTES: usize = 128;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name = &file.file;
@@ -407,10 +257,10 @@ fn check_file(field: &str, file: &FileHash, max_bytes: u64) -> Result<(), Error>
         let expected = "a plain file name of letters, digits, dots, hyphens and underscores";
         return fail(format!("{field}.file"), expected, shown(name));
     }
-    if file.bytes == 0 || file.bytes > max_bytes {
+    if !allowed.contains(&file.bytes) {
         return fail(
             format!("{field}.bytes"),
-            format!("from 1 to {max_bytes}"),
+            format!("from {} to {}", allowed.start(), allowed.end()),
             file.bytes,
         );
     }
@@ -423,51 +273,6 @@ fn check_file(field: &str, file: &FileHash, max_bytes: u64) -> Result<(), Error>
         );
     }
     Ok(())
-}
-
-fn check_encoding(tensor: &Tensor, role: Role) -> Result<(), Error> {
-    let is_allowed = match (role, tensor.encoding) {
-        (
-            Role::Projection,
-            Encoding::Ternary {
-                scale: Scale::Tensor { value },
-            },
-        ) => {
-            if !(value.is_finite() && value > 0.0) {
-                let tensor = tensor.name.clone();
-                return Err(Error::Scale {
-                    tensor,
-                    row: 0,
-                    expected: "finite and positive",
-                    got: value,
-                });
-            }
-            true
-        }
-        (
-            Role::Projection,
-            Encoding::Ternary {
-                scale: Scale::Group { size },
-            },
-        ) => size >= GROUP_UNIT && size.is_multiple_of(GROUP_UNIT),
-        (Role::Norm, Encoding::F32) => true,
-        (Role::Rows, Encoding::F16 | Encoding::Q8) => true,
-        (Role::Rows, Encoding::Q6 { group }) => group == 32 || group == 64,
-        _ => false,
-    };
-    if is_allowed {
-        return Ok(());
-    }
-    let expected = match role {
-        Role::Projection => "ternary with one scale, or with groups of a multiple of 16",
-        Role::Norm => "f32",
-        Role::Rows => "f16, q8, or q6 with groups of 32 or 64",
-    };
-    fail(
-        format!("tensor {}, encoding", tensor.name),
-        expected,
-        format!("{:?}", tensor.encoding),
-    )
 }
 
 #[cfg(test)]

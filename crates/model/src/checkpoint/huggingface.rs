@@ -1,12 +1,9 @@
 //! Hugging Face folders with packed uint8 safetensors: one file, or shards with an index.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{CONFIG_FILE, Config, read_config};
+use super::index::{Index, SUFFIX, is_plain_shard_name};
 use super::safetensors::{Dtype, Entry, LENGTH_BYTES, header_bytes, parse_header};
 use super::{Checkpoint, FloatType, Kind, Known, SourceTensor, Stop, TensorData, text};
 use crate::Error;
@@ -16,7 +13,6 @@ use crate::source::ByteRange;
 
 const SINGLE_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
-const SUFFIX: &str = ".safetensors";
 /// Longest index that is read.
 const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -100,7 +96,7 @@ fn read_weights(known: &Known) -> Result<Weights, Stop> {
     let index: Index = known
         .json(INDEX_FILE, MAX_INDEX_BYTES)?
         .ok_or_else(|| missing_file(INDEX_FILE))?;
-    let WeightMap(mut weight_map) = index.weight_map;
+    let mut weight_map = index.into_files();
     let mut files: Vec<String> = weight_map.values().cloned().collect();
     files.sort();
     files.dedup();
@@ -166,50 +162,6 @@ fn read_file(known: &Known, file: &str) -> Result<Vec<Entry>, Stop> {
         known.bytes(file, LENGTH_BYTES, n)?,
         file_bytes,
     )?)
-}
-
-fn is_plain_shard_name(name: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    name.ends_with(SUFFIX)
-        && !name.starts_with('.')
-        && !name.contains("..")
-        && name.chars().all(is_plain)
-}
-
-#[derive(Deserialize)]
-struct Index {
-    weight_map: WeightMap,
-}
-
-/// `weight_map`, with a name that occurs twice as an error.
-struct WeightMap(HashMap<String, String>);
-
-impl<'de> Deserialize<'de> for WeightMap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WeightMap, D::Error> {
-        struct MapVisitor;
-        impl<'de> Visitor<'de> for MapVisitor {
-            type Value = WeightMap;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object of file names")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
-                let mut files = HashMap::new();
-                while let Some((tensor, file)) = map.next_entry::<String, String>()? {
-                    if files.contains_key(&tensor) {
-                        return Err(A::Error::custom(format!(
-                            "weight_map names tensor {} twice",
-                            shown(&tensor)
-                        )));
-                    }
-                    files.insert(tensor, file);
-                }
-                Ok(WeightMap(files))
-            }
-        }
-        deserializer.deserialize_map(MapVisitor)
-    }
 }
 
 /// Finds the checkpoint's tensor for each tensor of the architecture, and refuses leftovers that would change the answer.
@@ -394,7 +346,3 @@ fn packed_data(
         convention: config.convention,
     })
 }
-
-#[cfg(test)]
-#[path = "huggingface_tests.rs"]
-mod tests;

@@ -7,6 +7,7 @@ use crate::architecture::Role;
 use crate::checkpoint::{Checkpoint, Known, Need, SourceTensor, Stop, TensorData, read_checkpoint};
 use crate::manifest::TextInfo;
 use crate::source::{ByteRange, Source, read_range};
+use crate::validate::check_text;
 use crate::{Architecture, Encoding, Error, Scale, Tensor, TernaryLayout};
 
 /// Bytes of the source that a step over rows reads at most.
@@ -121,6 +122,8 @@ fn check_options(options: &ConvertOptions) -> Result<(), Error> {
             options.rows_per_tile.to_string(),
         );
     }
+    check_text("name", &options.name)?;
+    check_text("license", options.license.as_deref().unwrap_or_default())?;
     match options.embed {
         EmbedFormat::Q6 { group } if group != 32 && group != 64 => {
             fail("group", "32 or 64", group.to_string())
