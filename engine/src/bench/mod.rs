@@ -10,11 +10,14 @@ mod read;
 mod report;
 #[cfg(not(target_arch = "wasm32"))]
 mod rig;
+mod run;
+mod shapes;
 pub mod synthetic;
 mod timer;
 
 pub use check::Check;
 pub use kernels::KernelTime;
 pub use read::{ReadSpeed, read_speed};
-pub use report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report, load, load_synthetic, run};
+pub use report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report};
+pub use run::{load, load_synthetic, run};
 pub use timer::Clock;

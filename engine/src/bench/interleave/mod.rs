@@ -6,14 +6,18 @@
 
 mod expected;
 mod measure;
+mod pipelines;
 mod plan;
+mod stage;
 
 pub use plan::{Dot, Kernel, MATRICES, Mapping, Matrix, TILES, TINY_MATRICES};
 
 use crate::Error;
 use crate::bench::rig::Rig;
-use measure::{Measure, Pipelines, Stage};
+use measure::Measure;
+use pipelines::Pipelines;
 use serde::Serialize;
+use stage::Stage;
 use std::collections::BTreeMap;
 
 /// What to sweep.

@@ -1,0 +1,400 @@
+//! A loaded model as a whole: kernels, decode and prefill speed, memory, checks.
+
+use super::check::{Check, check_program};
+use super::kernels::{Phase, Run, Timed, gpu, time_run};
+use super::read::read_speed;
+use super::report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report};
+use super::synthetic::Synthetic;
+use super::timer::{Clock, median};
+use crate::ops::Step;
+use crate::{Error, Executor, KvType, ModelLoader, Sampling, Session, SessionConfig};
+use model::Manifest;
+use std::ops::ControlFlow;
+
+/// Tokens of the prompt on which kernels and paths are checked: short, the CPU computes it too.
+const CHECK_TOKENS: u32 = 5;
+/// Tokens after it that both paths must choose alike.
+const CHECK_DECODED: u32 = 8;
+
+/// Loads a model from `shard`, which gives the bytes of a shard by index.
+///
+/// # Errors
+/// What `shard` returns, and all errors of [`ModelLoader`].
+pub async fn load<E: From<Error>>(
+    executor: Executor,
+    manifest: &Manifest,
+    config: &SessionConfig,
+    clock: Clock,
+    mut shard: impl FnMut(u32) -> Result<Vec<u8>, E>,
+) -> Result<(Session, LoadTime), E> {
+    let start = clock();
+    let mut time = LoadTime {
+        seconds: 0.0,
+        source_seconds: 0.0,
+        bytes: 0,
+    };
+    let mut loader = ModelLoader::new(executor, manifest, config)?;
+    for index in (0..).take(manifest.shards.len()) {
+        let before = clock();
+        let bytes = shard(index)?;
+        time.source_seconds += clock() - before;
+        time.bytes += bytes.len() as u64;
+        loader.push_shard(index, &bytes).await?;
+    }
+    let session = loader.finish().await?;
+    time.seconds = clock() - start;
+    Ok((session, time))
+}
+
+/// Loads a synthetic model.
+///
+/// # Errors
+/// All errors of [`ModelLoader`].
+pub async fn load_synthetic(
+    executor: Executor,
+    synthetic: &Synthetic,
+    config: &SessionConfig,
+    clock: Clock,
+) -> Result<(Session, LoadTime), Error> {
+    load(executor, synthetic.manifest(), config, clock, |index| {
+        Ok(synthetic.shard(index))
+    })
+    .await
+}
+
+/// Measures a session. Its cache is overwritten, and it is greedy and empty afterwards. `progress` hears what comes next.
+///
+/// # Errors
+/// [`Error::Order`] on the CPU, [`Error::DeviceLost`], [`Error::NonFinite`], and what measuring can give.
+pub async fn run(
+    session: &mut Session,
+    model: &str,
+    load: Option<LoadTime>,
+    options: &Options,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Report, Error> {
+    session.set_sampling(Sampling::default());
+    let device = gpu(&session.executor)?.device();
+    let (describe, adapter) = (device.describe(), device.adapter_name().to_owned());
+    let software = device.is_software();
+    progress("reading memory");
+    let read = read_speed(
+        device,
+        options.read_bytes,
+        options.repetitions.max(5),
+        options.clock,
+    )
+    .await?;
+    progress("checking kernels against the CPU");
+    let checks = check_kernels(session, options.check_bytes).await?;
+    let same_tokens = same_tokens(session).await?;
+    let mut kernels = Vec::new();
+    let mut decode = Vec::new();
+    let (mut dispatches_per_token, mut submits_per_token) = (0, 0.0);
+    let contexts = fitting(
+        &options.contexts,
+        session.context(),
+        options.decode_tokens + 8,
+    );
+    for (n, &context) in contexts.iter().enumerate() {
+        progress(&format!(
+            "decoding {} tokens at {context}",
+            options.decode_tokens
+        ));
+        let (tokens_per_second, submits) = decode_speed(session, context, options).await?;
+        submits_per_token = submits;
+        let timed = time_decode(session, context, options, read.bytes_per_second).await?;
+        dispatches_per_token = timed.dispatches;
+        let share = |seconds: f64| timed.bytes as f64 / seconds / read.bytes_per_second;
+        decode.push(DecodeSpeed {
+            context,
+            tokens: options.decode_tokens,
+            tokens_per_second,
+            gpu_seconds: timed.run_seconds,
+            bytes: timed.bytes,
+            gpu_read_ratio: share(timed.run_seconds),
+            loop_read_ratio: share(1.0 / tokens_per_second),
+        });
+        // The kernels are told apart at the first context; of the others only attention changes.
+        if n == 0 {
+            kernels.extend(timed.kernels);
+        } else {
+            kernels.extend(
+                timed
+                    .kernels
+                    .into_iter()
+                    .filter(|kernel| kernel.kernel.starts_with("attention"))
+                    .map(|mut kernel| {
+                        kernel.name = format!("{} at {context}", kernel.name);
+                        kernel
+                    }),
+            );
+        }
+    }
+    let mut prefill = Vec::new();
+    for &tokens in &fitting(&options.prompts, session.context(), 1) {
+        progress(&format!("prefilling {tokens} tokens"));
+        prefill.push(prefill_speed(session, tokens, options).await?);
+    }
+    progress("timing the kernels of prefill");
+    let chunk = time_chunk(session, options, read.bytes_per_second).await?;
+    kernels.extend(chunk.kernels);
+    session.truncate(0);
+    let memory = session.memory();
+    let finite = decode
+        .iter()
+        .all(|d| d.gpu_seconds > 0.0 && d.tokens_per_second.is_finite());
+    let verified = read.verified
+        && same_tokens
+        && finite
+        && !checks.is_empty()
+        && checks.iter().all(|check| check.passed);
+    Ok(Report {
+        device: describe,
+        adapter,
+        software,
+        model: model.to_owned(),
+        context: session.context(),
+        kv: match session.plan.kv_type {
+            KvType::F32 => "f32",
+            KvType::F16 => "f16",
+        },
+        weight_bytes: memory.weight_bytes,
+        kv_bytes: memory.kv_bytes,
+        activation_bytes: memory.activation_bytes,
+        peak_gpu_bytes: memory.weight_bytes + memory.kv_bytes + memory.activation_bytes,
+        load,
+        read,
+        dispatches_per_token,
+        submits_per_token,
+        decode,
+        prefill,
+        prefill_chunk: (session.plan.chunk, chunk.run_seconds),
+        kernels,
+        checks,
+        same_tokens,
+        verified,
+    })
+}
+
+/// The wanted sizes that leave `room` positions, or the largest that does.
+fn fitting(wanted: &[u32], context: u32, room: u32) -> Vec<u32> {
+    let largest = context.saturating_sub(room).max(1);
+    let mut sizes: Vec<u32> = wanted
+        .iter()
+        .map(|size| (*size).clamp(1, largest))
+        .collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+/// A fixed walk over the vocabulary.
+fn prompt(session: &Session, n_tokens: u32) -> Vec<u32> {
+    (0..n_tokens)
+        .map(|i| i.wrapping_mul(2_654_435_761).rotate_left(11) % session.vocab())
+        .collect()
+}
+
+async fn prefill_all(session: &mut Session, tokens: &[u32]) -> Result<(), Error> {
+    session
+        .prefill(tokens, |_, _| ControlFlow::Continue(()))
+        .await
+        .map(|_| ())
+}
+
+async fn check_kernels(session: &mut Session, max_bytes: u64) -> Result<Vec<Check>, Error> {
+    let n_tokens = CHECK_TOKENS
+        .min(session.plan.chunk)
+        .min(session.context().saturating_sub(1))
+        .max(1);
+    session.truncate(0);
+    let tokens = prompt(session, n_tokens);
+    let mut checks = Vec::new();
+    let step = Step {
+        pos: 0,
+        n_tokens,
+        logit_row: n_tokens - 1,
+        n_logits: 1,
+    };
+    write_step(session, &step, &tokens)?;
+    checks.extend(
+        check_program(
+            session,
+            Phase::Prefill,
+            |session| &session.plan.prefill,
+            &step,
+            max_bytes,
+        )
+        .await?,
+    );
+    let step = Step {
+        pos: n_tokens,
+        n_tokens: 1,
+        logit_row: 0,
+        n_logits: 1,
+    };
+    write_step(session, &step, &tokens[..1])?;
+    checks.extend(
+        check_program(
+            session,
+            Phase::Decode,
+            |session| &session.plan.decode,
+            &step,
+            max_bytes,
+        )
+        .await?,
+    );
+    checks.extend(
+        check_program(
+            session,
+            Phase::Decode,
+            |session| &session.plan.head,
+            &step,
+            max_bytes,
+        )
+        .await?,
+    );
+    session.truncate(0);
+    Ok(checks)
+}
+
+fn write_step(session: &mut Session, step: &Step, tokens: &[u32]) -> Result<(), Error> {
+    let io = &session.plan.io;
+    session
+        .executor
+        .write(io.tokens, 0, bytemuck::cast_slice(tokens))?;
+    session.executor.write(io.step, 0, bytemuck::bytes_of(step))
+}
+
+/// Whether prefill and single steps lead to the same greedy tokens.
+async fn same_tokens(session: &mut Session) -> Result<bool, Error> {
+    let n_tokens = (3 * CHECK_TOKENS)
+        .min(session.context().saturating_sub(CHECK_DECODED + 8))
+        .max(1);
+    let tokens = prompt(session, n_tokens);
+    let mut answers = Vec::new();
+    for by_prefill in [true, false] {
+        session.truncate(0);
+        if by_prefill {
+            prefill_all(session, &tokens).await?;
+        } else {
+            session.replay(&tokens).await?;
+        }
+        let mut answer = Vec::new();
+        for _ in 0..CHECK_DECODED {
+            answer.push(session.next_token().await?);
+        }
+        answers.push(answer);
+    }
+    session.truncate(0);
+    Ok(answers[0] == answers[1])
+}
+
+/// Tokens a second and submits a token.
+async fn decode_speed(
+    session: &mut Session,
+    context: u32,
+    options: &Options,
+) -> Result<(f64, f64), Error> {
+    let tokens = prompt(session, context);
+    let mut speeds = Vec::new();
+    let mut submits_per_token = 0.0;
+    for _ in 0..options.repetitions.max(1) {
+        prefill_all(session, &tokens).await?;
+        // The first token ends the prefill; the steps queued behind it count as the loop's own.
+        session.next_token().await?;
+        let submits = gpu(&session.executor)?.submits();
+        let start = (options.clock)();
+        for _ in 0..options.decode_tokens {
+            session.next_token().await?;
+        }
+        speeds.push(f64::from(options.decode_tokens) / ((options.clock)() - start));
+        submits_per_token =
+            (gpu(&session.executor)?.submits() - submits) as f64 / f64::from(options.decode_tokens);
+        session.truncate(context);
+    }
+    Ok((median(&speeds), submits_per_token))
+}
+
+/// Time to the first token of a prompt in an empty cache.
+async fn prefill_speed(
+    session: &mut Session,
+    n_tokens: u32,
+    options: &Options,
+) -> Result<PrefillSpeed, Error> {
+    let tokens = prompt(session, n_tokens);
+    let mut seconds = Vec::new();
+    // The first one warms up.
+    for repetition in 0..=options.repetitions.max(1) {
+        session.truncate(0);
+        session.executor.flush().await?;
+        let start = (options.clock)();
+        prefill_all(session, &tokens).await?;
+        session.next_token().await?;
+        if repetition > 0 {
+            seconds.push((options.clock)() - start);
+        }
+    }
+    session.truncate(0);
+    let first_token_seconds = median(&seconds);
+    Ok(PrefillSpeed {
+        tokens: n_tokens,
+        first_token_seconds,
+        tokens_per_second: f64::from(n_tokens) / first_token_seconds,
+    })
+}
+
+async fn time_decode(
+    session: &mut Session,
+    context: u32,
+    options: &Options,
+    read: f64,
+) -> Result<Timed, Error> {
+    let tokens = prompt(session, context);
+    prefill_all(session, &tokens).await?;
+    session.executor.flush().await?;
+    let step = Step {
+        pos: context,
+        n_tokens: 1,
+        logit_row: 0,
+        n_logits: 1,
+    };
+    let timed = time(session, Phase::Decode, step, options, read).await?;
+    session.truncate(context);
+    Ok(timed)
+}
+
+async fn time_chunk(session: &mut Session, options: &Options, read: f64) -> Result<Timed, Error> {
+    session.truncate(0);
+    let n_tokens = session.plan.chunk;
+    let tokens = prompt(session, n_tokens);
+    let step = Step {
+        pos: 0,
+        n_tokens,
+        logit_row: n_tokens - 1,
+        n_logits: 1,
+    };
+    write_step(session, &step, &tokens)?;
+    time(session, Phase::Prefill, step, options, read).await
+}
+
+async fn time(
+    session: &mut Session,
+    phase: Phase,
+    step: Step,
+    options: &Options,
+    read: f64,
+) -> Result<Timed, Error> {
+    time_run(
+        session,
+        &Run {
+            phase,
+            step,
+            repetitions: options.repetitions.max(1),
+            read_bytes_per_second: read,
+            clock: options.clock,
+        },
+    )
+    .await
+}
