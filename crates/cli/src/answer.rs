@@ -7,10 +7,12 @@ use engine::{Error, Session};
 use serde::Serialize;
 use text::Tokenizer;
 
+use crate::progress::Bar;
+
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Stop {
+pub(crate) enum Ending {
     /// The model ended it.
     StopToken,
     /// It is as long as was asked for.
@@ -39,7 +41,7 @@ pub(crate) struct Answer {
     /// Text, without special tokens.
     pub(crate) text: String,
     /// Why it ended.
-    pub(crate) stop: Stop,
+    pub(crate) stop: Ending,
     /// Prompt tokens that had to be computed; the rest was in the cache.
     pub(crate) n_prefilled: u32,
     /// Seconds until the first token.
@@ -79,16 +81,23 @@ pub(crate) async fn answer(
     let mut answer = Answer {
         ids: Vec::new(),
         text: String::new(),
-        stop: Stop::Interrupted,
+        stop: Ending::Interrupted,
         n_prefilled: 0,
         prefill_seconds: 0.0,
         decode_seconds: 0.0,
     };
     let start = Instant::now();
     let n_prefilled = &mut answer.n_prefilled;
+    let mut progress_bar = None;
     let finished = session
-        .prefill(question.prompt, |_, total| {
+        .prefill(question.prompt, |done, total| {
             *n_prefilled = total;
+            // Only prompts of several chunks take long enough for a bar to be of use.
+            if done < total {
+                progress_bar
+                    .get_or_insert_with(|| Bar::steps("reading", u64::from(total)))
+                    .set(u64::from(done), "");
+            }
             if is_stopped() {
                 ControlFlow::Break(())
             } else {
@@ -96,6 +105,7 @@ pub(crate) async fn answer(
             }
         })
         .await?;
+    drop(progress_bar);
     if !finished {
         return Ok(answer);
     }
@@ -103,14 +113,14 @@ pub(crate) async fn answer(
     let mut first_token = None;
     answer.stop = loop {
         if answer.ids.len() >= question.max_tokens as usize {
-            break Stop::MaxTokens;
+            break Ending::MaxTokens;
         }
         if is_stopped() {
-            break Stop::Interrupted;
+            break Ending::Interrupted;
         }
         let id = match session.next_token().await {
             Ok(id) => id,
-            Err(Error::ContextFull { .. }) => break Stop::ContextFull,
+            Err(Error::ContextFull { .. }) => break Ending::ContextFull,
             Err(error) => return Err(error.into()),
         };
         if first_token.is_none() {
@@ -119,7 +129,7 @@ pub(crate) async fn answer(
         }
         answer.ids.push(id);
         if question.stop_ids.contains(&id) {
-            break Stop::StopToken;
+            break Ending::StopToken;
         }
         put(&mut answer.text, &detokenizer.push(id), emit)?;
     };

@@ -102,7 +102,7 @@ impl Loaded {
             ..SessionConfig::default()
         };
         let mut loader = ModelLoader::new(open_executor(&args.device).await?, &manifest, &config)?;
-        let bar = Bar::bytes(
+        let progress_bar = Bar::bytes(
             "loading",
             manifest.shards.iter().map(|shard| shard.bytes).sum(),
         );
@@ -111,7 +111,7 @@ impl Loaded {
             let shard = read_shard(&source, &manifest, index)?;
             loader.push_shard(index, &shard).await?;
             done += shard.len() as u64;
-            bar.set(done, "");
+            progress_bar.set(done, "");
         }
         let session = loader.finish().await?;
         log::info!(

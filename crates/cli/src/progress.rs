@@ -4,29 +4,39 @@ use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar over `total` bytes; removed when it is dropped.
+/// A bar; removed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A new bar named `what`.
+    /// A bar over `total` bytes, named `what`.
     pub(crate) fn bytes(what: &str, total: u64) -> Bar {
+        Bar::new(what, total, "{decimal_bytes}/{decimal_total_bytes}")
+    }
+
+    /// A bar over `total` steps, named `what`.
+    pub(crate) fn steps(what: &str, total: u64) -> Bar {
+        Bar::new(what, total, "{pos}/{len}")
+    }
+
+    fn new(what: &str, total: u64, amounts: &str) -> Bar {
         let is_terminal = std::io::stderr().is_terminal();
         let target = if is_terminal {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = "{prefix} {bar:30} {decimal_bytes}/{decimal_total_bytes} {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+        let progress_bar = ProgressBar::with_draw_target(Some(total), target);
+        if let Ok(style) =
+            ProgressStyle::with_template(&format!("{{prefix}} {{bar:30}} {amounts} {{wide_msg}}"))
+        {
+            progress_bar.set_style(style);
         }
-        bar.set_prefix(what.to_owned());
-        Bar(bar)
+        progress_bar.set_prefix(what.to_owned());
+        Bar(progress_bar)
     }
 
-    /// `done` bytes are finished; `now` is what comes next.
+    /// `done` of the total is finished; `now` is what comes next.
     pub(crate) fn set(&self, done: u64, now: &str) {
         self.0.set_position(done);
         if self.0.message() != now {

@@ -425,6 +425,52 @@ fn ctrl_c_at_the_chat_prompt_warns_once_and_then_leaves() {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_stops_an_answer_and_the_chat_goes_on() {
+    let folder = TempDir::new("interrupt-answer");
+    let package = package(&folder, "g256/packed", &[]);
+    let args = [
+        "chat",
+        "--model",
+        str(&package),
+        "--device",
+        "cpu",
+        "--seed",
+        "1",
+        "--temperature",
+        "5",
+    ];
+    let mut child = command(&args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"Hello\n").unwrap();
+    let mut first = [0];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut first)
+        .unwrap();
+    interrupt(&child);
+    stdin.write_all(b"Again\n/quit\n").unwrap();
+    drop(stdin);
+    let ran: support::Ran = child.wait_with_output().unwrap().into();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let reports: Vec<&str> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.contains("tokens/s"))
+        .collect();
+    assert_eq!(reports.len(), 2, "{}", ran.stderr);
+    assert!(reports[0].contains("; stopped"), "{}", ran.stderr);
+    assert!(!reports[1].contains("; stopped"), "{}", ran.stderr);
+}
+
+#[test]
 fn ids_go_to_stderr_on_request() {
     let folder = TempDir::new("ids");
     let package = package(&folder, "g256/packed", &[]);

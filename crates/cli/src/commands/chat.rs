@@ -7,7 +7,7 @@ use clap::Args;
 use engine::Session;
 use text::{Message, Role};
 
-use crate::answer::{Answer, Question, Stop, answer};
+use crate::answer::{Answer, Ending, Question, answer};
 use crate::args::{ModelArgs, SamplingArgs};
 use crate::interrupt::{self, Mode};
 use crate::loaded::{Loaded, LoadedText};
@@ -145,9 +145,9 @@ async fn turn(
 
 fn report(answer: &Answer) {
     let why = match answer.stop {
-        Stop::StopToken | Stop::MaxTokens => "",
-        Stop::ContextFull => "; the context is full",
-        Stop::Interrupted => "; stopped",
+        Ending::StopToken | Ending::MaxTokens => "",
+        Ending::ContextFull => "; the context is full",
+        Ending::Interrupted => "; stopped",
     };
     eprintln!("({}{why})", answer.speed());
 }

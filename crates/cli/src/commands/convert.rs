@@ -111,15 +111,15 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<()> {
     check_text(&source, &plan(&source, &options)?)?;
 
     interrupt::set_mode(Mode::Stop);
-    let bar = Bar::bytes("converting", 0);
+    let progress_bar = Bar::bytes("converting", 0);
     let manifest = convert_folder(
         &args.input,
         &args.output,
         args.replace,
         &options,
-        &mut |progress| {
-            bar.set_total(progress.bytes_total);
-            bar.set(progress.bytes_done, progress.what);
+        &mut |state| {
+            progress_bar.set_total(state.bytes_total);
+            progress_bar.set(state.bytes_done, state.what);
             if interrupt::pressed() {
                 ControlFlow::Break(())
             } else {
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<()> {
             }
         },
     )?;
-    drop(bar);
+    drop(progress_bar);
     let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
     eprintln!(
         "{}: {} tensors in {} shards, {}",

@@ -41,7 +41,7 @@ async fn run_async(args: &EvalArgs) -> anyhow::Result<()> {
     let vocab = loaded.manifest.architecture.vocab as usize;
 
     let n_predictions: usize = arrays.iter().map(|array| array.len() - 1).sum();
-    let bar = Bar::bytes("eval", arrays.len() as u64);
+    let progress_bar = Bar::steps("eval", arrays.len() as u64);
     let mut per_array = Vec::with_capacity(arrays.len());
     let mut total = 0.0;
     for (done, array) in arrays.iter().enumerate() {
@@ -50,9 +50,9 @@ async fn run_async(args: &EvalArgs) -> anyhow::Result<()> {
             .with_context(|| format!("array {done}: the model gives no finite prediction"))?;
         total += loss;
         per_array.push(loss / (array.len() - 1) as f64);
-        bar.set(done as u64 + 1, "");
+        progress_bar.set(done as u64 + 1, "");
     }
-    drop(bar);
+    drop(progress_bar);
     output::print_json(&json!({
         "tokens": n_predictions,
         "cross_entropy": total / n_predictions as f64,

@@ -24,13 +24,13 @@ pub(crate) struct VerifyArgs {
 /// The first thing that is wrong with the package.
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     let source = FolderSource::new(&args.package)?;
-    let bar = Bar::bytes("verifying", 0);
+    let progress_bar = Bar::bytes("verifying", 0);
     let verified = verify(&source, &mut |done, total| {
-        bar.set_total(total);
-        bar.set(done, "");
+        progress_bar.set_total(total);
+        progress_bar.set(done, "");
         ControlFlow::Continue(())
     })?;
-    drop(bar);
+    drop(progress_bar);
     let manifest = read_manifest(&source)?;
     if let (Some(info), Some(json)) = (&manifest.text, read_tokenizer(&source, &manifest)?) {
         LoadedText::new(info, &json, manifest.architecture.vocab)?;
