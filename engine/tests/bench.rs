@@ -121,3 +121,24 @@ fn a_wrong_kernel_spoils_the_report() {
 fn the_cpu_is_not_measured() {
     assert!(matches!(report(Executor::cpu()), Err(Error::Order { .. })));
 }
+
+#[test]
+fn the_tiny_interleave_sweep_is_exact() {
+    use engine::bench::interleave::{Options, run as sweep};
+    if gpu(None).is_none() {
+        return;
+    }
+    let options = Options {
+        adapter: None,
+        set_bytes: 1 << 17,
+        passes: 1,
+        tiny: true,
+        clock,
+    };
+    let report = sweep(&options, &mut |_| {}).unwrap();
+    assert!(report.wrong.is_empty(), "{:?}", report.wrong.first());
+    assert!(report.reads.iter().all(|read| read.verified));
+    let tiles: Vec<u32> = report.tiles.iter().map(|tile| tile.rows_per_tile).collect();
+    assert_eq!(tiles, [1, 8]);
+    assert!(report.rows.len() > 50, "{}", report.rows.len());
+}

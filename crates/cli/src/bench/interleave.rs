@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use engine::bench::interleave::{Kernel, Options, Report, TILES, run as sweep};
+use engine::bench::interleave::{Kernel, Options, Report, run as sweep};
 
 use super::{BenchArgs, clock};
 use crate::output;
@@ -65,7 +65,7 @@ fn table(report: &Report) -> String {
     }
     line(format!(
         "read time / kernel time of a layer, mean over the shapes, for each of {} interleavings:",
-        TILES.len()
+        report.tiles.len()
     ));
     for tile in &report.tiles {
         line(format!("  rows_per_tile {}", tile.rows_per_tile));
