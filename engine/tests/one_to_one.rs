@@ -24,7 +24,10 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 
 #[test]
 fn stems_are_the_same_everywhere() {
-    let kernels: BTreeSet<String> = Kernel::ALL.iter().map(|kernel| kernel.name().to_owned()).collect();
+    let kernels: BTreeSet<String> = Kernel::ALL
+        .iter()
+        .map(|kernel| kernel.name().to_owned())
+        .collect();
     assert_eq!(stems("shaders", "wgsl"), kernels, "shaders");
     assert_eq!(stems("engine/src/ops", "rs"), kernels, "ops");
     assert_eq!(stems("engine/src/reference", "rs"), kernels, "references");
@@ -35,14 +38,21 @@ fn stems_are_the_same_everywhere() {
 fn every_op_test_is_part_of_the_test_binary() {
     let text = std::fs::read_to_string(root().join("engine/tests/ops.rs")).unwrap();
     for kernel in Kernel::ALL {
-        assert!(text.contains(&format!("mod {};", kernel.name())), "tests/ops.rs lacks {}", kernel.name());
+        assert!(
+            text.contains(&format!("mod {};", kernel.name())),
+            "tests/ops.rs lacks {}",
+            kernel.name()
+        );
     }
 }
 
 /// Signatures of a file's functions: `fn name(...) -> T`.
 fn signatures(stem: &str) -> BTreeSet<String> {
     let text = std::fs::read_to_string(root().join(format!("shaders/lib/{stem}.wgsl"))).unwrap();
-    text.lines().filter(|line| line.starts_with("fn ")).map(|line| line.trim_end_matches(" {").to_owned()).collect()
+    text.lines()
+        .filter(|line| line.starts_with("fn "))
+        .map(|line| line.trim_end_matches(" {").to_owned())
+        .collect()
 }
 
 /// The lines of a file that declare a type: a struct with its members, or the name of an alias.
@@ -82,16 +92,29 @@ fn providers_of_one_need_export_the_same() {
     for providers in needs {
         let exported = |stem: &str| -> BTreeSet<String> {
             let called = |signature: &&String| {
-                let name = signature.trim_start_matches("fn ").split('(').next().unwrap();
+                let name = signature
+                    .trim_start_matches("fn ")
+                    .split('(')
+                    .next()
+                    .unwrap();
                 kernels.contains(&format!("{name}("))
             };
             signatures(stem).iter().filter(called).cloned().collect()
         };
         let first = exported(providers[0]);
-        assert!(!first.is_empty(), "{} exports nothing that a kernel calls", providers[0]);
+        assert!(
+            !first.is_empty(),
+            "{} exports nothing that a kernel calls",
+            providers[0]
+        );
         for other in &providers[1..] {
             assert_eq!(first, exported(other), "{} and {other}", providers[0]);
-            assert_eq!(types(providers[0]), types(other), "{} and {other}", providers[0]);
+            assert_eq!(
+                types(providers[0]),
+                types(other),
+                "{} and {other}",
+                providers[0]
+            );
         }
     }
 }

@@ -37,30 +37,49 @@ struct Devices(Vec<(Variant, Executor)>);
 impl Devices {
     /// One device for each variant.
     fn all() -> Self {
-        Self(common::variants().into_iter().filter_map(|v| Some((v, gpu(Some(v))?))).collect())
+        Self(
+            common::variants()
+                .into_iter()
+                .filter_map(|v| Some((v, gpu(Some(v))?)))
+                .collect(),
+        )
     }
 
     /// One device, for kernels whose text does not depend on the variant.
     fn one() -> Self {
-        Self(gpu(Some(Variant::PORTABLE)).map(|executor| (Variant::PORTABLE, executor)).into_iter().collect())
+        Self(
+            gpu(Some(Variant::PORTABLE))
+                .map(|executor| (Variant::PORTABLE, executor))
+                .into_iter()
+                .collect(),
+        )
     }
 
     fn set_tuning(&mut self, tuning: Tuning) {
         for (_, executor) in &mut self.0 {
-            let Executor::Gpu(gpu) = executor else { unreachable!("only GPUs are opened") };
+            let Executor::Gpu(gpu) = executor else {
+                unreachable!("only GPUs are opened")
+            };
             gpu.set_tuning(tuning);
         }
     }
 
     /// Runs an op on every device; the buffers after the run, which must be the same bits on all. None without a device.
     #[track_caller]
-    fn run(&mut self, op: &(impl Op + Clone + 'static), buffers: &[Vec<u32>], step: Step) -> Option<Vec<Vec<u32>>> {
+    fn run(
+        &mut self,
+        op: &(impl Op + Clone + 'static),
+        buffers: &[Vec<u32>],
+        step: Step,
+    ) -> Option<Vec<Vec<u32>>> {
         let mut first: Option<(Variant, Vec<Vec<u32>>)> = None;
         for (variant, executor) in &mut self.0 {
             let got = run(executor, op.clone(), buffers, step);
             match &first {
                 None => first = Some((*variant, got)),
-                Some((other, expected)) => assert!(*expected == got, "{variant} differs from {other}: {op:?}"),
+                Some((other, expected)) => {
+                    assert!(*expected == got, "{variant} differs from {other}: {op:?}")
+                }
             }
         }
         first.map(|(_, got)| got)
@@ -83,20 +102,42 @@ impl Devices {
 }
 
 /// Runs one op on buffers with the given contents; their contents afterwards.
-fn run(executor: &mut Executor, op: impl Op + 'static, buffers: &[Vec<u32>], step: Step) -> Vec<Vec<u32>> {
+fn run(
+    executor: &mut Executor,
+    op: impl Op + 'static,
+    buffers: &[Vec<u32>],
+    step: Step,
+) -> Vec<Vec<u32>> {
     pollster::block_on(async {
         let step_buffer = executor.create_buffer("step", 16).unwrap();
-        executor.write(step_buffer, 0, bytemuck::bytes_of(&step)).unwrap();
+        executor
+            .write(step_buffer, 0, bytemuck::bytes_of(&step))
+            .unwrap();
         let mut ids: Vec<BufferId> = Vec::new();
         for words in buffers {
-            let id = executor.create_buffer("buffer", words.len() as u64 * 4).unwrap();
+            let id = executor
+                .create_buffer("buffer", words.len() as u64 * 4)
+                .unwrap();
             executor.write(id, 0, bytemuck::cast_slice(words)).unwrap();
             ids.push(id);
         }
-        let variant = executor.device().map_or(Variant::PORTABLE, engine::Device::variant);
-        let choice = Choice { variant, kv: KvType::F16, rows: Rows::F16 };
-        let dispatch = Dispatch { label: "test".to_owned(), op: Box::new(op), buffers: ids.clone() };
-        let program = executor.prepare(vec![dispatch], step_buffer, &choice).await.unwrap();
+        let variant = executor
+            .device()
+            .map_or(Variant::PORTABLE, engine::Device::variant);
+        let choice = Choice {
+            variant,
+            kv: KvType::F16,
+            rows: Rows::F16,
+        };
+        let dispatch = Dispatch {
+            label: "test".to_owned(),
+            op: Box::new(op),
+            buffers: ids.clone(),
+        };
+        let program = executor
+            .prepare(vec![dispatch], step_buffer, &choice)
+            .await
+            .unwrap();
         executor.run(&[&program], &step).unwrap();
         let mut out = Vec::new();
         for (id, words) in ids.iter().zip(buffers) {
@@ -113,7 +154,11 @@ fn run(executor: &mut Executor, op: impl Op + 'static, buffers: &[Vec<u32>], ste
 fn assert_floats(what: &str, expected: &[u32], got: &[u32], limit: f64) {
     let mut floats: [Vec<f32>; 2] = Default::default();
     for (i, (&e, &g)) in expected.iter().zip(got).enumerate() {
-        assert_eq!(e == UNTOUCHED, g == UNTOUCHED, "{what}: word {i} is {e:#x} in the reference, {g:#x} on the device");
+        assert_eq!(
+            e == UNTOUCHED,
+            g == UNTOUCHED,
+            "{what}: word {i} is {e:#x} in the reference, {g:#x} on the device"
+        );
         if e != UNTOUCHED {
             floats[0].push(f32::from_bits(e));
             floats[1].push(f32::from_bits(g));
@@ -125,5 +170,10 @@ fn assert_floats(what: &str, expected: &[u32], got: &[u32], limit: f64) {
 
 /// A run of `n_tokens` from `pos`, logits of its last row.
 fn step(pos: u32, n_tokens: u32) -> Step {
-    Step { pos, n_tokens, logit_row: n_tokens - 1, n_logits: 1 }
+    Step {
+        pos,
+        n_tokens,
+        logit_row: n_tokens - 1,
+        n_logits: 1,
+    }
 }

@@ -2,72 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use engine::Executor;
+mod shaders {
+    pub(crate) mod cases;
+}
+
 use engine::ops::{
-    ATTENTION_CHUNK, Access, Attention, AttentionCombine, Embed, Epilogue, GEMM_TOKENS, LmHead, NormQuantize, Op,
-    REPETITION_WINDOW_MAX, RESULT_SLOTS, RmsNorm, RopeKv, Sample, Step, TernaryGemm, TernaryGemv, Tuning,
+    ATTENTION_CHUNK, Access, GEMM_TOKENS, Op, REPETITION_WINDOW_MAX, RESULT_SLOTS, Step, Tuning,
 };
 use engine::shader::{Choice, Kernel, Target, link};
 use engine::{KvType, Rows, Variant};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
+use shaders::cases::ops;
 
 /// WebGPU's default limits, which every kernel must keep.
 const MAX_WORKGROUP_BYTES: u32 = 16_384;
 const MAX_INVOCATIONS: f64 = 256.0;
 const MAX_STORAGE_BUFFERS: usize = 8;
-
-/// One op of each kernel, and what its params must hold, by the names that the shader gives them.
-fn ops() -> Vec<(Box<dyn Op>, Vec<(&'static str, u32)>)> {
-    let product = TernaryGemv { n_rows: 100, k_padded: 192, rows_per_tile: 16, epilogue: Epilogue::Silu };
-    let product_params = vec![("n_rows", 100), ("n_quads", 3), ("up_offset", 336), ("up_gamma", 112)];
-    let row_params = |stride| {
-        let first = [("hidden", 72), ("first_row", 5), ("n_rows", 9), ("n_octets", 16), ("scales_per_row", 4)];
-        [first.as_slice(), &[("octets_per_scale", 4), ("row_stride", stride)]].concat()
-    };
-    let attention = Attention { heads: 6, kv_heads: 2, head_dim: 64, context: 300, kv: KvType::F16, max_tokens: 4 };
-    let attention_params =
-        vec![("heads", 6), ("group", 3), ("head_dim", 64), ("context", 300), ("n_chunks", 2), ("scale", 0.125_f32.to_bits())];
-    let eps = 1e-5_f32;
-    let rope = RopeKv {
-        heads: 6,
-        kv_heads: 2,
-        head_dim: 64,
-        stride: 700,
-        k_offset: 400,
-        v_offset: 560,
-        context: 300,
-        kv: KvType::F16,
-        max_tokens: 4,
-    };
-    let rope_params = vec![
-        ("heads", 6),
-        ("kv_heads", 2),
-        ("head_dim", 64),
-        ("stride", 700),
-        ("k_offset", 400),
-        ("v_offset", 560),
-        ("context", 300),
-    ];
-    let norm = NormQuantize { width: 100, k_padded: 128, eps, norm: true, add_delta: true, max_tokens: 4 };
-    let embed = Embed { hidden: 72, first_row: 5, n_rows: 9, rows: Rows::Q6, group: 32, max_tokens: 4 };
-    let head = LmHead { hidden: 72, vocab: 20, first_row: 5, n_rows: 9, rows: Rows::Q6, group: 32, max_logits: 2 };
-    let step = Executor::cpu().create_buffer("step", 16).unwrap();
-    vec![
-        (Box::new(embed), row_params(0)),
-        (Box::new(norm), vec![("width", 100), ("k_padded", 128), ("eps", eps.to_bits())]),
-        (Box::new(product.clone()), product_params.clone()),
-        (Box::new(TernaryGemm { product, max_tokens: 4 }), product_params),
-        (Box::new(rope), rope_params),
-        (Box::new(attention), attention_params.clone()),
-        (Box::new(AttentionCombine { heads: 6, head_dim: 64, context: 300, max_tokens: 4 }), {
-            // The kernel does not read the group, and the op does not know it.
-            attention_params.into_iter().filter(|(name, _)| *name != "group").collect()
-        }),
-        (Box::new(RmsNorm { width: 100, eps, max_tokens: 4, max_logits: 2 }), vec![("width", 100), ("eps", eps.to_bits())]),
-        (Box::new(head), row_params(20)),
-        (Box::new(Sample { vocab: 1000, context: 300, step }), vec![("vocab", 1000), ("context", 300)]),
-    ]
-}
 
 fn choices() -> Vec<Choice> {
     let mut out = Vec::new();
@@ -85,7 +35,10 @@ fn choices() -> Vec<Choice> {
 fn texts(kernel: Kernel, target: Target) -> Vec<(Choice, String)> {
     let mut out: Vec<(Choice, String)> = Vec::new();
     for choice in choices() {
-        if !out.iter().any(|(other, _)| kernel.same_text(other, &choice)) {
+        if !out
+            .iter()
+            .any(|(other, _)| kernel.same_text(other, &choice))
+        {
             out.push((choice, link(kernel, &choice, target).unwrap()));
         }
     }
@@ -93,7 +46,8 @@ fn texts(kernel: Kernel, target: Target) -> Vec<(Choice, String)> {
 }
 
 fn parse(kernel: Kernel, text: &str) -> Module {
-    naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{}: {}", kernel.name(), error.emit_to_string(text)))
+    naga::front::wgsl::parse_str(text)
+        .unwrap_or_else(|error| panic!("{}: {}", kernel.name(), error.emit_to_string(text)))
 }
 
 fn validate(kernel: Kernel, choice: &Choice, text: &str) -> Module {
@@ -101,12 +55,17 @@ fn validate(kernel: Kernel, choice: &Choice, text: &str) -> Module {
     // The second is what unpack2x16float needs; every WebGPU device has it.
     let capabilities =
         naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     validator
         .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
         .subgroup_operations(naga::valid::SubgroupOperationSet::all());
     if let Err(error) = validator.validate(&module) {
-        panic!("{} with {choice:?}: {}", kernel.name(), error.emit_to_string(text));
+        panic!(
+            "{} with {choice:?}: {}",
+            kernel.name(),
+            error.emit_to_string(text)
+        );
     }
     module
 }
@@ -125,8 +84,14 @@ fn choices_that_share_a_text_really_do() {
     for &kernel in Kernel::ALL {
         for a in choices() {
             for b in choices() {
-                let same = link(kernel, &a, Target::Native).unwrap() == link(kernel, &b, Target::Native).unwrap();
-                assert_eq!(same, kernel.same_text(&a, &b), "{} with {a:?} and {b:?}", kernel.name());
+                let same = link(kernel, &a, Target::Native).unwrap()
+                    == link(kernel, &b, Target::Native).unwrap();
+                assert_eq!(
+                    same,
+                    kernel.same_text(&a, &b),
+                    "{} with {a:?} and {b:?}",
+                    kernel.name()
+                );
             }
         }
     }
@@ -137,13 +102,24 @@ fn browsers_get_their_directives_first() {
     for &kernel in Kernel::ALL {
         for (choice, text) in texts(kernel, Target::Web) {
             let uses_subgroups = text.contains("subgroupAdd");
-            assert_eq!(text.contains("enable subgroups;"), uses_subgroups, "{} with {choice:?}", kernel.name());
+            assert_eq!(
+                text.contains("enable subgroups;"),
+                uses_subgroups,
+                "{} with {choice:?}",
+                kernel.name()
+            );
             let uses_packed = text.contains("dot4I8Packed(");
             let requires = text.contains("requires packed_4x8_integer_dot_product;");
             assert_eq!(requires, uses_packed, "{} with {choice:?}", kernel.name());
-            let is_directive = |line: &&str| line.starts_with("enable ") || line.starts_with("requires ");
+            let is_directive =
+                |line: &&str| line.starts_with("enable ") || line.starts_with("requires ");
             let directives = text.lines().filter(is_directive).count();
-            assert_eq!(text.lines().take_while(is_directive).count(), directives, "{}", kernel.name());
+            assert_eq!(
+                text.lines().take_while(is_directive).count(),
+                directives,
+                "{}",
+                kernel.name()
+            );
         }
     }
 }
@@ -180,15 +156,35 @@ fn bindings_agree_with_the_op() {
             })
             .collect();
         found.sort_unstable_by_key(|(binding, _)| *binding);
-        let read = AddressSpace::Storage { access: StorageAccess::LOAD };
-        let read_write = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
-        let step = if op.kernel() == Kernel::Sample { read_write } else { AddressSpace::Uniform };
+        let read = AddressSpace::Storage {
+            access: StorageAccess::LOAD,
+        };
+        let read_write = AddressSpace::Storage {
+            access: StorageAccess::LOAD | StorageAccess::STORE,
+        };
+        let step = if op.kernel() == Kernel::Sample {
+            read_write
+        } else {
+            AddressSpace::Uniform
+        };
         let mut expected = vec![AddressSpace::Uniform, step];
-        expected.extend(op.access().iter().map(|access| if *access == Access::Read { read } else { read_write }));
+        expected.extend(op.access().iter().map(|access| {
+            if *access == Access::Read {
+                read
+            } else {
+                read_write
+            }
+        }));
         let expected: Vec<(u32, AddressSpace)> = (0..).zip(expected).collect();
         assert_eq!(found, expected, "{name}");
-        let storage = expected.iter().filter(|(_, space)| matches!(space, AddressSpace::Storage { .. })).count();
-        assert!(storage <= MAX_STORAGE_BUFFERS, "{name} binds {storage} storage buffers");
+        let storage = expected
+            .iter()
+            .filter(|(_, space)| matches!(space, AddressSpace::Storage { .. }))
+            .count();
+        assert!(
+            storage <= MAX_STORAGE_BUFFERS,
+            "{name} binds {storage} storage buffers"
+        );
     });
 }
 
@@ -201,32 +197,56 @@ fn params_agree_with_the_op() {
             .iter()
             .find(|(_, variable)| variable.binding.is_some_and(|binding| binding.binding == 0))
             .unwrap();
-        let TypeInner::Struct { members, span } = &module.types[variable.ty].inner else { panic!("{name}: no struct") };
+        let TypeInner::Struct { members, span } = &module.types[variable.ty].inner else {
+            panic!("{name}: no struct")
+        };
         let bytes = op.params();
-        assert!(bytes.len().is_multiple_of(16), "{name}: {} bytes of params", bytes.len());
-        assert!(*span as usize <= bytes.len(), "{name}: the shader reads {span} of {} bytes", bytes.len());
+        assert!(
+            bytes.len().is_multiple_of(16),
+            "{name}: {} bytes of params",
+            bytes.len()
+        );
+        assert!(
+            *span as usize <= bytes.len(),
+            "{name}: the shader reads {span} of {} bytes",
+            bytes.len()
+        );
         let words: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);
         for member in members {
             let member_name = member.name.clone().unwrap();
             let word = words[member.offset as usize / 4];
             match expected.iter().find(|(name, _)| *name == member_name) {
                 Some((_, value)) => assert_eq!(word, *value, "{name}: params.{member_name}"),
-                None => assert!(member_name == "pad" || member_name == "group", "{name}: params.{member_name} is not in the test"),
+                None => assert!(
+                    member_name == "pad" || member_name == "group",
+                    "{name}: params.{member_name} is not in the test"
+                ),
             }
         }
         for (wanted, _) in expected {
-            assert!(members.iter().any(|member| member.name.as_deref() == Some(wanted)), "{name}: no params.{wanted}");
+            assert!(
+                members
+                    .iter()
+                    .any(|member| member.name.as_deref() == Some(wanted)),
+                "{name}: no params.{wanted}"
+            );
         }
     });
 }
 
 fn override_default(module: &Module, name: &str) -> Option<f64> {
-    let (_, constant) = module.overrides.iter().find(|(_, o)| o.name.as_deref() == Some(name))?;
+    let (_, constant) = module
+        .overrides
+        .iter()
+        .find(|(_, o)| o.name.as_deref() == Some(name))?;
     literal(module, constant.init?)
 }
 
 fn constant(module: &Module, name: &str) -> Option<f64> {
-    let (_, constant) = module.constants.iter().find(|(_, c)| c.name.as_deref() == Some(name))?;
+    let (_, constant) = module
+        .constants
+        .iter()
+        .find(|(_, c)| c.name.as_deref() == Some(name))?;
     literal(module, constant.init)
 }
 
@@ -245,37 +265,69 @@ fn constants_agree_with_the_op() {
         let name = op.kernel().name();
         let given = op.constants(&Tuning::default());
         for (constant, _) in &given {
-            let known = module.overrides.iter().any(|(_, o)| o.name.as_deref() == Some(constant));
+            let known = module
+                .overrides
+                .iter()
+                .any(|(_, o)| o.name.as_deref() == Some(constant));
             assert!(known, "{name} has no override {constant}");
         }
         let value = |name: &str| {
-            given.iter().find(|(n, _)| *n == name).map(|(_, value)| *value).or_else(|| override_default(module, name))
+            given
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| *value)
+                .or_else(|| override_default(module, name))
         };
         let workgroup = value("WG").unwrap();
-        assert!(workgroup <= MAX_INVOCATIONS, "{name}: {workgroup} invocations");
-        let step = Step { pos: 0, n_tokens: 3, logit_row: 0, n_logits: 1 };
+        assert!(
+            workgroup <= MAX_INVOCATIONS,
+            "{name}: {workgroup} invocations"
+        );
+        let step = Step {
+            pos: 0,
+            n_tokens: 3,
+            logit_row: 0,
+            n_logits: 1,
+        };
         let [x, _, _] = op.grid(&step, &Tuning::default());
         match op.kernel() {
             // Invocations over work items must be workgroups.
             Kernel::Embed => assert_eq!(f64::from(x), (16.0 / workgroup).ceil()),
             Kernel::RopeKv => assert_eq!(f64::from(x), (10.0 * 16.0 / workgroup).ceil()),
             Kernel::LmHead => {
-                let rows = workgroup / constant(module, "LANES").unwrap() * constant(module, "TEAM_ROWS").unwrap();
+                let rows = workgroup / constant(module, "LANES").unwrap()
+                    * constant(module, "TEAM_ROWS").unwrap();
                 assert_eq!(f64::from(x), (9.0 / rows).ceil());
                 let tile = constant(module, "LOGIT_TILE").unwrap();
-                let step = Step { n_logits: 9, ..step };
-                assert_eq!(f64::from(op.grid(&step, &Tuning::default())[2]), (9.0 / tile).ceil());
+                let step = Step {
+                    n_logits: 9,
+                    ..step
+                };
+                assert_eq!(
+                    f64::from(op.grid(&step, &Tuning::default())[2]),
+                    (9.0 / tile).ceil()
+                );
             }
-            Kernel::TernaryGemm => assert_eq!(constant(module, "TOKENS"), Some(f64::from(GEMM_TOKENS))),
+            Kernel::TernaryGemm => {
+                assert_eq!(constant(module, "TOKENS"), Some(f64::from(GEMM_TOKENS)))
+            }
             Kernel::Attention => {
                 assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));
                 assert_eq!(workgroup, f64::from(ATTENTION_CHUNK));
             }
-            Kernel::AttentionCombine => assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK))),
+            Kernel::AttentionCombine => {
+                assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)))
+            }
             Kernel::Sample => {
-                assert_eq!(constant(module, "RESULT_SLOTS"), Some(f64::from(RESULT_SLOTS)));
+                assert_eq!(
+                    constant(module, "RESULT_SLOTS"),
+                    Some(f64::from(RESULT_SLOTS))
+                );
                 assert_eq!(constant(module, "N_LANES"), Some(workgroup));
-                assert_eq!(constant(module, "N_LANES"), Some(f64::from(REPETITION_WINDOW_MAX)));
+                assert_eq!(
+                    constant(module, "N_LANES"),
+                    Some(f64::from(REPETITION_WINDOW_MAX))
+                );
                 let greedy = f64::from(engine::reference::GREEDY_BELOW);
                 assert_eq!(constant(module, "GREEDY_BELOW"), Some(greedy));
             }
@@ -295,15 +347,25 @@ fn workgroup_memory_is_within_the_default_limit() {
             .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
             .map(|(_, variable)| layouter[variable.ty].to_stride())
             .sum();
-        assert!(bytes <= MAX_WORKGROUP_BYTES, "{}: {bytes} bytes of workgroup memory", op.kernel().name());
+        assert!(
+            bytes <= MAX_WORKGROUP_BYTES,
+            "{}: {bytes} bytes of workgroup memory",
+            op.kernel().name()
+        );
     });
 }
 
 #[test]
 fn an_unknown_need_would_be_an_error() {
-    let known = ["step", "step_rw", "sum", "ternary", "dot", "reduce", "kv", "rows"];
+    let known = [
+        "step", "step_rw", "sum", "ternary", "dot", "reduce", "kv", "rows",
+    ];
     for &kernel in Kernel::ALL {
-        assert!(kernel.needs().next().is_some(), "{} lists no needs", kernel.name());
+        assert!(
+            kernel.needs().next().is_some(),
+            "{} lists no needs",
+            kernel.name()
+        );
         for need in kernel.needs() {
             assert!(known.contains(&need), "{} needs {need}", kernel.name());
         }

@@ -61,7 +61,10 @@ impl Attention {
     }
 
     pub(super) fn params_bytes(&self) -> Vec<u8> {
-        #[expect(clippy::cast_precision_loss, reason = "a head dimension is far below 2^24")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a head dimension is far below 2^24"
+        )]
         let scale = 1.0 / (self.head_dim as f32).sqrt();
         let params = AttentionParams {
             heads: self.heads,
@@ -78,7 +81,12 @@ impl Attention {
     pub(super) fn check_heads(&self, op: &'static str) -> Result<(), Error> {
         multiple(op, "heads", u64::from(self.kv_heads), u64::from(self.heads))?;
         multiple(op, "head_dim", 4, u64::from(self.head_dim))?;
-        at_least(op, "largest head_dim", u64::from(self.head_dim), u64::from(MAX_HEAD_DIM))
+        at_least(
+            op,
+            "largest head_dim",
+            u64::from(self.head_dim),
+            u64::from(MAX_HEAD_DIM),
+        )
     }
 
     /// Floats of one chunk's result.
@@ -120,14 +128,23 @@ impl Op for Attention {
     }
 
     fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {
-        [self.heads, (step.pos + step.n_tokens).div_ceil(ATTENTION_CHUNK), step.n_tokens]
+        [
+            self.heads,
+            (step.pos + step.n_tokens).div_ceil(ATTENTION_CHUNK),
+            step.n_tokens,
+        ]
     }
 
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {
         const OP: &str = "attention";
         self.check_heads(OP)?;
         let width = u64::from(self.heads) * u64::from(self.head_dim);
-        at_least(OP, "q bytes", u64::from(self.max_tokens) * width * 4, sizes[0])?;
+        at_least(
+            OP,
+            "q bytes",
+            u64::from(self.max_tokens) * width * 4,
+            sizes[0],
+        )?;
         let cache = cache_bytes(self.kv_heads, self.context, self.head_dim, self.kv);
         at_least(OP, "k_cache bytes", cache, sizes[1])?;
         at_least(OP, "v_cache bytes", cache, sizes[2])?;
@@ -157,7 +174,10 @@ impl Op for Attention {
     }
 
     fn choice(&self, base: &Choice) -> Choice {
-        Choice { kv: self.kv, ..*base }
+        Choice {
+            kv: self.kv,
+            ..*base
+        }
     }
 
     fn bytes(&self, step: &Step) -> u64 {

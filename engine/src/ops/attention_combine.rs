@@ -57,9 +57,19 @@ impl Op for AttentionCombine {
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {
         const OP: &str = "attention_combine";
         self.attention().check_heads(OP)?;
-        at_least(OP, "partials bytes", self.attention().partials_bytes(), sizes[0])?;
+        at_least(
+            OP,
+            "partials bytes",
+            self.attention().partials_bytes(),
+            sizes[0],
+        )?;
         let width = u64::from(self.heads) * u64::from(self.head_dim);
-        at_least(OP, "out bytes", u64::from(self.max_tokens) * width * 4, sizes[1])
+        at_least(
+            OP,
+            "out bytes",
+            u64::from(self.max_tokens) * width * 4,
+            sizes[1],
+        )
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
@@ -67,9 +77,15 @@ impl Op for AttentionCombine {
         let n_chunks = self.attention().n_chunks() as usize;
         let mut words = memory.take(buffers[1]);
         let out: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
-        let rows = memory.f32(buffers[0]).chunks_exact(n_chunks * (head_dim + 2));
+        let rows = memory
+            .f32(buffers[0])
+            .chunks_exact(n_chunks * (head_dim + 2));
         let n_rows = step.n_tokens as usize * self.heads as usize;
-        for (row, (partials, out)) in rows.zip(out.chunks_exact_mut(head_dim)).enumerate().take(n_rows) {
+        for (row, (partials, out)) in rows
+            .zip(out.chunks_exact_mut(head_dim))
+            .enumerate()
+            .take(n_rows)
+        {
             let position = step.pos as usize + row / self.heads as usize;
             let used = (position / ATTENTION_CHUNK as usize + 1).min(n_chunks);
             reference::attention_combine(&partials[..used * (head_dim + 2)], out);

@@ -60,13 +60,20 @@ impl RowLayout {
             Rows::Q8 => (padded / 4, 1),
             Rows::Q6 => (padded / 32 * 6, padded / group.max(1)),
         };
-        Self { padded, words, scales }
+        Self {
+            padded,
+            words,
+            scales,
+        }
     }
 
     /// Bytes of codes and scales of `n_rows` rows.
     pub(super) fn bytes(self, n_rows: u32) -> (u64, u64) {
         let n_rows = u64::from(n_rows);
-        (n_rows * u64::from(self.words) * 4, n_rows * u64::from(self.scales) * 4)
+        (
+            n_rows * u64::from(self.words) * 4,
+            n_rows * u64::from(self.scales) * 4,
+        )
     }
 
     /// Fails unless the group is one that the format has and the buffers hold the part.
@@ -77,7 +84,12 @@ impl RowLayout {
     ) -> Result<(), Error> {
         multiple(op, "hidden", 4, u64::from(hidden))?;
         if rows == Rows::Q6 && group != 32 && group != 64 {
-            return Err(Error::Shape { op, what: "q6 group (or 32)", expected: 64, got: u64::from(group) });
+            return Err(Error::Shape {
+                op,
+                what: "q6 group (or 32)",
+                expected: 64,
+                got: u64::from(group),
+            });
         }
         let (codes, factors) = Self::new(hidden, rows, group).bytes(n_rows);
         at_least(op, "table bytes", codes, table)?;
@@ -87,7 +99,13 @@ impl RowLayout {
 
 impl RowsParams {
     /// `row_stride` is the width of the kernel's other matrix: unused by `embed`, the vocabulary in `lm_head`.
-    pub(super) fn new(layout: RowLayout, hidden: u32, first_row: u32, n_rows: u32, row_stride: u32) -> Self {
+    pub(super) fn new(
+        layout: RowLayout,
+        hidden: u32,
+        first_row: u32,
+        n_rows: u32,
+        row_stride: u32,
+    ) -> Self {
         Self {
             hidden,
             first_row,
@@ -126,12 +144,20 @@ impl Op for Embed {
     }
 
     fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {
-        [(self.layout().padded / 8).div_ceil(WORKGROUP), step.n_tokens, 1]
+        [
+            (self.layout().padded / 8).div_ceil(WORKGROUP),
+            step.n_tokens,
+            1,
+        ]
     }
 
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {
         const OP: &str = "embed";
-        RowLayout::check(OP, (self.hidden, self.rows, self.group, self.n_rows), (sizes[1], sizes[2]))?;
+        RowLayout::check(
+            OP,
+            (self.hidden, self.rows, self.group, self.n_rows),
+            (sizes[1], sizes[2]),
+        )?;
         let tokens = u64::from(self.max_tokens);
         at_least(OP, "tokens bytes", tokens * 4, sizes[0])?;
         at_least(OP, "x bytes", tokens * u64::from(self.hidden) * 4, sizes[3])
@@ -149,7 +175,10 @@ impl Op for Embed {
         };
         let tokens = &memory.u32(buffers[0])[..step.n_tokens as usize];
         for (token, out) in tokens.iter().zip(x.chunks_exact_mut(hidden)) {
-            if let Some(row) = token.checked_sub(self.first_row).filter(|&row| row < self.n_rows) {
+            if let Some(row) = token
+                .checked_sub(self.first_row)
+                .filter(|&row| row < self.n_rows)
+            {
                 reference::embed(&table, row as usize, bytemuck::cast_slice_mut(out));
             }
         }
@@ -157,7 +186,10 @@ impl Op for Embed {
     }
 
     fn choice(&self, base: &Choice) -> Choice {
-        Choice { rows: self.rows, ..*base }
+        Choice {
+            rows: self.rows,
+            ..*base
+        }
     }
 
     fn bytes(&self, step: &Step) -> u64 {

@@ -50,7 +50,13 @@ impl Op for LmHead {
     }
 
     fn params(&self) -> Vec<u8> {
-        let params = RowsParams::new(self.layout(), self.hidden, self.first_row, self.n_rows, self.vocab);
+        let params = RowsParams::new(
+            self.layout(),
+            self.hidden,
+            self.first_row,
+            self.n_rows,
+            self.vocab,
+        );
         bytemuck::bytes_of(&params).to_vec()
     }
 
@@ -65,12 +71,21 @@ impl Op for LmHead {
 
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {
         const OP: &str = "lm_head";
-        RowLayout::check(OP, (self.hidden, self.rows, self.group, self.n_rows), (sizes[1], sizes[2]))?;
+        RowLayout::check(
+            OP,
+            (self.hidden, self.rows, self.group, self.n_rows),
+            (sizes[1], sizes[2]),
+        )?;
         let end = u64::from(self.first_row) + u64::from(self.n_rows);
         at_least(OP, "vocab", end, u64::from(self.vocab))?;
         let logits = u64::from(self.max_logits);
         at_least(OP, "y bytes", logits * u64::from(self.hidden) * 4, sizes[0])?;
-        at_least(OP, "logits bytes", logits * u64::from(self.vocab) * 4, sizes[3])
+        at_least(
+            OP,
+            "logits bytes",
+            logits * u64::from(self.vocab) * 4,
+            sizes[3],
+        )
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
@@ -92,11 +107,16 @@ impl Op for LmHead {
     }
 
     fn choice(&self, base: &Choice) -> Choice {
-        Choice { rows: self.rows, ..*base }
+        Choice {
+            rows: self.rows,
+            ..*base
+        }
     }
 
     fn bytes(&self, step: &Step) -> u64 {
         let (codes, scales) = self.layout().bytes(self.n_rows);
-        codes + scales + u64::from(step.n_logits) * (u64::from(self.hidden) + u64::from(self.n_rows)) * 4
+        codes
+            + scales
+            + u64::from(step.n_logits) * (u64::from(self.hidden) + u64::from(self.n_rows)) * 4
     }
 }

@@ -68,7 +68,11 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { gemv_workgroup: 256, gemv_slices: 32, gemm_workgroup: 64 }
+        Self {
+            gemv_workgroup: 256,
+            gemv_slices: 32,
+            gemm_workgroup: 64,
+        }
     }
 }
 
@@ -115,17 +119,37 @@ pub fn grid_2d(n_groups: u32) -> [u32; 2] {
 }
 
 /// Fails unless a buffer holds at least `needed` bytes.
-pub(crate) fn at_least(op: &'static str, what: &'static str, needed: u64, got: u64) -> Result<(), Error> {
+pub(crate) fn at_least(
+    op: &'static str,
+    what: &'static str,
+    needed: u64,
+    got: u64,
+) -> Result<(), Error> {
     if got < needed {
-        return Err(Error::Shape { op, what, expected: needed, got });
+        return Err(Error::Shape {
+            op,
+            what,
+            expected: needed,
+            got,
+        });
     }
     Ok(())
 }
 
 /// Fails unless `got` is a multiple of `of`.
-pub(crate) fn multiple(op: &'static str, what: &'static str, of: u64, got: u64) -> Result<(), Error> {
+pub(crate) fn multiple(
+    op: &'static str,
+    what: &'static str,
+    of: u64,
+    got: u64,
+) -> Result<(), Error> {
     if of == 0 || !got.is_multiple_of(of) || got == 0 {
-        return Err(Error::Shape { op, what, expected: of, got });
+        return Err(Error::Shape {
+            op,
+            what,
+            expected: of,
+            got,
+        });
     }
     Ok(())
 }

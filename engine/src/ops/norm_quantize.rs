@@ -38,15 +38,30 @@ impl Op for NormQuantize {
     }
 
     fn access(&self) -> &'static [Access] {
-        &[Access::ReadWrite, Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite]
+        &[
+            Access::ReadWrite,
+            Access::Read,
+            Access::Read,
+            Access::ReadWrite,
+            Access::ReadWrite,
+        ]
     }
 
     fn params(&self) -> Vec<u8> {
-        bytemuck::bytes_of(&Params { width: self.width, k_padded: self.k_padded, eps: self.eps, pad: 0 }).to_vec()
+        bytemuck::bytes_of(&Params {
+            width: self.width,
+            k_padded: self.k_padded,
+            eps: self.eps,
+            pad: 0,
+        })
+        .to_vec()
     }
 
     fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
-        vec![("NORM", f64::from(u8::from(self.norm))), ("ADD_DELTA", f64::from(u8::from(self.add_delta)))]
+        vec![
+            ("NORM", f64::from(u8::from(self.norm))),
+            ("ADD_DELTA", f64::from(u8::from(self.add_delta))),
+        ]
     }
 
     fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {
@@ -82,7 +97,8 @@ impl Op for NormQuantize {
                 row.iter_mut().zip(delta).for_each(|(x, d)| *x += d);
             }
             let gain = self.norm.then(|| &memory.f32(buffers[2])[..width]);
-            let q: &mut [i8] = &mut bytemuck::cast_slice_mut(&mut q)[t * k_padded..(t + 1) * k_padded];
+            let q: &mut [i8] =
+                &mut bytemuck::cast_slice_mut(&mut q)[t * k_padded..(t + 1) * k_padded];
             let scale = reference::norm_quantize(row, gain, self.eps, q);
             rows[2 * t] = scale.amax.to_bits();
             rows[2 * t + 1] = scale.sum_q.cast_unsigned();

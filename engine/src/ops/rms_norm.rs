@@ -37,7 +37,12 @@ impl Op for RmsNorm {
     }
 
     fn params(&self) -> Vec<u8> {
-        bytemuck::bytes_of(&Params { width: self.width, eps: self.eps, pad: [0; 2] }).to_vec()
+        bytemuck::bytes_of(&Params {
+            width: self.width,
+            eps: self.eps,
+            pad: [0; 2],
+        })
+        .to_vec()
     }
 
     fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
@@ -52,10 +57,25 @@ impl Op for RmsNorm {
         const OP: &str = "rms_norm";
         let width = u64::from(self.width);
         multiple(OP, "width", 4, width)?;
-        at_least(OP, "x bytes", u64::from(self.max_tokens) * width * 4, sizes[0])?;
-        at_least(OP, "delta bytes", u64::from(self.max_tokens) * width * 4, sizes[1])?;
+        at_least(
+            OP,
+            "x bytes",
+            u64::from(self.max_tokens) * width * 4,
+            sizes[0],
+        )?;
+        at_least(
+            OP,
+            "delta bytes",
+            u64::from(self.max_tokens) * width * 4,
+            sizes[1],
+        )?;
         at_least(OP, "gain bytes", width * 4, sizes[2])?;
-        at_least(OP, "y bytes", u64::from(self.max_logits) * width * 4, sizes[3])
+        at_least(
+            OP,
+            "y bytes",
+            u64::from(self.max_logits) * width * 4,
+            sizes[3],
+        )
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {

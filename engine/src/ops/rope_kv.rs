@@ -51,10 +51,15 @@ struct Params {
 #[must_use]
 pub fn rope_table(theta: f64, head_dim: u32, context: u32) -> Vec<f32> {
     let pairs = head_dim / 2;
-    let frequencies: Vec<f64> =
-        (0..pairs).map(|j| theta.powf(-2.0 * f64::from(j) / f64::from(head_dim))).collect();
+    let frequencies: Vec<f64> = (0..pairs)
+        .map(|j| theta.powf(-2.0 * f64::from(j) / f64::from(head_dim)))
+        .collect();
     (0..context)
-        .flat_map(|position| frequencies.iter().map(move |frequency| f64::from(position) * frequency))
+        .flat_map(|position| {
+            frequencies
+                .iter()
+                .map(move |frequency| f64::from(position) * frequency)
+        })
         .flat_map(|angle| [narrow(angle.cos()), narrow(angle.sin())])
         .collect()
 }
@@ -85,7 +90,13 @@ impl Op for RopeKv {
     }
 
     fn access(&self) -> &'static [Access] {
-        &[Access::Read, Access::Read, Access::ReadWrite, Access::ReadWrite, Access::ReadWrite]
+        &[
+            Access::Read,
+            Access::Read,
+            Access::ReadWrite,
+            Access::ReadWrite,
+            Access::ReadWrite,
+        ]
     }
 
     fn params(&self) -> Vec<u8> {
@@ -120,8 +131,18 @@ impl Op for RopeKv {
         at_least(OP, "stride", u64::from(self.k_offset) + kv_width, stride)?;
         at_least(OP, "stride", u64::from(self.v_offset) + kv_width, stride)?;
         at_least(OP, "qkv bytes", tokens * stride * 4, sizes[0])?;
-        at_least(OP, "table bytes", u64::from(self.context) * head_dim * 4, sizes[1])?;
-        at_least(OP, "q bytes", tokens * u64::from(self.heads) * head_dim * 4, sizes[2])?;
+        at_least(
+            OP,
+            "table bytes",
+            u64::from(self.context) * head_dim * 4,
+            sizes[1],
+        )?;
+        at_least(
+            OP,
+            "q bytes",
+            tokens * u64::from(self.heads) * head_dim * 4,
+            sizes[2],
+        )?;
         let cache = cache_bytes(self.kv_heads, self.context, self.head_dim, self.kv);
         at_least(OP, "k_cache bytes", cache, sizes[3])?;
         at_least(OP, "v_cache bytes", cache, sizes[4])
@@ -139,8 +160,12 @@ impl Op for RopeKv {
             }
             let row = &memory.f32(buffers[0])[t * stride..(t + 1) * stride];
             let angles = &memory.f32(buffers[1])[position * head_dim..(position + 1) * head_dim];
-            let out: &mut [f32] = &mut bytemuck::cast_slice_mut(&mut q)[t * heads * head_dim..(t + 1) * heads * head_dim];
-            for (x, out) in row.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim)) {
+            let out: &mut [f32] = &mut bytemuck::cast_slice_mut(&mut q)
+                [t * heads * head_dim..(t + 1) * heads * head_dim];
+            for (x, out) in row
+                .chunks_exact(head_dim)
+                .zip(out.chunks_exact_mut(head_dim))
+            {
                 out.copy_from_slice(&reference::rope(x, angles));
             }
             let [k_cache, v_cache] = &mut caches;
@@ -159,7 +184,10 @@ impl Op for RopeKv {
     }
 
     fn choice(&self, base: &Choice) -> Choice {
-        Choice { kv: self.kv, ..*base }
+        Choice {
+            kv: self.kv,
+            ..*base
+        }
     }
 
     fn bytes(&self, step: &Step) -> u64 {

@@ -70,7 +70,12 @@ impl Op for Sample {
     }
 
     fn params(&self) -> Vec<u8> {
-        bytemuck::bytes_of(&Params { vocab: self.vocab, context: self.context, pad: [0; 2] }).to_vec()
+        bytemuck::bytes_of(&Params {
+            vocab: self.vocab,
+            context: self.context,
+            pad: [0; 2],
+        })
+        .to_vec()
     }
 
     fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
@@ -85,10 +90,20 @@ impl Op for Sample {
         const OP: &str = "sample";
         let vocab = u64::from(self.vocab);
         at_least(OP, "vocab", 1, vocab)?;
-        at_least(OP, "sampling bytes", size_of::<SamplingParams>() as u64, sizes[0])?;
+        at_least(
+            OP,
+            "sampling bytes",
+            size_of::<SamplingParams>() as u64,
+            sizes[0],
+        )?;
         at_least(OP, "logits bytes", vocab * 4, sizes[1])?;
         at_least(OP, "weights bytes", vocab * 4, sizes[2])?;
-        at_least(OP, "history bytes", (u64::from(self.context) + 1) * 4, sizes[3])?;
+        at_least(
+            OP,
+            "history bytes",
+            (u64::from(self.context) + 1) * 4,
+            sizes[3],
+        )?;
         at_least(OP, "tokens bytes", 4, sizes[4])?;
         at_least(OP, "results bytes", u64::from(RESULT_SLOTS) * 8, sizes[5])
     }
@@ -97,12 +112,16 @@ impl Op for Sample {
         let vocab = self.vocab as usize;
         let next = step.pos + step.n_tokens;
         let params: SamplingParams = bytemuck::cast_slice(&memory.u32(buffers[0])[..8])[0];
-        let window = params.repetition_window.min(REPETITION_WINDOW_MAX).min(next);
+        let window = params
+            .repetition_window
+            .min(REPETITION_WINDOW_MAX)
+            .min(next);
         let mut history = memory.take(buffers[3]);
         let mut logits = memory.take(buffers[1]);
         let recent = &history[(next - window) as usize..next as usize];
         let row = step.n_logits.saturating_sub(1) as usize;
-        let floats: &mut [f32] = &mut bytemuck::cast_slice_mut(&mut logits)[row * vocab..(row + 1) * vocab];
+        let floats: &mut [f32] =
+            &mut bytemuck::cast_slice_mut(&mut logits)[row * vocab..(row + 1) * vocab];
         let sampled = reference::sample(floats, recent, &params, next);
         if next <= self.context {
             history[next as usize] = sampled.id;
@@ -121,7 +140,12 @@ impl Op for Sample {
         results[slot..slot + 2].copy_from_slice(&[sampled.id, sampled.status]);
         memory.put(buffers[5], results);
         let mut words = memory.take(self.step);
-        let advanced = Step { pos: next, n_tokens: 1, logit_row: 0, n_logits: 1 };
+        let advanced = Step {
+            pos: next,
+            n_tokens: 1,
+            logit_row: 0,
+            n_logits: 1,
+        };
         words[..4].copy_from_slice(bytemuck::cast_slice(&[advanced]));
         memory.put(self.step, words);
     }

@@ -41,15 +41,21 @@ impl Op for TernaryGemm {
     }
 
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
-        [self.product.n_rows.div_ceil(tuning.gemm_workgroup), step.n_tokens.div_ceil(GEMM_TOKENS), 1]
+        [
+            self.product.n_rows.div_ceil(tuning.gemm_workgroup),
+            step.n_tokens.div_ceil(GEMM_TOKENS),
+            1,
+        ]
     }
 
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {
-        self.product.check_for("ternary_gemm", u64::from(self.max_tokens), sizes)
+        self.product
+            .check_for("ternary_gemm", u64::from(self.max_tokens), sizes)
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
-        self.product.run_rows(memory, buffers, step.n_tokens as usize);
+        self.product
+            .run_rows(memory, buffers, step.n_tokens as usize);
     }
 
     fn bytes(&self, step: &Step) -> u64 {

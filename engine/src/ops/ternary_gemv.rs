@@ -67,7 +67,8 @@ impl TernaryGemv {
     /// Bytes of `w`.
     #[must_use]
     pub fn weight_bytes(&self) -> u64 {
-        u64::from(self.rows_padded()) * u64::from(self.k_padded) / 4 * u64::from(self.epilogue.n_matrices())
+        u64::from(self.rows_padded()) * u64::from(self.k_padded) / 4
+            * u64::from(self.epilogue.n_matrices())
     }
 
     /// Invocations that share a row: no more than there are quads to share.
@@ -79,23 +80,43 @@ impl TernaryGemv {
     pub(super) fn params_bytes(&self) -> Vec<u8> {
         let n_quads = self.k_padded / 64;
         let up_gamma = self.rows_padded();
-        let params = Params { n_rows: self.n_rows, n_quads, up_offset: up_gamma * n_quads, up_gamma };
+        let params = Params {
+            n_rows: self.n_rows,
+            n_quads,
+            up_offset: up_gamma * n_quads,
+            up_gamma,
+        };
         bytemuck::bytes_of(&params).to_vec()
     }
 
-    pub(super) fn check_for(&self, op: &'static str, max_tokens: u64, sizes: &[u64]) -> Result<(), Error> {
+    pub(super) fn check_for(
+        &self,
+        op: &'static str,
+        max_tokens: u64,
+        sizes: &[u64],
+    ) -> Result<(), Error> {
         let k_padded = u64::from(self.k_padded);
         multiple(op, "k_padded", 64, k_padded)?;
         if !self.rows_per_tile.is_power_of_two() || self.rows_per_tile > 64 {
             let got = u64::from(self.rows_per_tile);
-            return Err(Error::Shape { op, what: "rows_per_tile (a power of two)", expected: 64, got });
+            return Err(Error::Shape {
+                op,
+                what: "rows_per_tile (a power of two)",
+                expected: 64,
+                got,
+            });
         }
         at_least(op, "w bytes", self.weight_bytes(), sizes[0])?;
         let gammas = u64::from(self.rows_padded()) * u64::from(self.epilogue.n_matrices());
         at_least(op, "gamma bytes", gammas * 4, sizes[1])?;
         at_least(op, "q bytes", max_tokens * k_padded, sizes[2])?;
         at_least(op, "rows bytes", max_tokens * 8, sizes[3])?;
-        at_least(op, "y bytes", max_tokens * u64::from(self.n_rows) * 4, sizes[4])
+        at_least(
+            op,
+            "y bytes",
+            max_tokens * u64::from(self.n_rows) * 4,
+            sizes[4],
+        )
     }
 
     pub(super) fn run_rows(&self, memory: &mut CpuMemory, buffers: &[BufferId], n_tokens: usize) {
@@ -109,9 +130,13 @@ impl TernaryGemv {
             rows_per_tile: self.rows_per_tile as usize,
         };
         for t in 0..n_tokens {
-            let q: &[i8] = &bytemuck::cast_slice(memory.u32(buffers[2]))[t * k_padded..(t + 1) * k_padded];
+            let q: &[i8] =
+                &bytemuck::cast_slice(memory.u32(buffers[2]))[t * k_padded..(t + 1) * k_padded];
             let rows = memory.u32(buffers[3]);
-            let scale = reference::RowScale { amax: f32::from_bits(rows[2 * t]), sum_q: rows[2 * t + 1].cast_signed() };
+            let scale = reference::RowScale {
+                amax: f32::from_bits(rows[2 * t]),
+                sum_q: rows[2 * t + 1].cast_signed(),
+            };
             let out = &mut bytemuck::cast_slice_mut(&mut y)[t * n_rows..(t + 1) * n_rows];
             reference::ternary_gemv(&matrix, q, scale, self.epilogue, out);
         }
@@ -125,7 +150,13 @@ impl Op for TernaryGemv {
     }
 
     fn access(&self) -> &'static [Access] {
-        &[Access::Read, Access::Read, Access::Read, Access::Read, Access::ReadWrite]
+        &[
+            Access::Read,
+            Access::Read,
+            Access::Read,
+            Access::Read,
+            Access::ReadWrite,
+        ]
     }
 
     fn params(&self) -> Vec<u8> {
@@ -142,7 +173,10 @@ impl Op for TernaryGemv {
     }
 
     fn grid(&self, _: &Step, tuning: &Tuning) -> [u32; 3] {
-        let [x, y] = grid_2d(self.n_rows.div_ceil(tuning.gemv_workgroup / self.slices(tuning)));
+        let [x, y] = grid_2d(
+            self.n_rows
+                .div_ceil(tuning.gemv_workgroup / self.slices(tuning)),
+        );
         [x, y, 1]
     }
 

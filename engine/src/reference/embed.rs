@@ -26,8 +26,13 @@ impl RowTable<'_> {
             Rows::F16 => {
                 let words = &self.words[row * padded / 2..(row + 1) * padded / 2];
                 for (out, word) in out.chunks_mut(2).zip(words) {
-                    let halves = [f16::from_bits((word & 0xFFFF) as u16), f16::from_bits((word >> 16) as u16)];
-                    out.iter_mut().zip(halves).for_each(|(out, half)| *out = half.to_f32());
+                    let halves = [
+                        f16::from_bits((word & 0xFFFF) as u16),
+                        f16::from_bits((word >> 16) as u16),
+                    ];
+                    out.iter_mut()
+                        .zip(halves)
+                        .for_each(|(out, half)| *out = half.to_f32());
                 }
             }
             Rows::Q8 => {
@@ -35,12 +40,15 @@ impl RowTable<'_> {
                 let words = &self.words[row * padded / 4..(row + 1) * padded / 4];
                 for (out, word) in out.chunks_mut(4).zip(words) {
                     let bytes = word.to_le_bytes().map(u8::cast_signed);
-                    out.iter_mut().zip(bytes).for_each(|(out, byte)| *out = f32::from(byte) * scale);
+                    out.iter_mut()
+                        .zip(bytes)
+                        .for_each(|(out, byte)| *out = f32::from(byte) * scale);
                 }
             }
             Rows::Q6 => {
                 let words = &self.words[row * padded / 32 * 6..(row + 1) * padded / 32 * 6];
-                let scales = &self.scales[row * (padded / self.group)..(row + 1) * (padded / self.group)];
+                let scales =
+                    &self.scales[row * (padded / self.group)..(row + 1) * (padded / self.group)];
                 for (b, (out, block)) in out.chunks_mut(32).zip(words.chunks_exact(6)).enumerate() {
                     let scale = scales[b * 32 / self.group];
                     for (e, out) in out.iter_mut().enumerate() {
@@ -65,7 +73,17 @@ mod tests {
 
     fn decode(rows: Rows, words: &[u32], scales: &[f32], group: usize, hidden: usize) -> Vec<f32> {
         let mut out = vec![f32::NAN; hidden];
-        embed(&RowTable { words, scales, rows, hidden, group }, 0, &mut out);
+        embed(
+            &RowTable {
+                words,
+                scales,
+                rows,
+                hidden,
+                group,
+            },
+            0,
+            &mut out,
+        );
         out
     }
 
@@ -81,7 +99,10 @@ mod tests {
     fn bytes_are_signed() {
         let mut words = vec![0; 16];
         words[0] = 0x7F80_FF01;
-        assert_eq!(decode(Rows::Q8, &words, &[0.5], 0, 4), [0.5, -0.5, -64.0, 63.5]);
+        assert_eq!(
+            decode(Rows::Q8, &words, &[0.5], 0, 4),
+            [0.5, -0.5, -64.0, 63.5]
+        );
     }
 
     #[test]
@@ -96,7 +117,11 @@ mod tests {
         }
         let out = decode(Rows::Q6, &words, &[1.0, 0.25], 32, 64);
         for (e, value) in out.iter().enumerate() {
-            let expected = if e < 32 { e as f32 - 32.0 } else { (63.0 - (e as f32 - 32.0) - 32.0) * 0.25 };
+            let expected = if e < 32 {
+                e as f32 - 32.0
+            } else {
+                (63.0 - (e as f32 - 32.0) - 32.0) * 0.25
+            };
             assert_eq!(*value, expected, "element {e}");
         }
         let shared = decode(Rows::Q6, &words, &[0.25], 64, 64);

@@ -5,11 +5,20 @@ use std::ops::Range;
 
 /// Columns `part` of `logits [n, vocab]`: the products of `y [n, hidden]` with the table's rows, whose first is token
 /// `part.start`.
-pub fn lm_head(table: &RowTable<'_>, y: &[f32], vocab: usize, part: Range<usize>, logits: &mut [f32]) {
+pub fn lm_head(
+    table: &RowTable<'_>,
+    y: &[f32],
+    vocab: usize,
+    part: Range<usize>,
+    logits: &mut [f32],
+) {
     let mut row = vec![0.0; table.hidden];
     for token in part.clone() {
         table.decode(token - part.start, &mut row);
-        for (y, logits) in y.chunks_exact(table.hidden).zip(logits.chunks_exact_mut(vocab)) {
+        for (y, logits) in y
+            .chunks_exact(table.hidden)
+            .zip(logits.chunks_exact_mut(vocab))
+        {
             logits[token] = dot(&row, y);
         }
     }
@@ -37,9 +46,21 @@ mod tests {
         let mut words = vec![0; 32];
         words[0] = 0x0000_0201;
         words[16] = 0x0300_00FF;
-        let table = RowTable { words: &words, scales: &[0.5, 2.0], rows: Rows::Q8, hidden: 4, group: 0 };
+        let table = RowTable {
+            words: &words,
+            scales: &[0.5, 2.0],
+            rows: Rows::Q8,
+            hidden: 4,
+            group: 0,
+        };
         let mut logits = vec![9.0; 8];
-        lm_head(&table, &[1.0, 10.0, 100.0, 1000.0, 2.0, 0.0, 0.0, 1.0], 4, 1..3, &mut logits);
+        lm_head(
+            &table,
+            &[1.0, 10.0, 100.0, 1000.0, 2.0, 0.0, 0.0, 1.0],
+            4,
+            1..3,
+            &mut logits,
+        );
         assert_eq!(logits, [9.0, 10.5, 5998.0, 9.0, 9.0, 1.0, 2.0, 9.0]);
     }
 

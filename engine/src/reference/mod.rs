@@ -20,8 +20,8 @@ pub use norm_quantize::{RowScale, norm_quantize};
 pub use rms_norm::rms_norm;
 pub use rope_kv::{load_kv, rope, store_kv};
 pub use sample::{
-    GREEDY_BELOW, STATUS_NON_FINITE, STATUS_OK, Sampled, argmax, choose, order_key, penalize, philox, sample,
-    weight_threshold, weights,
+    GREEDY_BELOW, STATUS_NON_FINITE, STATUS_OK, Sampled, argmax, choose, order_key, penalize,
+    philox, sample, weight_threshold, weights,
 };
 pub use ternary_gemm::ternary_gemm;
 pub use ternary_gemv::{TernaryMatrix, ternary_gemv};

@@ -45,7 +45,10 @@ mod tests {
         assert_eq!(row.amax, amax);
         assert_eq!(&q[..x.len()], expected);
         assert!(q[x.len()..].iter().all(|&q| q == 0), "padding is zero");
-        assert_eq!(row.sum_q, expected.iter().map(|&q| i32::from(q)).sum::<i32>());
+        assert_eq!(
+            row.sum_q,
+            expected.iter().map(|&q| i32::from(q)).sum::<i32>()
+        );
     }
 
     #[test]
@@ -56,7 +59,11 @@ mod tests {
     #[test]
     fn ties_go_to_even() {
         // amax 127 makes the scale exactly 1, so halves are exact ties.
-        check(&[0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -127.0], 127.0, &[0, 2, 2, 0, -2, -2, 126, -127]);
+        check(
+            &[0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -127.0],
+            127.0,
+            &[0, 2, 2, 0, -2, -2, 126, -127],
+        );
     }
 
     #[test]
@@ -82,7 +89,8 @@ mod tests {
             let amax = 1.0 + a as f32 / 1999.0;
             for n in 0..126_u8 {
                 let x = (f32::from(n) + 0.5) * amax / 127.0;
-                if (x * (127.0 / amax)).round_ties_even() != (x / (amax / 127.0)).round_ties_even() {
+                if (x * (127.0 / amax)).round_ties_even() != (x / (amax / 127.0)).round_ties_even()
+                {
                     return (x, amax);
                 }
             }

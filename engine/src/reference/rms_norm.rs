@@ -26,7 +26,10 @@ mod tests {
         rms_norm(&[3.0, 4.0], &[1.0, 2.0], 0.0, &mut out);
         // mean square 12.5
         let r = 12.5_f32.sqrt();
-        assert!((out[0] - 3.0 / r).abs() < 1e-6 && (out[1] - 8.0 / r).abs() < 1e-6, "{out:?}");
+        assert!(
+            (out[0] - 3.0 / r).abs() < 1e-6 && (out[1] - 8.0 / r).abs() < 1e-6,
+            "{out:?}"
+        );
     }
 
     #[test]

@@ -62,8 +62,14 @@ mod tests {
         for j in [0_u32, 1, 17, 49] {
             let angle = f64::from(position) / theta.powf(f64::from(2 * j) / f64::from(head_dim));
             let at = (position * head_dim + 2 * j) as usize;
-            assert!((f64::from(table[at]) - angle.cos()).abs() < 1e-7, "cos of pair {j}");
-            assert!((f64::from(table[at + 1]) - angle.sin()).abs() < 1e-7, "sin of pair {j}");
+            assert!(
+                (f64::from(table[at]) - angle.cos()).abs() < 1e-7,
+                "cos of pair {j}"
+            );
+            assert!(
+                (f64::from(table[at + 1]) - angle.sin()).abs() < 1e-7,
+                "sin of pair {j}"
+            );
         }
         assert_eq!(table[..2], [1.0, 0.0], "position 0 does not turn");
     }
@@ -72,7 +78,12 @@ mod tests {
     fn halves_round_to_nearest_even() {
         let mut cache = vec![0; 2];
         // 1 + 2^-11 is a tie between 1 and 1 + 2^-10; 1 + 3 * 2^-11 one between odd and even above.
-        store_kv(&mut cache, KvType::F16, 0, &[1.0 + 2.0_f32.powi(-11), 1.0 + 3.0 * 2.0_f32.powi(-11)]);
+        store_kv(
+            &mut cache,
+            KvType::F16,
+            0,
+            &[1.0 + 2.0_f32.powi(-11), 1.0 + 3.0 * 2.0_f32.powi(-11)],
+        );
         store_kv(&mut cache, KvType::F16, 2, &[65504.0, -0.1]);
         let back = load_kv(&cache, KvType::F16, 0, 4);
         assert_eq!(back[..3], [1.0, 1.0 + 2.0_f32.powi(-9), 65504.0]);

@@ -34,7 +34,10 @@ impl TernaryMatrix<'_> {
                 for (i, q) in q.chunks_exact(4).enumerate() {
                     let lanes = (word >> (2 * i)) & 0x0303_0303;
                     let [a, b, c, d] = lanes.to_le_bytes().map(i32::from);
-                    acc += a * i32::from(q[0]) + b * i32::from(q[1]) + c * i32::from(q[2]) + d * i32::from(q[3]);
+                    acc += a * i32::from(q[0])
+                        + b * i32::from(q[1])
+                        + c * i32::from(q[2])
+                        + d * i32::from(q[3]);
                 }
             }
         }
@@ -50,7 +53,13 @@ impl TernaryMatrix<'_> {
 }
 
 /// Product of the matrix with one int8 row `q [k_padded]` into `y [n_rows]`.
-pub fn ternary_gemv(matrix: &TernaryMatrix<'_>, q: &[i8], scale: RowScale, epilogue: Epilogue, y: &mut [f32]) {
+pub fn ternary_gemv(
+    matrix: &TernaryMatrix<'_>,
+    q: &[i8],
+    scale: RowScale,
+    epilogue: Epilogue,
+    y: &mut [f32],
+) {
     let up_row = matrix.rows_padded();
     for (row, y) in y.iter_mut().enumerate().take(matrix.n_rows) {
         let value = matrix.product(row, q, scale);
@@ -60,7 +69,9 @@ pub fn ternary_gemv(matrix: &TernaryMatrix<'_>, q: &[i8], scale: RowScale, epilo
                 let positive = value.max(0.0);
                 positive * positive * matrix.product(up_row + row, q, scale)
             }
-            Epilogue::Silu => value * (1.0 / (1.0 + (-value).exp())) * matrix.product(up_row + row, q, scale),
+            Epilogue::Silu => {
+                value * (1.0 / (1.0 + (-value).exp())) * matrix.product(up_row + row, q, scale)
+            }
         };
     }
 }
@@ -86,7 +97,16 @@ mod tests {
         };
         assert_eq!(matrix.dot(0, &padded), -18);
         let mut y = [0.0];
-        ternary_gemv(&matrix, &padded, RowScale { amax: 127.0, sum_q: 1 }, Epilogue::Store, &mut y);
+        ternary_gemv(
+            &matrix,
+            &padded,
+            RowScale {
+                amax: 127.0,
+                sum_q: 1,
+            },
+            Epilogue::Store,
+            &mut y,
+        );
         assert_eq!(y, [-38.0]);
     }
 
@@ -94,14 +114,26 @@ mod tests {
     fn gated_epilogues() {
         // Gate row all code 2, up row all code 0, one activation of 3: gate = 3, up = -3 (gamma 1, amax 127).
         let words = [[0xAAAA_AAAA_u32; 4], [0; 4]].concat();
-        let matrix = TernaryMatrix { words: &words, gamma: &[1.0, 1.0], n_rows: 1, k_padded: 64, rows_per_tile: 1 };
+        let matrix = TernaryMatrix {
+            words: &words,
+            gamma: &[1.0, 1.0],
+            n_rows: 1,
+            k_padded: 64,
+            rows_per_tile: 1,
+        };
         let mut q = [0_i8; 64];
         q[7] = 3;
-        let scale = RowScale { amax: 127.0, sum_q: 3 };
+        let scale = RowScale {
+            amax: 127.0,
+            sum_q: 3,
+        };
         let mut y = [0.0];
         ternary_gemv(&matrix, &q, scale, Epilogue::Relu2, &mut y);
         assert_eq!(y, [-27.0]);
         ternary_gemv(&matrix, &q, scale, Epilogue::Silu, &mut y);
-        assert!((y[0] - 3.0 / (1.0 + (-3.0_f32).exp()) * -3.0).abs() < 1e-5, "{y:?}");
+        assert!(
+            (y[0] - 3.0 / (1.0 + (-3.0_f32).exp()) * -3.0).abs() < 1e-5,
+            "{y:?}"
+        );
     }
 }

@@ -8,17 +8,36 @@ use engine::reference::store_kv;
 const CONTEXT: u32 = 800;
 
 fn op((heads, kv_heads, head_dim): (u32, u32, u32), kv: KvType, max_tokens: u32) -> Attention {
-    Attention { heads, kv_heads, head_dim, context: CONTEXT, kv, max_tokens }
+    Attention {
+        heads,
+        kv_heads,
+        head_dim,
+        context: CONTEXT,
+        kv,
+        max_tokens,
+    }
 }
 
 /// A cache whose first `filled` positions are random and whose rest is NaN, in floats and in halves alike.
 fn cache(op: &Attention, filled: u32, random: &mut Random) -> Vec<u32> {
     let head_dim = op.head_dim as usize;
     let elements = (op.kv_heads * CONTEXT) as usize * head_dim;
-    let mut words = vec![u32::MAX; if op.kv == KvType::F16 { elements / 2 } else { elements }];
+    let mut words = vec![
+        u32::MAX;
+        if op.kv == KvType::F16 {
+            elements / 2
+        } else {
+            elements
+        }
+    ];
     for head in 0..op.kv_heads as usize {
         let values = random.normals(filled as usize * head_dim);
-        store_kv(&mut words, op.kv, head * CONTEXT as usize * head_dim, &values);
+        store_kv(
+            &mut words,
+            op.kv,
+            head * CONTEXT as usize * head_dim,
+            &values,
+        );
     }
     words
 }
@@ -27,7 +46,12 @@ fn cache(op: &Attention, filled: u32, random: &mut Random) -> Vec<u32> {
 pub(super) fn buffers(op: &Attention, end: u32, random: &mut Random) -> Vec<Vec<u32>> {
     let q = random.normals((op.max_tokens * op.heads * op.head_dim) as usize);
     let (k, v) = (cache(op, end, random), cache(op, end, random));
-    vec![words(&q), k, v, untouched((op.partials_bytes() / 4) as usize)]
+    vec![
+        words(&q),
+        k,
+        v,
+        untouched((op.partials_bytes() / 4) as usize),
+    ]
 }
 
 /// Fails unless the same partials were written and each agrees: maximum, sum and accumulator apart, as their sizes differ.
@@ -35,15 +59,32 @@ pub(super) fn buffers(op: &Attention, end: u32, random: &mut Random) -> Vec<Vec<
 fn assert_partials(what: &str, op: &Attention, expected: &[u32], got: &[u32]) {
     let len = op.head_dim as usize + 2;
     let mut written = 0;
-    for (i, (e, g)) in expected.chunks_exact(len).zip(got.chunks_exact(len)).enumerate() {
+    for (i, (e, g)) in expected
+        .chunks_exact(len)
+        .zip(got.chunks_exact(len))
+        .enumerate()
+    {
         if e[0] == UNTOUCHED {
-            assert!(g.iter().all(|&word| word == UNTOUCHED), "{what}: partial {i} was written");
+            assert!(
+                g.iter().all(|&word| word == UNTOUCHED),
+                "{what}: partial {i} was written"
+            );
             continue;
         }
         written += 1;
         let (e, g) = (common::floats(e), common::floats(g));
-        assert!((e[0] - g[0]).abs() <= 2e-6 * e[0].abs().max(1.0), "{what}: maximum {i} is {}, expected {}", g[0], e[0]);
-        assert!((e[1] - g[1]).abs() <= 1e-5 * e[1], "{what}: sum {i} is {}, expected {}", g[1], e[1]);
+        assert!(
+            (e[0] - g[0]).abs() <= 2e-6 * e[0].abs().max(1.0),
+            "{what}: maximum {i} is {}, expected {}",
+            g[0],
+            e[0]
+        );
+        assert!(
+            (e[1] - g[1]).abs() <= 1e-5 * e[1],
+            "{what}: sum {i} is {}, expected {}",
+            g[1],
+            e[1]
+        );
         common::assert_close(&format!("{what}: accumulator {i}"), &e[2..], &g[2..], 1e-5);
     }
     assert!(written > 0, "{what}: nothing was written");
@@ -59,7 +100,12 @@ fn agrees_with_the_reference() {
                 let op = op(heads, kv, n + 1);
                 let buffers = buffers(&op, pos + n, &mut random);
                 devices.check(&op, &buffers, step(pos, n), |expected, got| {
-                    assert_partials(&format!("{heads:?}, {kv:?}, {n} from {pos}"), &op, &expected[3], &got[3]);
+                    assert_partials(
+                        &format!("{heads:?}, {kv:?}, {n} from {pos}"),
+                        &op,
+                        &expected[3],
+                        &got[3],
+                    );
                 });
             }
         }
@@ -73,12 +119,26 @@ fn large_scores_do_not_overflow() {
     let mut random = Random(19);
     let op = op((2, 1, 64), KvType::F32, 1);
     let mut buffers = buffers(&op, 300, &mut random);
-    buffers[0] = words(&common::floats(&buffers[0]).iter().map(|q| q * 1e4).collect::<Vec<_>>());
+    buffers[0] = words(
+        &common::floats(&buffers[0])
+            .iter()
+            .map(|q| q * 1e4)
+            .collect::<Vec<_>>(),
+    );
     devices.check(&op, &buffers, step(299, 1), |expected, got| {
         // The scores are of size 1e4, so f32 noise moves them by 1e-3 and the weights by as much.
-        for (e, g) in expected[3].chunks_exact(66).zip(got[3].chunks_exact(66)).filter(|(e, _)| e[0] != UNTOUCHED) {
+        for (e, g) in expected[3]
+            .chunks_exact(66)
+            .zip(got[3].chunks_exact(66))
+            .filter(|(e, _)| e[0] != UNTOUCHED)
+        {
             let (e, g) = (common::floats(e), common::floats(g));
-            assert!((e[0] - g[0]).abs() <= 1e-6 * e[0].abs(), "maximum {} for {}", g[0], e[0]);
+            assert!(
+                (e[0] - g[0]).abs() <= 1e-6 * e[0].abs(),
+                "maximum {} for {}",
+                g[0],
+                e[0]
+            );
             common::assert_close("accumulator", &e[2..], &g[2..], 2e-2);
         }
     });
@@ -94,14 +154,20 @@ fn tokens_have_the_bits_of_single_runs() {
         let single = op(heads, kv, 1);
         for pos in [0, 252, 509] {
             let all = buffers(&batch, pos + 5, &mut random);
-            let Some(got) = devices.run(&batch, &all, step(pos, 5)) else { return };
+            let Some(got) = devices.run(&batch, &all, step(pos, 5)) else {
+                return;
+            };
             let width = (batch.heads * batch.head_dim) as usize;
             for t in 0..5_usize {
                 let q = all[0][t * width..(t + 1) * width].to_vec();
                 let len = (single.partials_bytes() / 4) as usize;
                 let one = vec![q, all[1].clone(), all[2].clone(), untouched(len)];
                 let alone = devices.run(&single, &one, step(pos + t as u32, 1)).unwrap();
-                assert_eq!(alone[3], got[3][t * len..(t + 1) * len], "{heads:?}, {kv:?}, token {t} from {pos}");
+                assert_eq!(
+                    alone[3],
+                    got[3][t * len..(t + 1) * len],
+                    "{heads:?}, {kv:?}, token {t} from {pos}"
+                );
             }
         }
     }

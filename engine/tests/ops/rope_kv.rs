@@ -4,8 +4,15 @@ use engine::KvType;
 use engine::ops::{RopeKv, rope_table};
 
 /// Query heads, key-value heads, head dimension.
-pub(super) const HEADS: [(u32, u32, u32); 7] =
-    [(1, 1, 4), (2, 1, 16), (6, 2, 64), (3, 3, 96), (4, 4, 100), (4, 1, 128), (4, 2, 256)];
+pub(super) const HEADS: [(u32, u32, u32); 7] = [
+    (1, 1, 4),
+    (2, 1, 16),
+    (6, 2, 64),
+    (3, 3, 96),
+    (4, 4, 100),
+    (4, 1, 128),
+    (4, 2, 256),
+];
 
 const CONTEXT: u32 = 40;
 const MAX_TOKENS: u32 = 6;
@@ -15,19 +22,39 @@ fn op((heads, kv_heads, head_dim): (u32, u32, u32), kv: KvType) -> RopeKv {
     let k_offset = heads * head_dim + 8;
     let v_offset = k_offset + kv_heads * head_dim + 4;
     let stride = v_offset + kv_heads * head_dim + 12;
-    RopeKv { heads, kv_heads, head_dim, stride, k_offset, v_offset, context: CONTEXT, kv, max_tokens: MAX_TOKENS }
+    RopeKv {
+        heads,
+        kv_heads,
+        head_dim,
+        stride,
+        k_offset,
+        v_offset,
+        context: CONTEXT,
+        kv,
+        max_tokens: MAX_TOKENS,
+    }
 }
 
 fn cache_words(op: &RopeKv) -> usize {
     let elements = (op.kv_heads * op.context * op.head_dim) as usize;
-    if op.kv == KvType::F16 { elements / 2 } else { elements }
+    if op.kv == KvType::F16 {
+        elements / 2
+    } else {
+        elements
+    }
 }
 
 fn buffers(op: &RopeKv, random: &mut Random) -> Vec<Vec<u32>> {
     let qkv = random.normals((MAX_TOKENS * op.stride) as usize);
     let table = rope_table(10_000.0, op.head_dim, CONTEXT);
     let q = untouched((MAX_TOKENS * op.heads * op.head_dim) as usize);
-    vec![words(&qkv), words(&table), q, untouched(cache_words(op)), untouched(cache_words(op))]
+    vec![
+        words(&qkv),
+        words(&table),
+        q,
+        untouched(cache_words(op)),
+        untouched(cache_words(op)),
+    ]
 }
 
 /// Fails unless the same words were written and their halves are at most one representable value apart: the device may
@@ -36,12 +63,23 @@ fn buffers(op: &RopeKv, random: &mut Random) -> Vec<Vec<u32>> {
 fn assert_halves(what: &str, expected: &[u32], got: &[u32]) {
     let ordered = |bits: u32| {
         let magnitude = (bits & 0x7FFF).cast_signed();
-        if bits & 0x8000 == 0 { magnitude } else { -magnitude }
+        if bits & 0x8000 == 0 {
+            magnitude
+        } else {
+            -magnitude
+        }
     };
     for (i, (&e, &g)) in expected.iter().zip(got).enumerate() {
-        assert_eq!(e == UNTOUCHED, g == UNTOUCHED, "{what}: word {i} is {e:#x} in the reference, {g:#x} on the device");
+        assert_eq!(
+            e == UNTOUCHED,
+            g == UNTOUCHED,
+            "{what}: word {i} is {e:#x} in the reference, {g:#x} on the device"
+        );
         for (e, g) in [(e & 0xFFFF, g & 0xFFFF), (e >> 16, g >> 16)] {
-            assert!(e == g || (ordered(e) - ordered(g)).abs() <= 1, "{what}: word {i}: half {g:#x}, expected {e:#x}");
+            assert!(
+                e == g || (ordered(e) - ordered(g)).abs() <= 1,
+                "{what}: word {i}: half {g:#x}, expected {e:#x}"
+            );
         }
     }
 }
@@ -55,19 +93,24 @@ fn agrees_with_the_reference() {
             for (pos, n) in [(0, 1), (0, 6), (17, 5), (39, 1)] {
                 let op = op(heads, kv);
                 let what = format!("{heads:?}, {kv:?}, {n} tokens from {pos}");
-                devices.check(&op, &buffers(&op, &mut random), step(pos, n), |expected, got| {
-                    assert_floats(&what, &expected[2], &got[2], 1e-6);
-                    match kv {
-                        KvType::F32 => {
-                            assert_floats(&what, &expected[3], &got[3], 1e-6);
-                            assert_eq!(expected[4], got[4], "{what}: values are copied");
+                devices.check(
+                    &op,
+                    &buffers(&op, &mut random),
+                    step(pos, n),
+                    |expected, got| {
+                        assert_floats(&what, &expected[2], &got[2], 1e-6);
+                        match kv {
+                            KvType::F32 => {
+                                assert_floats(&what, &expected[3], &got[3], 1e-6);
+                                assert_eq!(expected[4], got[4], "{what}: values are copied");
+                            }
+                            KvType::F16 => {
+                                assert_halves(&what, &expected[3], &got[3]);
+                                assert_halves(&what, &expected[4], &got[4]);
+                            }
                         }
-                        KvType::F16 => {
-                            assert_halves(&what, &expected[3], &got[3]);
-                            assert_halves(&what, &expected[4], &got[4]);
-                        }
-                    }
-                });
+                    },
+                );
             }
         }
     }
@@ -81,17 +124,26 @@ fn tokens_have_the_bits_of_single_runs() {
     for kv in [KvType::F32, KvType::F16] {
         let op = op((4, 2, 100), kv);
         let all = buffers(&op, &mut random);
-        let Some(batch) = devices.run(&op, &all, step(11, 6)) else { return };
+        let Some(batch) = devices.run(&op, &all, step(11, 6)) else {
+            return;
+        };
         let (stride, width) = (op.stride as usize, (op.heads * op.head_dim) as usize);
         let (mut k, mut v) = (all[3].clone(), all[4].clone());
         for t in 0..6_usize {
-            let single = RopeKv { max_tokens: 1, ..op.clone() };
+            let single = RopeKv {
+                max_tokens: 1,
+                ..op.clone()
+            };
             let qkv = all[0][t * stride..(t + 1) * stride].to_vec();
             let one = vec![qkv, all[1].clone(), untouched(width), k, v];
             let mut got = devices.run(&single, &one, step(11 + t as u32, 1)).unwrap();
             v = got.pop().unwrap();
             k = got.pop().unwrap();
-            assert_eq!(got[2], batch[2][t * width..(t + 1) * width], "{kv:?}, query of token {t}");
+            assert_eq!(
+                got[2],
+                batch[2][t * width..(t + 1) * width],
+                "{kv:?}, query of token {t}"
+            );
         }
         assert_eq!((&k, &v), (&batch[3], &batch[4]), "{kv:?}, caches");
     }
@@ -102,9 +154,14 @@ fn tokens_have_the_bits_of_single_runs() {
 fn the_end_of_the_cache_is_kept() {
     let mut devices = Devices::one();
     let op = op((2, 2, 16), KvType::F16);
-    devices.check(&op, &buffers(&op, &mut Random(17)), step(38, 5), |expected, got| {
-        assert_halves("keys", &expected[3], &got[3]);
-        assert_halves("values", &expected[4], &got[4]);
-        assert_floats("queries", &expected[2], &got[2], 1e-6);
-    });
+    devices.check(
+        &op,
+        &buffers(&op, &mut Random(17)),
+        step(38, 5),
+        |expected, got| {
+            assert_halves("keys", &expected[3], &got[3]);
+            assert_halves("values", &expected[4], &got[4]);
+            assert_floats("queries", &expected[2], &got[2], 1e-6);
+        },
+    );
 }

@@ -1,10 +1,11 @@
+mod trial;
+
 use crate::Devices;
 use crate::common::Random;
-use engine::exec::{Dispatch, Executor};
-use engine::ops::{RESULT_SLOTS, Sample, SamplingParams, Step};
+use engine::exec::Executor;
+use engine::ops::{RESULT_SLOTS, SamplingParams, Step};
 use engine::reference::{STATUS_NON_FINITE, STATUS_OK, choose, philox, weights};
-use engine::shader::Choice;
-use engine::{KvType, Rows, Variant};
+use trial::Trial;
 
 const PLAIN: SamplingParams = SamplingParams {
     temperature: 1.0,
@@ -16,106 +17,10 @@ const PLAIN: SamplingParams = SamplingParams {
     seed_lo: 0x1234_5678,
     seed_hi: 0x9ABC_DEF0,
 };
-const GREEDY: SamplingParams = SamplingParams { temperature: 0.0, ..PLAIN };
-
-/// Contents of the buffers before a run.
-#[derive(Clone)]
-struct Trial {
-    params: SamplingParams,
-    /// `[n_logits, vocab]`
-    logits: Vec<f32>,
-    /// `[context + 1]`
-    history: Vec<u32>,
-    step: Step,
-}
-
-impl Trial {
-    /// One row of logits, sampled at position `next`.
-    fn new(params: SamplingParams, logits: Vec<f32>, next: u32) -> Self {
-        let step = Step { pos: next - 1, n_tokens: 1, logit_row: 0, n_logits: 1 };
-        Self { params, logits, history: vec![7; 201], step }
-    }
-
-    fn vocab(&self) -> usize {
-        self.logits.len() / self.step.n_logits as usize
-    }
-
-    fn run(&self, executor: &mut Executor) -> Outcome {
-        pollster::block_on(async {
-            let vocab = self.vocab();
-            let mut buffer = |words: &[u32]| {
-                let id = executor.create_buffer("buffer", words.len() as u64 * 4).unwrap();
-                executor.write(id, 0, bytemuck::cast_slice(words)).unwrap();
-                id
-            };
-            let step = buffer(bytemuck::cast_slice(&[self.step]));
-            let ids = [
-                buffer(bytemuck::cast_slice(&[self.params])),
-                buffer(bytemuck::cast_slice(&self.logits)),
-                buffer(&vec![0; vocab]),
-                buffer(&self.history),
-                buffer(&[11, 12, 13, 14]),
-                buffer(&[99; 2 * RESULT_SLOTS as usize]),
-            ];
-            let context = self.history.len() as u32 - 1;
-            let op = Sample { vocab: vocab as u32, context, step };
-            let variant = executor.device().map_or(Variant::PORTABLE, engine::Device::variant);
-            let choice = Choice { variant, kv: KvType::F16, rows: Rows::F16 };
-            let dispatch = Dispatch { label: "sample".to_owned(), op: Box::new(op), buffers: ids.to_vec() };
-            let program = executor.prepare(vec![dispatch], step, &choice).await.unwrap();
-            executor.run(&[&program], &self.step).unwrap();
-            let mut read = Vec::new();
-            let lengths = [8, self.logits.len(), vocab, self.history.len(), 4, 2 * RESULT_SLOTS as usize];
-            for (id, len) in ids.into_iter().zip(lengths) {
-                let bytes = executor.read(id, 0, len as u64 * 4).await.unwrap();
-                read.push(bytemuck::pod_collect_to_vec::<u8, u32>(&bytes));
-            }
-            let after: Vec<u32> = bytemuck::pod_collect_to_vec(&executor.read(step, 0, 16).await.unwrap());
-            let [_, logits, weights, history, tokens, results] = read.try_into().unwrap();
-            Outcome { logits, weights, history, tokens, results, step: bytemuck::cast_slice(&after)[0] }
-        })
-    }
-
-    /// The outcome on every device, which must be the same on all. None without a device.
-    #[track_caller]
-    fn on(&self, devices: &mut Devices) -> Option<Outcome> {
-        let mut first: Option<Outcome> = None;
-        for (variant, executor) in &mut devices.0 {
-            let got = self.run(executor);
-            match &first {
-                None => first = Some(got),
-                Some(first) => assert_eq!(*first, got, "{variant} differs"),
-            }
-        }
-        first
-    }
-
-    /// Fails unless devices and reference leave the same in all buffers but the scratch.
-    #[track_caller]
-    fn check(&self, devices: &mut Devices, what: &str) {
-        let expected = self.run(&mut Executor::cpu());
-        if let Some(got) = self.on(devices) {
-            assert_eq!(Outcome { weights: Vec::new(), ..got }, Outcome { weights: Vec::new(), ..expected }, "{what}");
-        }
-    }
-}
-
-/// Contents of the buffers after a run.
-#[derive(Debug, Clone, PartialEq)]
-struct Outcome {
-    logits: Vec<u32>,
-    weights: Vec<u32>,
-    history: Vec<u32>,
-    tokens: Vec<u32>,
-    results: Vec<u32>,
-    step: Step,
-}
-
-impl Outcome {
-    fn id(&self) -> u32 {
-        self.tokens[0]
-    }
-}
+const GREEDY: SamplingParams = SamplingParams {
+    temperature: 0.0,
+    ..PLAIN
+};
 
 const VOCABS: [usize; 8] = [1, 3, 255, 256, 257, 1025, 32_002, 128_256];
 
@@ -125,7 +30,8 @@ fn greedy_agrees_with_the_reference() {
     let mut random = Random(30);
     for vocab in VOCABS {
         for next in [1, 64, 150] {
-            Trial::new(GREEDY, random.normals(vocab), next).check(&mut devices, &format!("vocabulary of {vocab}"));
+            Trial::new(GREEDY, random.normals(vocab), next)
+                .check(&mut devices, &format!("vocabulary of {vocab}"));
         }
     }
 }
@@ -133,17 +39,33 @@ fn greedy_agrees_with_the_reference() {
 #[test]
 fn ties_go_to_the_lowest_id() {
     let mut devices = Devices::all();
-    for (ids, best) in [([700, 3, 900], 3), ([259, 515, 771], 259), ([999, 998, 997], 997)] {
+    for (ids, best) in [
+        ([700, 3, 900], 3),
+        ([259, 515, 771], 259),
+        ([999, 998, 997], 997),
+    ] {
         let mut logits = vec![-5.0; 1000];
         ids.iter().for_each(|&id: &usize| logits[id] = 2.5);
-        let Some(got) = Trial::new(GREEDY, logits, 9).on(&mut devices) else { return };
+        let Some(got) = Trial::new(GREEDY, logits, 9).on(&mut devices) else {
+            return;
+        };
         assert_eq!(got.id(), best);
     }
     let mut logits = vec![-1.0; 600];
     (logits[300], logits[500]) = (-0.0, 0.0);
-    assert_eq!(Trial::new(GREEDY, logits, 9).on(&mut devices).unwrap().id(), 300, "both zeros are equal");
-    let lowest = Trial::new(GREEDY, vec![f32::MIN; 300], 9).on(&mut devices).unwrap();
-    assert_eq!((lowest.id(), lowest.results[19]), (0, STATUS_OK), "all at the most negative float");
+    assert_eq!(
+        Trial::new(GREEDY, logits, 9).on(&mut devices).unwrap().id(),
+        300,
+        "both zeros are equal"
+    );
+    let lowest = Trial::new(GREEDY, vec![f32::MIN; 300], 9)
+        .on(&mut devices)
+        .unwrap();
+    assert_eq!(
+        (lowest.id(), lowest.results[19]),
+        (0, STATUS_OK),
+        "all at the most negative float"
+    );
 }
 
 #[test]
@@ -151,8 +73,16 @@ fn the_last_wanted_row_is_used() {
     let mut devices = Devices::all();
     let mut random = Random(31);
     for params in [GREEDY, SamplingParams { top_k: 1, ..PLAIN }] {
-        let step = Step { pos: 20, n_tokens: 5, logit_row: 2, n_logits: 3 };
-        let mut trial = Trial { step, ..Trial::new(params, random.normals(3 * 500), 1) };
+        let step = Step {
+            pos: 20,
+            n_tokens: 5,
+            logit_row: 2,
+            n_logits: 3,
+        };
+        let mut trial = Trial {
+            step,
+            ..Trial::new(params, random.normals(3 * 500), 1)
+        };
         trial.logits[1000 + 321] = 50.0;
         trial.logits[123] = 90.0;
         trial.check(&mut devices, "three rows");
@@ -165,19 +95,57 @@ fn the_step_advances_and_the_ring_wraps() {
     let mut devices = Devices::all();
     let mut logits = vec![0.0; 40];
     logits[17] = 1.0;
-    let step = Step { pos: 120, n_tokens: 10, logit_row: 9, n_logits: 1 };
-    let trial = Trial { step, ..Trial::new(GREEDY, logits, 1) };
-    let Some(got) = trial.on(&mut devices) else { return };
-    assert_eq!(got.step, Step { pos: 130, n_tokens: 1, logit_row: 0, n_logits: 1 });
+    let step = Step {
+        pos: 120,
+        n_tokens: 10,
+        logit_row: 9,
+        n_logits: 1,
+    };
+    let trial = Trial {
+        step,
+        ..Trial::new(GREEDY, logits, 1)
+    };
+    let Some(got) = trial.on(&mut devices) else {
+        return;
+    };
+    assert_eq!(
+        got.step,
+        Step {
+            pos: 130,
+            n_tokens: 1,
+            logit_row: 0,
+            n_logits: 1
+        }
+    );
     assert_eq!(got.history[130], 17);
-    assert_eq!(got.history.iter().filter(|&&token| token == 7).count(), 200, "one entry of the history changed");
+    assert_eq!(
+        got.history.iter().filter(|&&token| token == 7).count(),
+        200,
+        "one entry of the history changed"
+    );
     assert_eq!(got.tokens, [17, 12, 13, 14]);
     assert_eq!(got.results[4..6], [17, STATUS_OK]);
-    assert_eq!(got.results.iter().filter(|&&word| word == 99).count(), 126, "one entry of the ring changed");
+    assert_eq!(
+        got.results.iter().filter(|&&word| word == 99).count(),
+        126,
+        "one entry of the ring changed"
+    );
     for (pos, written) in [(199, true), (200, false)] {
-        let trial = Trial { step: Step { pos, n_tokens: 1, logit_row: 0, n_logits: 1 }, ..trial.clone() };
+        let trial = Trial {
+            step: Step {
+                pos,
+                n_tokens: 1,
+                logit_row: 0,
+                n_logits: 1,
+            },
+            ..trial.clone()
+        };
         let history = trial.on(&mut devices).unwrap().history;
-        assert_eq!(history.contains(&17), written, "after position {pos} of 200");
+        assert_eq!(
+            history.contains(&17),
+            written,
+            "after position {pos} of 200"
+        );
     }
 }
 
@@ -189,7 +157,9 @@ fn non_finite_logits_are_reported() {
             for at in [0, 256, 999] {
                 let mut logits = vec![0.5; 1000];
                 logits[at] = bad;
-                let Some(got) = Trial::new(params, logits, 9).on(&mut devices) else { return };
+                let Some(got) = Trial::new(params, logits, 9).on(&mut devices) else {
+                    return;
+                };
                 assert_eq!(got.results[19], STATUS_NON_FINITE, "{bad} at {at}");
                 assert_eq!(got.step.pos, 9);
             }
@@ -212,8 +182,14 @@ fn draws_of_exact_weights_agree_with_the_reference() {
             };
             let trial = Trial::new(params, vec![1.5; vocab], 1 + random.below(200));
             trial.check(&mut devices, &format!("vocabulary of {vocab}"));
-            let Some(got) = trial.on(&mut devices) else { return };
-            assert_eq!(got.weights, trial.run(&mut Executor::cpu()).weights, "weights of {vocab}");
+            let Some(got) = trial.on(&mut devices) else {
+                return;
+            };
+            assert_eq!(
+                got.weights,
+                trial.run(&mut Executor::cpu()).weights,
+                "weights of {vocab}"
+            );
         }
     }
 }
@@ -221,13 +197,37 @@ fn draws_of_exact_weights_agree_with_the_reference() {
 fn settings() -> Vec<SamplingParams> {
     let mut out = vec![PLAIN];
     for temperature in [0.05, 0.7, 3.0] {
-        for (top_k, top_p, min_p) in
-            [(0, 1.0, 0.0), (1, 1.0, 0.0), (40, 1.0, 0.0), (0, 0.9, 0.0), (0, 1e-6, 0.0), (0, 0.0, 0.0), (0, 1.0, 0.05)]
-        {
-            out.push(SamplingParams { temperature, top_k, top_p, min_p, ..PLAIN });
+        for (top_k, top_p, min_p) in [
+            (0, 1.0, 0.0),
+            (1, 1.0, 0.0),
+            (40, 1.0, 0.0),
+            (0, 0.9, 0.0),
+            (0, 1e-6, 0.0),
+            (0, 0.0, 0.0),
+            (0, 1.0, 0.05),
+        ] {
+            out.push(SamplingParams {
+                temperature,
+                top_k,
+                top_p,
+                min_p,
+                ..PLAIN
+            });
         }
-        out.push(SamplingParams { temperature, top_k: 100, top_p: 0.95, min_p: 0.02, ..PLAIN });
-        out.push(SamplingParams { temperature, top_k: u32::MAX, top_p: 0.5, min_p: 1.0, ..PLAIN });
+        out.push(SamplingParams {
+            temperature,
+            top_k: 100,
+            top_p: 0.95,
+            min_p: 0.02,
+            ..PLAIN
+        });
+        out.push(SamplingParams {
+            temperature,
+            top_k: u32::MAX,
+            top_p: 0.5,
+            min_p: 1.0,
+            ..PLAIN
+        });
     }
     out
 }
@@ -239,20 +239,40 @@ fn choices_follow_from_the_weights() {
     let mut random = Random(33);
     for vocab in [5, 257, 1025, 32_002] {
         for params in settings() {
-            let logits: Vec<f32> = random.normals(vocab).iter().map(|logit| logit * 4.0).collect();
-            let params = SamplingParams { seed_lo: random.bits() as u32, ..params };
+            let logits: Vec<f32> = random
+                .normals(vocab)
+                .iter()
+                .map(|logit| logit * 4.0)
+                .collect();
+            let params = SamplingParams {
+                seed_lo: random.bits() as u32,
+                ..params
+            };
             let next = 1 + random.below(200);
-            let Some(got) = Trial::new(params, logits.clone(), next).on(&mut devices) else { return };
+            let Some(got) = Trial::new(params, logits.clone(), next).on(&mut devices) else {
+                return;
+            };
             let what = format!("vocabulary of {vocab}, {params:?}");
             let expected = weights(&logits, params.temperature, params.top_k);
             for (id, (e, g)) in expected.iter().zip(&got.weights).enumerate() {
                 // exp and the sum differ in their last bits, the rounding by one; large quotients lose some more.
                 let allowed = 2.0 + f64::from(*e) * 1e-5;
-                assert!((f64::from(*e) - f64::from(*g)).abs() <= allowed, "{what}: weight {id} is {g}, expected {e}");
+                assert!(
+                    (f64::from(*e) - f64::from(*g)).abs() <= allowed,
+                    "{what}: weight {id} is {g}, expected {e}"
+                );
             }
             let random = philox([params.seed_lo, params.seed_hi], next);
-            assert_eq!(got.id(), choose(&got.weights, params.top_p, params.min_p, random), "{what}");
-            assert_eq!(got.results[(next % RESULT_SLOTS) as usize * 2..][..2], [got.id(), STATUS_OK], "{what}");
+            assert_eq!(
+                got.id(),
+                choose(&got.weights, params.top_p, params.min_p, random),
+                "{what}"
+            );
+            assert_eq!(
+                got.results[(next % RESULT_SLOTS) as usize * 2..][..2],
+                [got.id(), STATUS_OK],
+                "{what}"
+            );
         }
     }
 }
@@ -264,14 +284,25 @@ fn narrow_filters_leave_the_best() {
     let mut random = Random(34);
     let narrow = [
         SamplingParams { top_k: 1, ..PLAIN },
-        SamplingParams { top_p: 1e-9, ..PLAIN },
-        SamplingParams { min_p: 1.0, ..PLAIN },
-        SamplingParams { temperature: 2e-4, ..PLAIN },
+        SamplingParams {
+            top_p: 1e-9,
+            ..PLAIN
+        },
+        SamplingParams {
+            min_p: 1.0,
+            ..PLAIN
+        },
+        SamplingParams {
+            temperature: 2e-4,
+            ..PLAIN
+        },
     ];
     for params in narrow {
         let logits = random.normals(3000);
         let best = engine::reference::argmax(&logits);
-        let Some(got) = Trial::new(params, logits, 77).on(&mut devices) else { return };
+        let Some(got) = Trial::new(params, logits, 77).on(&mut devices) else {
+            return;
+        };
         assert_eq!(got.id(), best, "{params:?}");
     }
 }
@@ -280,7 +311,11 @@ fn narrow_filters_leave_the_best() {
 fn the_penalty_counts_each_recent_token_once() {
     let mut devices = Devices::all();
     for window in [0, 1, 4, 100, 1000] {
-        let params = SamplingParams { repetition_penalty: 2.0, repetition_window: window, ..GREEDY };
+        let params = SamplingParams {
+            repetition_penalty: 2.0,
+            repetition_window: window,
+            ..GREEDY
+        };
         let mut logits = vec![-1.0; 300];
         // 8 is repeated, 9 is negative, 10 is old, the token of the entry to be written must not count.
         (logits[8], logits[9], logits[10], logits[20]) = (4.0, -3.0, 1.0, 2.5);
@@ -292,9 +327,17 @@ fn the_penalty_counts_each_recent_token_once() {
         trial.history[50] = 20;
         trial.check(&mut devices, &format!("window {window}"));
         let after = trial.run(&mut Executor::cpu());
-        assert_eq!(after.id(), if window == 0 { 8 } else { 20 }, "window {window}");
+        assert_eq!(
+            after.id(),
+            if window == 0 { 8 } else { 20 },
+            "window {window}"
+        );
         let logit = |id: usize| f32::from_bits(after.logits[id]);
-        assert_eq!(logit(10), if window >= 40 { 0.5 } else { 1.0 }, "window {window}");
+        assert_eq!(
+            logit(10),
+            if window >= 40 { 0.5 } else { 1.0 },
+            "window {window}"
+        );
     }
 }
 
@@ -302,13 +345,19 @@ fn the_penalty_counts_each_recent_token_once() {
 #[test]
 fn the_window_is_bounded() {
     let mut devices = Devices::all();
-    let params = SamplingParams { repetition_penalty: 2.0, repetition_window: u32::MAX, ..GREEDY };
+    let params = SamplingParams {
+        repetition_penalty: 2.0,
+        repetition_window: u32::MAX,
+        ..GREEDY
+    };
     let mut trial = Trial::new(params, vec![1.0; 600], 3);
     trial.history = (0..500).collect();
     trial.check(&mut devices, "three tokens");
     trial.step.pos = 399;
     trial.check(&mut devices, "400 tokens");
     let after = trial.run(&mut Executor::cpu());
-    let halved: Vec<usize> = (0..600).filter(|&id| after.logits[id] == 0.5_f32.to_bits()).collect();
+    let halved: Vec<usize> = (0..600)
+        .filter(|&id| after.logits[id] == 0.5_f32.to_bits())
+        .collect();
     assert_eq!(halved, (144..400).collect::<Vec<_>>());
 }

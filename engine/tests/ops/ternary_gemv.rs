@@ -4,7 +4,9 @@ use engine::ops::{Epilogue, TernaryGemv, Tuning};
 
 /// Random codes 0..=2 in B2 words.
 pub(super) fn codes(random: &mut Random, n_words: u64) -> Vec<u32> {
-    (0..n_words).map(|_| (0..16).fold(0, |word, i| word | random.below(3) << (2 * i))).collect()
+    (0..n_words)
+        .map(|_| (0..16).fold(0, |word, i| word | random.below(3) << (2 * i)))
+        .collect()
 }
 
 /// Buffers of a product with `n` int8 rows.
@@ -15,17 +17,37 @@ pub(super) fn buffers(op: &TernaryGemv, n: usize, random: &mut Random) -> Vec<Ve
     let mut q = Vec::new();
     let mut rows = Vec::new();
     for _ in 0..n {
-        let row: Vec<i8> = (0..k).map(|_| (random.below(255).cast_signed() - 127) as i8).collect();
+        let row: Vec<i8> = (0..k)
+            .map(|_| (random.below(255).cast_signed() - 127) as i8)
+            .collect();
         rows.push((0.01 + random.unit().abs()).to_bits());
-        rows.push(row.iter().map(|&q| i32::from(q)).sum::<i32>().cast_unsigned());
+        rows.push(
+            row.iter()
+                .map(|&q| i32::from(q))
+                .sum::<i32>()
+                .cast_unsigned(),
+        );
         q.extend(bytemuck::pod_collect_to_vec::<i8, u32>(&row));
     }
-    vec![codes(random, op.weight_bytes() / 4), words(&gamma), q, rows, untouched(n * op.n_rows as usize)]
+    vec![
+        codes(random, op.weight_bytes() / 4),
+        words(&gamma),
+        q,
+        rows,
+        untouched(n * op.n_rows as usize),
+    ]
 }
 
 /// Row counts and widths of real and of awkward matrices.
-pub(super) const SHAPES: [(u32, u32); 7] =
-    [(1, 64), (3, 128), (17, 64), (100, 576), (400, 1088), (1080, 320), (33, 5504)];
+pub(super) const SHAPES: [(u32, u32); 7] = [
+    (1, 64),
+    (3, 128),
+    (17, 64),
+    (100, 576),
+    (400, 1088),
+    (1080, 320),
+    (33, 5504),
+];
 
 /// The shapes with their row interleavings: all for the small ones.
 pub(super) fn tiled_shapes() -> Vec<(u32, u32, u32)> {
@@ -42,7 +64,11 @@ pub(super) const EPILOGUES: [Epilogue; 3] = [Epilogue::Store, Epilogue::Relu2, E
 
 /// `1 / (1 + exp(-x))` is where device and reference differ most.
 pub(super) fn limit(epilogue: Epilogue) -> f64 {
-    if epilogue == Epilogue::Silu { 1e-5 } else { 1e-6 }
+    if epilogue == Epilogue::Silu {
+        1e-5
+    } else {
+        1e-6
+    }
 }
 
 #[test]
@@ -51,7 +77,12 @@ fn agrees_with_the_reference() {
     let mut random = Random(3);
     for (n_rows, k_padded, rows_per_tile) in tiled_shapes() {
         for epilogue in EPILOGUES {
-            let op = TernaryGemv { n_rows, k_padded, rows_per_tile, epilogue };
+            let op = TernaryGemv {
+                n_rows,
+                k_padded,
+                rows_per_tile,
+                epilogue,
+            };
             let buffers = buffers(&op, 1, &mut random);
             devices.check(&op, &buffers, step(7, 1), |expected, got| {
                 let what = format!("{n_rows} x {k_padded}, tile {rows_per_tile}, {epilogue:?}");
@@ -67,11 +98,18 @@ fn integers_are_exact() {
     let mut devices = Devices::all();
     let mut random = Random(4);
     for (n_rows, k_padded) in SHAPES {
-        let op = TernaryGemv { n_rows, k_padded, rows_per_tile: 16, epilogue: Epilogue::Store };
+        let op = TernaryGemv {
+            n_rows,
+            k_padded,
+            rows_per_tile: 16,
+            epilogue: Epilogue::Store,
+        };
         let mut buffers = buffers(&op, 1, &mut random);
         buffers[1].fill(1.0_f32.to_bits());
         buffers[3][0] = 127.0_f32.to_bits();
-        devices.check(&op, &buffers, step(0, 1), |expected, got| assert_eq!(expected[4], got[4], "{n_rows} x {k_padded}"));
+        devices.check(&op, &buffers, step(0, 1), |expected, got| {
+            assert_eq!(expected[4], got[4], "{n_rows} x {k_padded}")
+        });
     }
 }
 
@@ -79,7 +117,12 @@ fn integers_are_exact() {
 #[test]
 fn extremes_do_not_overflow() {
     let mut devices = Devices::all();
-    let op = TernaryGemv { n_rows: 16, k_padded: 23_040, rows_per_tile: 16, epilogue: Epilogue::Store };
+    let op = TernaryGemv {
+        n_rows: 16,
+        k_padded: 23_040,
+        rows_per_tile: 16,
+        epilogue: Epilogue::Store,
+    };
     let k = op.k_padded as usize;
     for (code, q) in [(0xAAAA_AAAA_u32, -128_i8), (0xAAAA_AAAA, 127), (0, -128)] {
         let sum = i32::from(q) * op.k_padded.cast_signed();
@@ -98,15 +141,29 @@ fn tuning_changes_no_bit() {
     let mut devices = Devices::all();
     let mut random = Random(5);
     for epilogue in EPILOGUES {
-        let op = TernaryGemv { n_rows: 100, k_padded: 576, rows_per_tile: 16, epilogue };
+        let op = TernaryGemv {
+            n_rows: 100,
+            k_padded: 576,
+            rows_per_tile: 16,
+            epilogue,
+        };
         let buffers = buffers(&op, 1, &mut random);
         devices.set_tuning(Tuning::default());
-        let Some(expected) = devices.run(&op, &buffers, step(0, 1)) else { return };
+        let Some(expected) = devices.run(&op, &buffers, step(0, 1)) else {
+            return;
+        };
         for gemv_workgroup in [32, 64, 256] {
             for gemv_slices in [1, 2, 4, 8, 16, 32] {
-                devices.set_tuning(Tuning { gemv_workgroup, gemv_slices, ..Tuning::default() });
+                devices.set_tuning(Tuning {
+                    gemv_workgroup,
+                    gemv_slices,
+                    ..Tuning::default()
+                });
                 let got = devices.run(&op, &buffers, step(0, 1)).unwrap();
-                assert_eq!(expected[4], got[4], "{epilogue:?}, workgroup {gemv_workgroup}, slices {gemv_slices}");
+                assert_eq!(
+                    expected[4], got[4],
+                    "{epilogue:?}, workgroup {gemv_workgroup}, slices {gemv_slices}"
+                );
             }
         }
     }
@@ -116,9 +173,20 @@ fn tuning_changes_no_bit() {
 #[test]
 fn rows_beyond_one_grid_dimension() {
     let mut devices = Devices::one();
-    devices.set_tuning(Tuning { gemv_workgroup: 32, gemv_slices: 32, ..Tuning::default() });
+    devices.set_tuning(Tuning {
+        gemv_workgroup: 32,
+        gemv_slices: 32,
+        ..Tuning::default()
+    });
     let mut random = Random(6);
-    let op = TernaryGemv { n_rows: 65_600, k_padded: 64, rows_per_tile: 16, epilogue: Epilogue::Store };
+    let op = TernaryGemv {
+        n_rows: 65_600,
+        k_padded: 64,
+        rows_per_tile: 16,
+        epilogue: Epilogue::Store,
+    };
     let buffers = buffers(&op, 1, &mut random);
-    devices.check(&op, &buffers, step(0, 1), |expected, got| assert_floats("65600 rows", &expected[4], &got[4], 1e-6));
+    devices.check(&op, &buffers, step(0, 1), |expected, got| {
+        assert_floats("65600 rows", &expected[4], &got[4], 1e-6)
+    });
 }

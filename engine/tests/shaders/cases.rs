@@ -1,0 +1,153 @@
+//! One op of each kernel.
+
+use engine::ops::{
+    Attention, AttentionCombine, Embed, Epilogue, LmHead, NormQuantize, Op, RmsNorm, RopeKv,
+    Sample, TernaryGemm, TernaryGemv,
+};
+use engine::{Executor, KvType, Rows};
+
+/// Values by the names of the shader's members, floats as their bits.
+pub(crate) type Params = Vec<(&'static str, u32)>;
+
+/// One op of each kernel, and what its params must hold, by the names that the shader gives them.
+pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
+    let product = TernaryGemv {
+        n_rows: 100,
+        k_padded: 192,
+        rows_per_tile: 16,
+        epilogue: Epilogue::Silu,
+    };
+    let product_params = vec![
+        ("n_rows", 100),
+        ("n_quads", 3),
+        ("up_offset", 336),
+        ("up_gamma", 112),
+    ];
+    let row_params = |stride| {
+        let first = [
+            ("hidden", 72),
+            ("first_row", 5),
+            ("n_rows", 9),
+            ("n_octets", 16),
+            ("scales_per_row", 4),
+        ];
+        [
+            first.as_slice(),
+            &[("octets_per_scale", 4), ("row_stride", stride)],
+        ]
+        .concat()
+    };
+    let attention = Attention {
+        heads: 6,
+        kv_heads: 2,
+        head_dim: 64,
+        context: 300,
+        kv: KvType::F16,
+        max_tokens: 4,
+    };
+    let attention_params = vec![
+        ("heads", 6),
+        ("group", 3),
+        ("head_dim", 64),
+        ("context", 300),
+        ("n_chunks", 2),
+        ("scale", 0.125_f32.to_bits()),
+    ];
+    let eps = 1e-5_f32;
+    let rope = RopeKv {
+        heads: 6,
+        kv_heads: 2,
+        head_dim: 64,
+        stride: 700,
+        k_offset: 400,
+        v_offset: 560,
+        context: 300,
+        kv: KvType::F16,
+        max_tokens: 4,
+    };
+    let rope_params = vec![
+        ("heads", 6),
+        ("kv_heads", 2),
+        ("head_dim", 64),
+        ("stride", 700),
+        ("k_offset", 400),
+        ("v_offset", 560),
+        ("context", 300),
+    ];
+    let norm = NormQuantize {
+        width: 100,
+        k_padded: 128,
+        eps,
+        norm: true,
+        add_delta: true,
+        max_tokens: 4,
+    };
+    let embed = Embed {
+        hidden: 72,
+        first_row: 5,
+        n_rows: 9,
+        rows: Rows::Q6,
+        group: 32,
+        max_tokens: 4,
+    };
+    let head = LmHead {
+        hidden: 72,
+        vocab: 20,
+        first_row: 5,
+        n_rows: 9,
+        rows: Rows::Q6,
+        group: 32,
+        max_logits: 2,
+    };
+    let step = Executor::cpu().create_buffer("step", 16).unwrap();
+    vec![
+        (Box::new(embed), row_params(0)),
+        (
+            Box::new(norm),
+            vec![("width", 100), ("k_padded", 128), ("eps", eps.to_bits())],
+        ),
+        (Box::new(product.clone()), product_params.clone()),
+        (
+            Box::new(TernaryGemm {
+                product,
+                max_tokens: 4,
+            }),
+            product_params,
+        ),
+        (Box::new(rope), rope_params),
+        (Box::new(attention), attention_params.clone()),
+        (
+            Box::new(AttentionCombine {
+                heads: 6,
+                head_dim: 64,
+                context: 300,
+                max_tokens: 4,
+            }),
+            {
+                // The kernel does not read the group, and the op does not know it.
+                attention_params
+                    .into_iter()
+                    .filter(|(name, _)| *name != "group")
+                    .collect()
+            },
+        ),
+        (
+            Box::new(RmsNorm {
+                width: 100,
+                eps,
+                max_tokens: 4,
+                max_logits: 2,
+            }),
+            vec![("width", 100), ("eps", eps.to_bits())],
+        ),
+        (Box::new(head), row_params(20)),
+        (
+            Box::new(Sample {
+                vocab: 1000,
+                context: 300,
+                step,
+            }),
+            vec![("vocab", 1000), ("context", 300)],
+        ),
+    ]
+}
