@@ -32,9 +32,9 @@ pub enum Event {
     Prefill {
         /// The request.
         id: RequestId,
-        /// Tokens read, those reused from an earlier turn included.
+        /// Tokens read.
         done: u32,
-        /// Tokens of the prompt.
+        /// Tokens to read: those of the prompt that an earlier turn has not left in the cache.
         total: u32,
     },
     /// Part of an answer.

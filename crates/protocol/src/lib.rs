@@ -19,8 +19,7 @@ pub use event::{Event, FinishReason, LoadProgress, ModelInfo, Outcome, Status, U
 pub use fault::{Fault, FaultCode, Retry};
 pub use number::{ByteCount, MAX_BYTE_COUNT};
 pub use report::{
-    AdapterInfo, CompileReport, CompileResult, DeviceReport, Difference, EqualityReport,
-    EqualityResult, Limit,
+    AdapterInfo, CompileReport, CompileResult, DeviceReport, EqualityReport, EqualityResult, Limit,
 };
 pub use request::{Generate, Message, Request, RequestId, Role};
 pub use settings::{KvType, SamplingSettings, Settings, SettingsError};

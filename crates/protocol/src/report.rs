@@ -32,7 +32,7 @@ pub struct CompileResult {
 }
 
 /// Result of comparing prefill with decode.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EqualityReport {
     /// One entry for each prompt length, and one more for each that was also tried with a cut cache.
     pub results: Vec<EqualityResult>,
@@ -51,25 +51,14 @@ impl EqualityReport {
 }
 
 /// Prefill against decode at one prompt length.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EqualityResult {
     /// Prompt length in tokens.
     pub n_tokens: u32,
     /// Whether the prompt was read behind a cache that had been cut to its first tokens.
     pub truncated: bool,
-    /// The first difference; `None` = bit-identical.
-    pub difference: Option<Difference>,
-}
-
-/// A value that differs between prefill and decode.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Difference {
-    /// Where: the tensor and the index in it.
-    pub place: String,
-    /// The value after prefill, as text, because it may not be a finite number.
-    pub prefill: String,
-    /// The value after decode.
-    pub decode: String,
+    /// Where the first difference is; `None` = bit-identical.
+    pub difference: Option<String>,
 }
 
 /// What the worker runs on.

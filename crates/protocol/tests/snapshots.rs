@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use protocol::{
-    AdapterInfo, ByteCount, CompileReport, CompileResult, DeviceReport, Difference, EqualityReport,
+    AdapterInfo, ByteCount, CompileReport, CompileResult, DeviceReport, EqualityReport,
     EqualityResult, Event, Fault, FaultCode, FinishReason, Generate, Hello, KvType, Limit,
     LoadProgress, Message, ModelInfo, Outcome, Request, RequestId, Retry, Role, SamplingSettings,
     Settings, Status, Usage,
@@ -246,11 +246,7 @@ fn outcomes() {
         ],
     };
     assert_eq!(compiled.n_failed(), 1);
-    let difference = Difference {
-        place: "logits[3]".into(),
-        prefill: "1".into(),
-        decode: "NaN".into(),
-    };
+    let difference = "layer 3 key of head 0 at position 5".to_owned();
     let compared = EqualityReport {
         results: vec![
             EqualityResult {
@@ -313,7 +309,7 @@ fn outcomes() {
         ),
         (
             Outcome::Compared(compared),
-            r#"{"Compared":{"results":[{"n_tokens":1,"truncated":false,"difference":null},{"n_tokens":2,"truncated":true,"difference":{"place":"logits[3]","prefill":"1","decode":"NaN"}}]}}"#,
+            r#"{"Compared":{"results":[{"n_tokens":1,"truncated":false,"difference":null},{"n_tokens":2,"truncated":true,"difference":"layer 3 key of head 0 at position 5"}]}}"#,
         ),
         (
             Outcome::Described(described),

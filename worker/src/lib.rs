@@ -1,0 +1,32 @@
+//! The worker that runs the model: a closed event loop that takes [`protocol::Request`]s and gives [`protocol::Event`]s.
+//!
+//! [`Runtime`] is the loop. It knows no browser and no GPU: the world outside is a [`Host`] (time, network, hashes, the
+//! message port), the engine an [`Engine`], tokenizer and template a [`TextLoader`]. The browser's versions of them are
+//! the wasm-only module `web`; tests put scripted ones in their place and run every story natively under virtual time.
+//!
+//! What makes a lost GPU device harmless is in [`generate`](Runtime): the accepted tokens of an answer live here, not on
+//! the device, and the sampler depends on nothing but seed and position. So a new device that reads the prompt and the
+//! accepted tokens goes on with exactly the tokens that the lost one would have made.
+
+mod answer;
+mod engine_port;
+mod generate;
+mod inbox;
+mod load;
+mod policy;
+mod ports;
+mod race;
+mod runtime;
+mod text_port;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
+
+pub use engine_port::{DeviceProbe, GpuEngine, GpuLoader, GpuSession};
+pub use inbox::Inbox;
+pub use policy::Policy;
+pub use ports::{
+    CacheMode, Decoder, Engine, EngineFault, FetchError, Host, Loader, Memory, Session, TextLoader,
+    TextModel,
+};
+pub use runtime::Runtime;
+pub use text_port::{PackageText, PackageTexts};

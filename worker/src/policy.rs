@@ -1,0 +1,36 @@
+//! How patient the worker is, as numbers.
+
+/// Times, attempts and sizes of the runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Waits before the attempts to get a device, in milliseconds. After its GPU process died a browser offers no adapter
+    /// for a while, so a missing one is believed only after the last attempt.
+    pub device_waits_millis: Vec<u32>,
+    /// How many losses in a row, without a token in between, end a request.
+    pub max_losses_without_progress: u32,
+    /// Seconds without any sign of life from the device after which it counts as lost. Counted in ticks of a second of a
+    /// running event loop, so that a worker that was frozen meanwhile does not blame the device.
+    pub silence_seconds: u32,
+    /// Waits before a file is fetched again, in milliseconds.
+    pub fetch_waits_millis: Vec<u32>,
+    /// Milliseconds for which tokens are collected before they are sent.
+    pub batch_millis: u32,
+    /// Largest manifest that is read.
+    pub max_manifest_bytes: u64,
+    /// Largest tokenizer file that is read.
+    pub max_tokenizer_bytes: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            device_waits_millis: vec![0, 50, 200, 800, 2000, 4000, 8000],
+            max_losses_without_progress: 4,
+            silence_seconds: 60,
+            fetch_waits_millis: vec![500, 2000, 5000],
+            batch_millis: 16,
+            max_manifest_bytes: 16 << 20,
+            max_tokenizer_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What the runtime needs from the world, as traits.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+
+use model::Manifest;
+use model::manifest::TextInfo;
+use protocol::{
+    CompileReport, DeviceReport, EqualityResult, Event, Fault, Message, SamplingSettings, Settings,
+};
+
+/// Time, network, hashes and the message port.
+pub trait Host {
+    /// Milliseconds since some fixed moment.
+    fn now(&self) -> f64;
+
+    /// Completes after `millis`.
+    fn sleep(&self, millis: u32) -> impl Future<Output = ()>;
+
+    /// Completes after the event loop has handled what was waiting, so that a `Cancel` in the queue is seen.
+    fn yield_now(&self) -> impl Future<Output = ()>;
+
+    /// Sends an event to the page.
+    fn post(&self, event: Event);
+
+    /// The whole body behind `url`.
+    ///
+    /// # Errors
+    /// [`FetchError`]; in particular a body of more than `max_bytes` is refused before it is held.
+    fn fetch(
+        &self,
+        url: &str,
+        max_bytes: u64,
+        cache: CacheMode,
+    ) -> impl Future<Output = Result<Vec<u8>, FetchError>>;
+
+    /// SHA-256 of `bytes` in lower-case hex.
+    ///
+    /// # Errors
+    /// A technical line when the platform cannot hash.
+    fn sha256(&self, bytes: &[u8]) -> impl Future<Output = Result<String, String>>;
+}
+
+/// Whether a fetch may be answered from a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheMode {
+    /// As the server's headers allow.
+    Default,
+    /// From the server: what the cache had was wrong.
+    Reload,
+}
+
+/// Why a file did not come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchError {
+    /// The server answered with this status.
+    Status(u16),
+    /// More bytes than allowed.
+    TooLong,
+    /// No answer, or a broken one, in the platform's words.
+    Network(String),
+}
+
+impl FetchError {
+    /// Whether the same fetch may succeed a little later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Status(status) => *status == 408 || *status == 429 || *status >= 500,
+            Self::TooLong => false,
+            Self::Network(_) => true,
+        }
+    }
+}
+
+/// What the engine reports when it fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineFault {
+    /// The device is gone; everything on it must be made again.
+    Lost(String),
+    /// There is no adapter or device now; browsers give none for a moment after their GPU process died.
+    Absent(Fault),
+    /// Anything else: trying again on a new device would not help.
+    Fault(Fault),
+}
+
+/// Makes sessions on devices.
+pub trait Engine {
+    /// Takes shards.
+    type Loader: Loader<Session = Self::Session>;
+    /// Runs the model.
+    type Session: Session;
+
+    /// Opens a device and allocates what the package needs on it.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn open(
+        &self,
+        manifest: &Manifest,
+        settings: &Settings,
+    ) -> impl Future<Output = Result<Self::Loader, EngineFault>>;
+
+    /// Compiles every kernel in every variant of a device, on a device of its own.
+    ///
+    /// # Errors
+    /// [`EngineFault`] when there is no device to try on; refused kernels are part of the report.
+    fn compile_all(&self) -> impl Future<Output = Result<CompileReport, EngineFault>>;
+
+    /// Describes the device in use, or one opened for the purpose. `generation` is passed on to the report.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn describe(&self, generation: u32) -> impl Future<Output = Result<DeviceReport, EngineFault>>;
+}
+
+/// A session in the making.
+pub trait Loader {
+    /// What it becomes.
+    type Session;
+
+    /// Uploads shard number `index`, whose hash has been checked. Returns when the device has taken enough for the next.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn push_shard(
+        &mut self,
+        index: u32,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<(), EngineFault>>;
+
+    /// Makes the session, all shards being there.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn finish(self) -> impl Future<Output = Result<Self::Session, EngineFault>>;
+}
+
+/// Bytes of GPU memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// Weights.
+    pub weight_bytes: u64,
+    /// Key-value cache.
+    pub kv_bytes: u64,
+    /// Everything else.
+    pub activation_bytes: u64,
+}
+
+/// A loaded model with its key-value cache.
+pub trait Session {
+    /// Most tokens that the cache can hold.
+    fn context(&self) -> u32;
+
+    /// Chooses how tokens are sampled from now on.
+    fn set_sampling(&mut self, sampling: &SamplingSettings);
+
+    /// Makes the cache hold exactly `tokens`, reusing what it shares with them, and samples the next token. `progress`
+    /// gets (done, total) after each chunk and may break off; then the result is `false`.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn prefill(
+        &mut self,
+        tokens: &[u32],
+        progress: impl FnMut(u32, u32) -> ControlFlow<()>,
+    ) -> impl Future<Output = Result<bool, EngineFault>>;
+
+    /// The sampled token, which is appended to the cache.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn next_token(&mut self) -> impl Future<Output = Result<u32, EngineFault>>;
+
+    /// GPU bytes in use.
+    fn memory(&self) -> Memory;
+
+    /// Compares prefill with decode at each prompt length, and at those above `truncate`, unless it is 0, once more behind
+    /// a cache cut to `truncate` tokens. What the cache held is lost.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn prefill_equals_decode(
+        &mut self,
+        lengths: &[u32],
+        truncate: u32,
+    ) -> impl Future<Output = Result<Vec<EqualityResult>, EngineFault>>;
+}
+
+/// Makes tokenizers.
+pub trait TextLoader {
+    /// What it makes.
+    type Model: TextModel;
+
+    /// Reads a package's tokenizer file and chat template.
+    ///
+    /// # Errors
+    /// A fault when they are unusable, or do not fit a vocabulary of `vocab` tokens.
+    fn load(&self, info: &TextInfo, tokenizer: &[u8], vocab: u32) -> Result<Self::Model, Fault>;
+}
+
+/// Tokenizer and chat template of a model.
+pub trait TextModel {
+    /// Turns ids back into text, piece by piece.
+    type Decoder: Decoder;
+
+    /// Token ids of a conversation, ending where the model's answer starts.
+    ///
+    /// # Errors
+    /// A fault when the template or the tokenizer fails.
+    fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, Fault>;
+
+    /// A decoder for a new answer.
+    fn decoder(&self) -> Self::Decoder;
+}
+
+/// Decodes an answer piece by piece.
+pub trait Decoder {
+    /// The text that `id` completes; may be empty while a character's bytes are incomplete.
+    fn push(&mut self, id: u32) -> String;
+
+    /// What is left at the end of the answer.
+    fn finish(&mut self) -> String;
+}

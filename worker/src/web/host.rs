@@ -1,0 +1,65 @@
+//! Time, network and hashes of a browser worker.
+
+use gloo::timers::future::TimeoutFuture;
+use protocol::Event;
+use wasm_bindgen_futures::JsFuture;
+
+use super::clock::EventLoop;
+use super::{fetch, scope, wire};
+use crate::{CacheMode, FetchError, Host};
+
+/// The browser as a [`Host`].
+pub(super) struct WebHost {
+    event_loop: Option<EventLoop>,
+}
+
+impl WebHost {
+    pub(super) fn new() -> Self {
+        Self {
+            event_loop: EventLoop::new(),
+        }
+    }
+}
+
+impl Host for WebHost {
+    fn now(&self) -> f64 {
+        scope()
+            .performance()
+            .map_or(0.0, |performance| performance.now())
+    }
+
+    async fn sleep(&self, millis: u32) {
+        TimeoutFuture::new(millis).await;
+    }
+
+    async fn yield_now(&self) {
+        match &self.event_loop {
+            Some(event_loop) => event_loop.turn().await,
+            None => TimeoutFuture::new(0).await,
+        }
+    }
+
+    fn post(&self, event: Event) {
+        wire::post(&event);
+    }
+
+    async fn fetch(
+        &self,
+        url: &str,
+        max_bytes: u64,
+        cache: CacheMode,
+    ) -> Result<Vec<u8>, FetchError> {
+        fetch::fetch(url, max_bytes, cache).await
+    }
+
+    async fn sha256(&self, bytes: &[u8]) -> Result<String, String> {
+        let words = |error| fetch::words(&error);
+        let subtle = scope().crypto().map_err(words)?.subtle();
+        let digest = subtle
+            .digest_with_str_and_u8_array("SHA-256", bytes)
+            .map_err(words)?;
+        let digest = JsFuture::from(digest).await.map_err(words)?;
+        let digest = js_sys::Uint8Array::new(&digest).to_vec();
+        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}

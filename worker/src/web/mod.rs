@@ -1,0 +1,63 @@
+//! The runtime in a browser: a dedicated module worker.
+
+mod clock;
+mod fetch;
+mod gpu_probe;
+mod host;
+mod logger;
+mod wire;
+
+use std::rc::Rc;
+
+use protocol::Event;
+use wasm_bindgen::prelude::*;
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+use crate::{GpuEngine, Inbox, PackageTexts, Policy, Runtime};
+use host::WebHost;
+
+/// Milliseconds between two signs of life.
+const BEAT_MILLIS: u32 = 1000;
+
+/// Starts the worker: logger, panic hook, subgroups, message port, signs of life, and then the runtime.
+pub fn start() {
+    logger::install();
+    std::panic::set_hook(Box::new(die));
+    gpu_probe::install();
+    let scope = scope();
+
+    let inbox = Rc::new(Inbox::default());
+    let requests = Rc::clone(&inbox);
+    let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
+        match wire::read(&message.data()) {
+            Ok(request) => requests.push(request),
+            Err(fault) => wire::post(&Event::Failed { id: None, fault }),
+        }
+    });
+    scope.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    // The port lives as long as the worker.
+    on_message.forget();
+    gloo::timers::callback::Interval::new(BEAT_MILLIS, || wire::post(&Event::Beat)).forget();
+
+    let engine = GpuEngine::new(gpu_probe::PROBE);
+    let runtime = Runtime::new(
+        WebHost::new(),
+        engine,
+        PackageTexts,
+        inbox,
+        Policy::default(),
+    );
+    wasm_bindgen_futures::spawn_local(runtime.run());
+}
+
+/// A panic is a bug, and what it leaves behind cannot be trusted: tell the page, then end the worker.
+fn die(info: &std::panic::PanicHookInfo<'_>) {
+    let text = format!("{info}\n{}", logger::recent());
+    web_sys::console::error_1(&JsValue::from_str(&text));
+    wire::post(&Event::Trap { text });
+    scope().close();
+}
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}

@@ -1,0 +1,355 @@
+//! A scripted engine. Its model is a hash: each token depends on the seed and on every token before it, so that any
+//! token lost, doubled or sampled with other settings changes all that follow.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use model::Manifest;
+use model::manifest::TextInfo;
+use protocol::{
+    AdapterInfo, CompileReport, CompileResult, DeviceReport, EqualityResult, Fault, FaultCode,
+    Message, SamplingSettings, Settings,
+};
+use worker::{Decoder, Engine, EngineFault, Loader, Memory, Session, TextLoader, TextModel};
+
+use super::World;
+
+/// Tokens that one chunk of prefill reads.
+const CHUNK: usize = 4;
+/// The answer ends when prompt and answer have this many tokens.
+const STOP_AT: usize = 80;
+/// The id that ends it.
+pub(crate) const STOP_ID: u32 = 0;
+
+/// What the engine does wrong.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script {
+    /// Results of opening a device, in order; afterwards it succeeds.
+    pub(crate) opens: VecDeque<Open>,
+    /// For the sessions in order: after how many operations (chunks and steps) they break, and how.
+    pub(crate) sessions: VecDeque<Option<(u32, Break)>>,
+    /// Context length of the sessions; 0 = 200.
+    pub(crate) context: u32,
+}
+
+/// How opening a device goes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Open {
+    /// Well.
+    Opens,
+    /// No adapter.
+    Absent,
+    /// Lost while the given shard is uploaded.
+    LostAtShard(u32),
+    /// Refused for good.
+    Refused,
+}
+
+/// How a session breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// The device is lost.
+    Lost,
+    /// Nothing comes back any more.
+    Hang,
+    /// A validation error.
+    Error,
+}
+
+pub(crate) struct FakeEngine {
+    world: Rc<World>,
+    script: RefCell<Script>,
+}
+
+impl FakeEngine {
+    pub(crate) fn new(world: Rc<World>, script: Script) -> Self {
+        Self {
+            world,
+            script: RefCell::new(script),
+        }
+    }
+}
+
+pub(crate) struct FakeLoader {
+    world: Rc<World>,
+    lost_at: Option<u32>,
+    expected: Vec<u64>,
+    pushed: u32,
+    breaks: Option<(u32, Break)>,
+    context: u32,
+}
+
+pub(crate) struct FakeSession {
+    world: Rc<World>,
+    cache: Vec<u32>,
+    seed: u32,
+    breaks: Cell<Option<(u32, Break)>>,
+    context: u32,
+}
+
+fn lost() -> EngineFault {
+    EngineFault::Lost("scripted".into())
+}
+
+impl Engine for FakeEngine {
+    type Loader = FakeLoader;
+    type Session = FakeSession;
+
+    async fn open(&self, manifest: &Manifest, _: &Settings) -> Result<FakeLoader, EngineFault> {
+        self.world.wait(20).await;
+        let mut script = self.script.borrow_mut();
+        let lost_at = match script.opens.pop_front() {
+            None | Some(Open::Opens) => None,
+            Some(Open::LostAtShard(shard)) => Some(shard),
+            Some(Open::Absent) => {
+                return Err(EngineFault::Absent(Fault::new(
+                    FaultCode::NoAdapter,
+                    "none",
+                )));
+            }
+            Some(Open::Refused) => {
+                return Err(EngineFault::Fault(Fault::new(
+                    FaultCode::LimitsTooSmall,
+                    "too small",
+                )));
+            }
+        };
+        let breaks = if lost_at.is_none() {
+            script.sessions.pop_front().flatten()
+        } else {
+            None
+        };
+        let context = if script.context == 0 {
+            200
+        } else {
+            script.context
+        };
+        let expected = manifest.shards.iter().map(|shard| shard.bytes).collect();
+        Ok(FakeLoader {
+            world: Rc::clone(&self.world),
+            lost_at,
+            expected,
+            pushed: 0,
+            breaks,
+            context,
+        })
+    }
+
+    async fn compile_all(&self) -> Result<CompileReport, EngineFault> {
+        self.world.wait(100).await;
+        let result = CompileResult {
+            kernel: "rmsnorm".into(),
+            variant: "scalar-shared".into(),
+            error: None,
+        };
+        Ok(CompileReport {
+            results: vec![result],
+        })
+    }
+
+    async fn describe(&self, generation: u32) -> Result<DeviceReport, EngineFault> {
+        Ok(DeviceReport {
+            adapter: AdapterInfo::default(),
+            adapter_features: vec![],
+            device_features: vec![],
+            language_features: vec![],
+            limits: vec![],
+            engine: "scripted".into(),
+            variant: "none".into(),
+            generation,
+        })
+    }
+}
+
+impl Loader for FakeLoader {
+    type Session = FakeSession;
+
+    async fn push_shard(&mut self, index: u32, bytes: &[u8]) -> Result<(), EngineFault> {
+        self.world.wait(3).await;
+        assert_eq!(index, self.pushed);
+        assert_eq!(bytes.len() as u64, self.expected[index as usize]);
+        if self.lost_at == Some(index) {
+            return Err(lost());
+        }
+        self.pushed += 1;
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<FakeSession, EngineFault> {
+        assert_eq!(self.pushed as usize, self.expected.len());
+        let breaks = Cell::new(self.breaks);
+        Ok(FakeSession {
+            world: self.world,
+            cache: vec![],
+            seed: 0,
+            breaks,
+            context: self.context,
+        })
+    }
+}
+
+impl FakeSession {
+    /// One operation on the device.
+    async fn operate(&self, millis: u32) -> Result<(), EngineFault> {
+        self.world.wait(millis).await;
+        match self.breaks.get() {
+            None => Ok(()),
+            Some((0, Break::Lost)) => Err(lost()),
+            Some((0, Break::Hang)) => std::future::pending().await,
+            Some((0, Break::Error)) => {
+                Err(EngineFault::Fault(Fault::new(FaultCode::Gpu, "scripted")))
+            }
+            Some((left, kind)) => {
+                self.breaks.set(Some((left - 1, kind)));
+                Ok(())
+            }
+        }
+    }
+
+    fn sample(&self) -> u32 {
+        if self.cache.len() >= STOP_AT {
+            return STOP_ID;
+        }
+        let mix = |hash: u64, value: u32| (hash ^ u64::from(value)).wrapping_mul(0x0100_0000_01b3);
+        let hash = self
+            .cache
+            .iter()
+            .fold(mix(0xcbf2_9ce4_8422_2325, self.seed), |hash, &token| {
+                mix(hash, token)
+            });
+        1 + ((hash >> 24) % 255) as u32
+    }
+}
+
+impl Session for FakeSession {
+    fn context(&self) -> u32 {
+        self.context
+    }
+
+    fn set_sampling(&mut self, sampling: &SamplingSettings) {
+        self.seed = sampling.seed;
+    }
+
+    async fn prefill(
+        &mut self,
+        tokens: &[u32],
+        mut progress: impl FnMut(u32, u32) -> ControlFlow<()>,
+    ) -> Result<bool, EngineFault> {
+        assert!(
+            tokens.len() <= self.context as usize,
+            "more tokens than the context holds"
+        );
+        let shared = self
+            .cache
+            .iter()
+            .zip(tokens)
+            .take_while(|(a, b)| a == b)
+            .count()
+            .min(tokens.len() - 1);
+        self.cache.truncate(shared);
+        while self.cache.len() < tokens.len() {
+            self.operate(30).await?;
+            let end = (self.cache.len() + CHUNK).min(tokens.len());
+            self.cache.extend(&tokens[self.cache.len()..end]);
+            if progress(end as u32, tokens.len() as u32).is_break() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn next_token(&mut self) -> Result<u32, EngineFault> {
+        assert!(
+            self.cache.len() < self.context as usize,
+            "more tokens than the context holds"
+        );
+        self.operate(7).await?;
+        let token = self.sample();
+        self.cache.push(token);
+        Ok(token)
+    }
+
+    fn memory(&self) -> Memory {
+        Memory {
+            weight_bytes: 10,
+            kv_bytes: 20,
+            activation_bytes: 30,
+        }
+    }
+
+    async fn prefill_equals_decode(
+        &mut self,
+        lengths: &[u32],
+        truncate: u32,
+    ) -> Result<Vec<EqualityResult>, EngineFault> {
+        let mut results = Vec::new();
+        for &n_tokens in lengths {
+            self.operate(50).await?;
+            self.cache.clear();
+            for truncated in [false, true] {
+                if !truncated || (truncate > 0 && truncate < n_tokens) {
+                    results.push(EqualityResult {
+                        n_tokens,
+                        truncated,
+                        difference: None,
+                    });
+                }
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// Text whose tokens are its bytes.
+pub(crate) struct FakeTexts;
+
+impl TextLoader for FakeTexts {
+    type Model = FakeTexts;
+
+    fn load(&self, _: &TextInfo, tokenizer: &[u8], vocab: u32) -> Result<FakeTexts, Fault> {
+        assert_eq!((tokenizer, vocab), (&b"{}"[..], super::package::VOCAB));
+        Ok(FakeTexts)
+    }
+}
+
+impl TextModel for FakeTexts {
+    type Decoder = Pieces;
+
+    fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, Fault> {
+        if messages.is_empty() {
+            return Err(Fault::new(FaultCode::Text, "nothing to answer"));
+        }
+        Ok(messages
+            .iter()
+            .flat_map(|message| message.content.bytes())
+            .map(u32::from)
+            .collect())
+    }
+
+    fn decoder(&self) -> Pieces {
+        Pieces::default()
+    }
+}
+
+/// Every third id is only the beginning of a piece of text.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    pending: String,
+}
+
+impl Decoder for Pieces {
+    fn push(&mut self, id: u32) -> String {
+        self.pending.push_str(&format!("{id} "));
+        if id.is_multiple_of(3) {
+            String::new()
+        } else {
+            std::mem::take(&mut self.pending)
+        }
+    }
+
+    fn finish(&mut self) -> String {
+        std::mem::take(&mut self.pending)
+    }
+}

@@ -1,0 +1,219 @@
+//! Virtual time, the message port and the network.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use protocol::{Event, Request};
+use sha2::{Digest, Sha256};
+use worker::{CacheMode, FetchError, Host, Inbox};
+
+use super::Tiny;
+
+/// Result of a fetch.
+pub(crate) type Fetched = Result<Vec<u8>, FetchError>;
+
+/// What happens when its time has come.
+enum Timer {
+    Wake(Waker),
+    Push(Request),
+}
+
+type Hook = Box<dyn FnMut(&World, &Event)>;
+
+/// What is outside of the worker.
+pub(crate) struct World {
+    pub(crate) inbox: Rc<Inbox>,
+    /// Sees every event as it is posted, and may push requests.
+    pub(crate) on_event: RefCell<Hook>,
+    /// What the network does wrong: for each URL ending, the results of its next fetches.
+    pub(crate) mishaps: RefCell<HashMap<&'static str, VecDeque<Fetched>>>,
+    /// Every fetch: URL and whether a cache might answer.
+    pub(crate) fetches: RefCell<Vec<(String, CacheMode)>>,
+    files: RefCell<HashMap<String, Vec<u8>>>,
+    now: Cell<f64>,
+    timers: RefCell<Vec<(f64, Timer)>>,
+    events: RefCell<Vec<Event>>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            inbox: Rc::default(),
+            on_event: RefCell::new(Box::new(|_, _| {})),
+            mishaps: RefCell::default(),
+            fetches: RefCell::default(),
+            files: RefCell::default(),
+            now: Cell::new(0.0),
+            timers: RefCell::default(),
+            events: RefCell::default(),
+        }
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl World {
+    /// Puts a package on the server.
+    pub(crate) fn serve(&self, package: &Tiny) {
+        self.files.borrow_mut().extend(package.files());
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.borrow().clone()
+    }
+
+    /// Runs `future` until it ends or waits for something that only a request can bring.
+    pub(crate) fn run_until_idle(&self, future: impl Future<Output = ()>) {
+        let mut future = pin!(future);
+        let flag = Arc::new(Flag(AtomicBool::new(true)));
+        let waker = Waker::from(Arc::clone(&flag));
+        let mut context = Context::from_waker(&waker);
+        for _ in 0..1_000_000 {
+            if flag.0.swap(false, Ordering::Relaxed) {
+                if future.as_mut().poll(&mut context).is_ready() {
+                    return;
+                }
+            } else if !self.advance() {
+                return;
+            }
+        }
+        panic!("the worker does not come to rest");
+    }
+
+    /// Lets a request come after `millis`.
+    pub(crate) fn push_later(&self, millis: u32, request: Request) {
+        let at = self.now.get() + f64::from(millis);
+        self.timers.borrow_mut().push((at, Timer::Push(request)));
+    }
+
+    /// Moves the clock to the next timer; `false` when there is none.
+    fn advance(&self) -> bool {
+        let mut timers = self.timers.borrow_mut();
+        let Some(next) = (0..timers.len()).min_by(|&a, &b| timers[a].0.total_cmp(&timers[b].0))
+        else {
+            return false;
+        };
+        let (at, timer) = timers.remove(next);
+        drop(timers);
+        self.now.set(self.now.get().max(at));
+        match timer {
+            Timer::Wake(waker) => waker.wake(),
+            Timer::Push(request) => self.inbox.push(request),
+        }
+        true
+    }
+}
+
+/// The world as the worker sees it.
+pub(crate) struct Outside(pub(crate) Rc<World>);
+
+impl std::ops::Deref for Outside {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.0
+    }
+}
+
+impl World {
+    /// Completes after `millis` of virtual time.
+    pub(crate) async fn wait(&self, millis: u32) {
+        let at = self.now.get() + f64::from(millis);
+        let mut armed = false;
+        poll_fn(|context| {
+            if self.now.get() >= at {
+                return Poll::Ready(());
+            }
+            // Every poll comes with the same waker, so one timer is enough.
+            if std::mem::replace(&mut armed, true) {
+                return Poll::Pending;
+            }
+            self.timers
+                .borrow_mut()
+                .push((at, Timer::Wake(context.waker().clone())));
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Host for Outside {
+    fn now(&self) -> f64 {
+        self.now.get()
+    }
+
+    async fn sleep(&self, millis: u32) {
+        self.wait(millis).await;
+    }
+
+    async fn yield_now(&self) {
+        let mut yielded = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn post(&self, event: Event) {
+        self.events.borrow_mut().push(event.clone());
+        let mut hook = std::mem::replace(&mut *self.on_event.borrow_mut(), Box::new(|_, _| {}));
+        hook(self, &event);
+        *self.on_event.borrow_mut() = hook;
+    }
+
+    async fn fetch(
+        &self,
+        url: &str,
+        max_bytes: u64,
+        cache: CacheMode,
+    ) -> Result<Vec<u8>, FetchError> {
+        self.fetches.borrow_mut().push((url.to_owned(), cache));
+        self.wait(10).await;
+        for (ending, results) in self.mishaps.borrow_mut().iter_mut() {
+            if url.ends_with(ending)
+                && let Some(result) = results.pop_front()
+            {
+                return result;
+            }
+        }
+        let bytes = self
+            .files
+            .borrow()
+            .get(url)
+            .cloned()
+            .ok_or(FetchError::Status(404))?;
+        if bytes.len() as u64 > max_bytes {
+            Err(FetchError::TooLong)
+        } else {
+            Ok(bytes)
+        }
+    }
+
+    async fn sha256(&self, bytes: &[u8]) -> Result<String, String> {
+        Ok(hex(bytes))
+    }
+}
+
+/// SHA-256 in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
