@@ -41,13 +41,15 @@ fn conversion_takes_a_fraction_of_the_checkpoint() {
     assert_eq!(verified.shards, manifest.shards.len());
     // Shards that are being filled (two or three of 8 MiB), the packed tensor and its result (4.4 MB each), 8 MiB of
     // embedding rows with their result.
-    if let (Some(before), Some(peak)) = (before, peak) {
-        let growth = peak.saturating_sub(before);
-        assert!(
-            growth < 80_000_000,
-            "conversion took {growth} bytes for a checkpoint of {bytes}"
-        );
-    } else {
-        assert!(cfg!(not(target_os = "linux")), "Linux tells RssAnon");
+    match (before, peak) {
+        (Some(before), Some(peak)) => {
+            let growth = peak.saturating_sub(before);
+            assert!(
+                growth < 80_000_000,
+                "conversion took {growth} bytes for a checkpoint of {bytes}"
+            );
+        }
+        _ if cfg!(target_os = "linux") => panic!("Linux tells RssAnon"),
+        _ => eprintln!("this system does not tell anonymous memory: nothing was compared"),
     }
 }
