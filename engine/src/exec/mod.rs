@@ -48,6 +48,10 @@ pub enum PendingRead {
 
 /// Where programs run.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one executor for a device, so a box would save nothing"
+)]
 pub enum Executor {
     /// wgpu.
     Gpu(GpuExecutor),
