@@ -68,7 +68,6 @@ pub(super) struct Run {
     pub(super) phase: Phase,
     pub(super) step: Step,
     pub(super) repetitions: u32,
-    pub(super) read_bytes_per_second: f64,
     pub(super) clock: Clock,
 }
 
@@ -147,11 +146,7 @@ pub(super) async fn time_run(session: &mut Session, run: &Run) -> Result<Timed, 
         kernel.seconds += seconds;
         dispatches += 1;
     }
-    let mut kernels: Vec<KernelTime> = kernels.into_values().collect();
-    for kernel in &mut kernels {
-        kernel.bytes_per_second = kernel.bytes as f64 / kernel.seconds;
-        kernel.read_ratio = kernel.bytes_per_second / run.read_bytes_per_second;
-    }
+    let kernels: Vec<KernelTime> = kernels.into_values().collect();
     let bytes = kernels.iter().map(|kernel| kernel.bytes).sum();
     Ok(Timed {
         kernels,
@@ -159,6 +154,14 @@ pub(super) async fn time_run(session: &mut Session, run: &Run) -> Result<Timed, 
         dispatches,
         bytes,
     })
+}
+
+impl KernelTime {
+    /// Fills in the rates, once the yardstick is known.
+    pub(super) fn rate(&mut self, read_bytes_per_second: f64) {
+        self.bytes_per_second = self.bytes as f64 / self.seconds;
+        self.read_ratio = self.bytes_per_second / read_bytes_per_second;
+    }
 }
 
 type All<'a> = [(&'a Program, usize)];

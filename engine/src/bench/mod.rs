@@ -6,6 +6,7 @@ mod check;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod interleave;
 mod kernels;
+mod load;
 mod read;
 mod report;
 #[cfg(not(target_arch = "wasm32"))]
@@ -17,7 +18,8 @@ mod timer;
 
 pub use check::Check;
 pub use kernels::KernelTime;
+pub use load::{load, load_synthetic};
 pub use read::{ReadSpeed, read_speed};
 pub use report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report};
-pub use run::{load, load_synthetic, run};
+pub use run::run;
 pub use timer::Clock;

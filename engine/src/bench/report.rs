@@ -91,8 +91,10 @@ pub struct Report {
     pub peak_gpu_bytes: u64,
     /// Loading, where it was timed.
     pub load: Option<LoadTime>,
-    /// The yardstick.
+    /// The yardstick: the faster of two measurements, one before and one after the model's.
     pub read: ReadSpeed,
+    /// The slower one's share of the faster one; far below 1 the device was not in a steady state.
+    pub read_steadiness: f64,
     /// Dispatches of a decoded token.
     pub dispatches_per_token: u32,
     /// Submits of a decoded token.

@@ -34,9 +34,10 @@ pub(super) fn report(report: &Report) -> String {
         ));
     }
     line(format!(
-        "read     {:.0} GB/s over {}; a dependent dispatch takes {:.2} us",
+        "read     {:.0} GB/s over {} (steady to {:.0} %); a dependent dispatch takes {:.2} us",
         report.read.bytes_per_second / 1e9,
         megabytes(report.read.set_bytes),
+        report.read_steadiness * 100.0,
         report.read.empty_dispatch_seconds * 1e6
     ));
     line(format!(
