@@ -1,0 +1,128 @@
+//! The worker, seen from the page. The only place that owns a `web_sys::Worker`, and with `debug.rs` the only one that
+//! turns JavaScript values into messages and back.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use app::{Action, Effect};
+use protocol::Event;
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
+
+/// The worker's starter, beside the page. Its name carries no hash; the greeting tells a stale one.
+const WORKER_URL: &str = "worker_loader.js";
+
+/// Takes what the worker says.
+type Listener = Rc<dyn Fn(Action)>;
+
+/// At most one worker.
+pub(crate) struct Bridge {
+    listener: Listener,
+    live: RefCell<Option<Live>>,
+}
+
+/// A worker and its listeners. Dropping it ends the worker, and nothing that it still says is heard.
+struct Live {
+    worker: Worker,
+    _on_message: Closure<dyn Fn(MessageEvent)>,
+    _on_error: Closure<dyn Fn(ErrorEvent)>,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.worker.set_onmessage(None);
+        self.worker.set_onerror(None);
+        self.worker.terminate();
+    }
+}
+
+impl Bridge {
+    pub(crate) fn new(listener: impl Fn(Action) + 'static) -> Self {
+        Self {
+            listener: Rc::new(listener),
+            live: RefCell::new(None),
+        }
+    }
+
+    /// Performs an effect that concerns the worker.
+    pub(crate) fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::Spawn => {
+                self.live.take();
+                match Live::spawn(&self.listener) {
+                    Ok(live) => *self.live.borrow_mut() = Some(live),
+                    Err(error) => {
+                        self.report(format!("the worker could not be started: {error:?}"))
+                    }
+                }
+            }
+            Effect::Terminate => drop(self.live.take()),
+            Effect::Post(request) => {
+                let live = self.live.borrow();
+                let Some(live) = live.as_ref() else { return };
+                let sent = to_js(&request).and_then(|body| {
+                    live.worker
+                        .post_message(&js_sys::Array::of2(&body, &js_sys::Array::new()))
+                });
+                if let Err(error) = sent {
+                    self.report(format!("a request could not be sent: {error:?}"));
+                }
+            }
+            Effect::Settle { .. } => {}
+        }
+    }
+
+    /// Tells the listener of an error, later: it is busy with the effect that led here.
+    fn report(&self, detail: String) {
+        let listener = Rc::clone(&self.listener);
+        gloo::timers::callback::Timeout::new(0, move || listener(Action::WorkerError(detail)))
+            .forget();
+    }
+}
+
+impl Live {
+    fn spawn(listener: &Listener) -> Result<Self, JsValue> {
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = Worker::new_with_options(WORKER_URL, &options)?;
+        let tell = Rc::clone(listener);
+        let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
+            tell(read(&message.data()))
+        });
+        let tell = Rc::clone(listener);
+        let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |error: ErrorEvent| {
+            tell(Action::WorkerError(format!(
+                "{} ({}:{})",
+                error.message(),
+                error.filename(),
+                error.lineno()
+            )));
+        });
+        worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        Ok(Self {
+            worker,
+            _on_message: on_message,
+            _on_error: on_error,
+        })
+    }
+}
+
+/// Reads `[body, handles]`.
+fn read(data: &JsValue) -> Action {
+    let body = js_sys::Array::from(data).get(0);
+    match serde_wasm_bindgen::from_value::<Event>(body) {
+        Ok(event) => Action::Event(event),
+        Err(error) => {
+            Action::WorkerError(format!("the worker sent an unreadable message: {error}"))
+        }
+    }
+}
+
+/// A value as plain JavaScript, as JSON would have it.
+pub(crate) fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
+    value
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+        .map_err(JsValue::from)
+}

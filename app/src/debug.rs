@@ -1,0 +1,158 @@
+//! `window.__tern`: what the page tells tests and curious people, and the checks that they can run.
+//! `tests/e2e/README.md` describes it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use app::{Action, Answer, Check, State};
+use js_sys::{Function, Object, Promise, Reflect};
+use protocol::{Fault, Outcome};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use crate::bridge::to_js;
+
+/// Name of the object.
+const NAME: &str = "__tern";
+
+/// The functions that settle a check's promise.
+type Settle = (Function, Function);
+
+/// Checks whose results are awaited.
+#[derive(Default)]
+pub(crate) struct Checks {
+    last_key: Cell<u32>,
+    pending: RefCell<HashMap<u32, Settle>>,
+}
+
+impl Checks {
+    /// Gives a check's result to whoever asked for it.
+    pub(crate) fn settle(&self, key: u32, result: Result<Box<Outcome>, Fault>) {
+        let Some((resolve, reject)) = self.pending.borrow_mut().remove(&key) else {
+            return;
+        };
+        let value = match result.map(|outcome| *outcome) {
+            Ok(Outcome::Compiled(report)) => to_js(&report),
+            Ok(Outcome::Compared(report)) => to_js(&report),
+            Ok(other) => Err(js_sys::Error::new(&format!("the check gave {other:?}")).into()),
+            Err(fault) => Err(js_sys::Error::new(&format!("{:?}: {fault}", fault.code)).into()),
+        };
+        // The promise's own functions do not throw.
+        let _settled = match value {
+            Ok(value) => resolve.call1(&JsValue::NULL, &value),
+            Err(error) => reject.call1(&JsValue::NULL, &error),
+        };
+    }
+}
+
+#[derive(Serialize)]
+struct LastAnswer<'a> {
+    ids: &'a [u32],
+    text: &'a str,
+    done: bool,
+    finish: Option<&'static str>,
+    recoveries: u32,
+    usage: Option<protocol::Usage>,
+}
+
+impl<'a> LastAnswer<'a> {
+    fn of(answer: &'a Answer) -> Self {
+        Self {
+            ids: &answer.ids,
+            text: &answer.text,
+            done: answer.finish.is_some(),
+            finish: answer.finish.map(app::Finish::name),
+            recoveries: answer.recoveries,
+            usage: answer.usage,
+        }
+    }
+}
+
+/// Puts the object on the window. Its properties are read from the state when somebody looks.
+pub(crate) fn install(
+    checks: &Rc<Checks>,
+    with_state: impl Fn(&mut dyn FnMut(&State)) + Clone + 'static,
+    dispatch: impl Fn(Action) + 'static,
+) -> Result<(), JsValue> {
+    let tern = Object::new();
+    property(&tern, "state", with_state.clone(), |state| {
+        Ok(JsValue::from_str(state.name()))
+    })?;
+    property(&tern, "report", with_state.clone(), |state| {
+        match &state.device {
+            Some(report) => to_js(report),
+            None => Ok(JsValue::NULL),
+        }
+    })?;
+    property(&tern, "model", with_state.clone(), |state| {
+        match &state.model {
+            Some(model) => to_js(model),
+            None => Ok(JsValue::NULL),
+        }
+    })?;
+    property(&tern, "lastAnswer", with_state, |state| {
+        match state.turns.last() {
+            Some(turn) => to_js(&LastAnswer::of(&turn.answer)),
+            None => Ok(JsValue::NULL),
+        }
+    })?;
+    let checks = Rc::clone(checks);
+    let run = Closure::<dyn Fn(String, JsValue) -> Promise>::new(
+        move |name: String, arguments: JsValue| {
+            let check = match read_check(&name, &arguments) {
+                Ok(check) => check,
+                Err(problem) => return Promise::reject(&js_sys::Error::new(&problem)),
+            };
+            let key = checks.last_key.get() + 1;
+            checks.last_key.set(key);
+            let promise = Promise::new(&mut |resolve, reject| {
+                checks.pending.borrow_mut().insert(key, (resolve, reject));
+            });
+            dispatch(Action::Check { key, check });
+            promise
+        },
+    );
+    Reflect::set(&tern, &"check".into(), run.as_ref())?;
+    // The object lives as long as the page.
+    run.forget();
+    Reflect::set(&js_sys::global(), &NAME.into(), &tern)?;
+    Ok(())
+}
+
+/// Defines a property that is computed from the state.
+fn property(
+    object: &Object,
+    name: &str,
+    with_state: impl Fn(&mut dyn FnMut(&State)) + 'static,
+    value: impl Fn(&State) -> Result<JsValue, JsValue> + 'static,
+) -> Result<(), JsValue> {
+    let getter = Closure::<dyn Fn() -> Result<JsValue, JsValue>>::new(move || {
+        let mut result = Ok(JsValue::NULL);
+        with_state(&mut |state| result = value(state));
+        result
+    });
+    let descriptor = Object::new();
+    Reflect::set(&descriptor, &"get".into(), getter.as_ref())?;
+    Reflect::set(&descriptor, &"enumerable".into(), &JsValue::TRUE)?;
+    getter.forget();
+    Object::define_property(object, &name.into(), &descriptor);
+    Ok(())
+}
+
+fn read_check(name: &str, arguments: &JsValue) -> Result<Check, String> {
+    match name {
+        "variants" => Ok(Check::Variants),
+        "prefill" => {
+            let get =
+                |field: &str| Reflect::get(arguments, &field.into()).unwrap_or(JsValue::UNDEFINED);
+            let lengths: Vec<u32> = serde_wasm_bindgen::from_value(get("lengths"))
+                .map_err(|error| format!("prefill needs lengths, an array of numbers: {error}"))?;
+            let truncate = get("truncate").as_f64().unwrap_or(0.0) as u32;
+            Ok(Check::Prefill { lengths, truncate })
+        }
+        _ => Err(format!(
+            "unknown check {name}: known are variants and prefill"
+        )),
+    }
+}

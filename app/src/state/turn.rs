@@ -1,0 +1,97 @@
+//! Questions and answers.
+
+use protocol::{FinishReason, Message, Role, Usage};
+
+/// A question and its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// Number that no other turn of the page's life has.
+    pub key: u32,
+    /// What the person wrote.
+    pub question: String,
+    /// Seed of the answer.
+    pub seed: u32,
+    /// The answer so far.
+    pub answer: Answer,
+}
+
+/// An answer, complete or not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    /// Its text.
+    pub text: String,
+    /// Its tokens, stop token not included.
+    pub ids: Vec<u32>,
+    /// How far reading the prompt is: tokens done and in all. Absent once there are tokens.
+    pub prefill: Option<(u32, u32)>,
+    /// How it ended; absent while it runs.
+    pub finish: Option<Finish>,
+    /// Counts and speed of the part that the last worker made.
+    pub usage: Option<Usage>,
+    /// How often a device or a worker was replaced meanwhile.
+    pub recoveries: u32,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The model was done.
+    Stop,
+    /// The longest length was reached.
+    Length,
+    /// The context is full.
+    Context,
+    /// The person stopped it.
+    Cancelled,
+    /// Something failed.
+    Failed,
+}
+
+impl Finish {
+    /// Its name for tests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "Stop",
+            Self::Length => "Length",
+            Self::Context => "Context",
+            Self::Cancelled => "Cancelled",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+impl From<FinishReason> for Finish {
+    fn from(reason: FinishReason) -> Self {
+        match reason {
+            FinishReason::Stop => Self::Stop,
+            FinishReason::Length => Self::Length,
+            FinishReason::Context => Self::Context,
+            FinishReason::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// The conversation as the model gets it, up to the question of the last turn. Turns without an answer are left out: two
+/// questions in a row are something that chat templates do not know.
+pub(super) fn messages(turns: &[Turn]) -> Vec<Message> {
+    let Some((last, earlier)) = turns.split_last() else {
+        return Vec::new();
+    };
+    let mut messages = Vec::new();
+    for turn in earlier.iter().filter(|turn| !turn.answer.text.is_empty()) {
+        messages.push(Message {
+            role: Role::User,
+            content: turn.question.clone(),
+        });
+        messages.push(Message {
+            role: Role::Assistant,
+            content: turn.answer.text.clone(),
+        });
+    }
+    messages.push(Message {
+        role: Role::User,
+        content: last.question.clone(),
+    });
+    messages
+}

@@ -1,0 +1,208 @@
+//! Every word that a person reads.
+
+use protocol::{ByteCount, FaultCode, LoadProgress, Retry, Usage};
+
+/// Name of the app.
+pub const TITLE: &str = "Tern";
+/// Headline of an empty conversation.
+pub const WELCOME: &str = "Ask something";
+/// What to know before the first question.
+pub const WELCOME_DETAIL: &str = "The model runs in this browser, on this device. What you write stays here. Small models are often wrong: check what matters.";
+/// Label of the text field.
+pub const MESSAGE_LABEL: &str = "Your message";
+/// Hint in the empty text field.
+pub const MESSAGE_HINT: &str = "Write a message";
+/// Button that sends the message.
+pub const SEND: &str = "Send";
+/// Button that stops the answer.
+pub const STOP: &str = "Stop";
+/// Button that forgets the conversation.
+pub const NEW_CHAT: &str = "New chat";
+/// Button after a failure that may pass.
+pub const TRY_AGAIN: &str = "Try again";
+/// Button after a failure that a fresh page repairs.
+pub const RELOAD: &str = "Reload the page";
+/// Summary of the technical line.
+pub const DETAILS: &str = "Technical details";
+/// Label of the conversation.
+pub const CONVERSATION: &str = "Conversation";
+/// Label of the loading bar.
+pub const LOADING_LABEL: &str = "Loading the model";
+/// Speaker of a question, for screen readers.
+pub const YOU: &str = "You";
+/// Speaker of an answer, for screen readers.
+pub const MODEL: &str = "Model";
+/// Before the worker has spoken.
+pub const STARTING: &str = "Starting…";
+/// Ready for a question.
+pub const READY: &str = "Ready";
+/// Before the first token.
+pub const THINKING: &str = "Reading your message…";
+/// While an answer streams.
+pub const ANSWERING: &str = "Answering…";
+/// The device was lost in the middle of an answer.
+pub const RECOVERING: &str = "GPU restarted, continuing…";
+/// The device was lost while nothing was asked.
+pub const RESTARTING: &str = "Restarting the model…";
+/// A file is being fetched again.
+pub const NETWORK_TROUBLE: &str = "The connection fails, trying again…";
+/// Nothing works.
+pub const FAILED: &str = "Stopped";
+/// Under an answer that was stopped.
+pub const NOTE_CANCELLED: &str = "Stopped by you";
+/// Under an answer that reached the limit of its length.
+pub const NOTE_LENGTH: &str = "Stopped: the answer reached its longest length";
+/// Under an answer that filled the context.
+pub const NOTE_CONTEXT: &str =
+    "Stopped: the conversation is as long as the model can remember. Start a new chat.";
+/// Under an answer that failed.
+pub const NOTE_FAILED: &str = "This answer is not complete";
+
+/// What failed, and what to do about it.
+#[must_use]
+pub const fn fault(code: FaultCode) -> &'static str {
+    match code {
+        FaultCode::VersionMismatch => "A part of the app is older than the rest. Reload the page.",
+        FaultCode::BadRequest => {
+            "The app asked for something that does not exist. Reload the page; if it happens again, please report it."
+        }
+        FaultCode::NoWebGpu => {
+            "This browser has no WebGPU, which the model needs. Use a current Chrome, Edge or Safari."
+        }
+        FaultCode::NoAdapter => {
+            "The browser does not give access to a graphics processor. Turn on hardware acceleration, or use another device."
+        }
+        FaultCode::LimitsTooSmall => {
+            "This model is too large for the graphics processor of this device. Use a shorter context or a smaller model."
+        }
+        FaultCode::DeviceLost => {
+            "The graphics processor stopped several times. Close other tabs, then reload the page."
+        }
+        FaultCode::OutOfMemory => {
+            "There is not enough memory for the model. Close other tabs and apps, then reload the page."
+        }
+        FaultCode::Gpu => {
+            "The graphics processor refused a step of the computation. Try again; if it happens again, please report it."
+        }
+        FaultCode::Network => "The model could not be fetched. Check the connection and try again.",
+        FaultCode::NotFound => "The model is not on the server. Check its address.",
+        FaultCode::BadModel => "The model's description can't be used by this version of the app.",
+        FaultCode::Corrupt => "A file of the model arrived damaged. Try again.",
+        FaultCode::NoChat => "This model can't hold a conversation: it has no chat template.",
+        FaultCode::Text => "This conversation can't be given to the model. Start a new chat.",
+        FaultCode::PromptTooLong => {
+            "The conversation is longer than the model can remember. Start a new chat."
+        }
+        FaultCode::Trap => {
+            "The app has met a bug of its own. Reload the page; if it happens again, please report it."
+        }
+        FaultCode::Silent => "The model no longer responds. Reload the page.",
+    }
+}
+
+/// The button that goes with a failure, if one can help.
+#[must_use]
+pub const fn retry(retry: Retry) -> Option<&'static str> {
+    match retry {
+        Retry::Never => None,
+        Retry::Again => Some(TRY_AGAIN),
+        Retry::Reload => Some(RELOAD),
+    }
+}
+
+/// Megabytes with one decimal.
+fn megabytes(bytes: ByteCount) -> String {
+    format!("{:.1}", bytes.get() as f64 / 1e6)
+}
+
+/// Ready for a question to the model of this name.
+#[must_use]
+pub fn ready(model: &str) -> String {
+    format!("{model} is ready")
+}
+
+/// How far loading is.
+#[must_use]
+pub fn loading(progress: Option<LoadProgress>) -> String {
+    match progress {
+        None => "Loading the model…".to_owned(),
+        Some(progress) => format!(
+            "Loading the model: {} of {} MB",
+            megabytes(progress.bytes_done),
+            megabytes(progress.bytes_total)
+        ),
+    }
+}
+
+/// How far reading the prompt is.
+#[must_use]
+pub fn prefill(done: u32, total: u32) -> String {
+    format!("{THINKING} {done} of {total}")
+}
+
+/// Counts and speed of an answer.
+#[must_use]
+pub fn usage(usage: &Usage) -> String {
+    let tokens = if usage.answer_tokens == 1 {
+        "token"
+    } else {
+        "tokens"
+    };
+    let mut line = format!("{} {tokens}", usage.answer_tokens);
+    if usage.tokens_per_second > 0.0 {
+        line += &format!(", {:.1} tokens/s", usage.tokens_per_second);
+    }
+    if usage.first_token_millis > 0.0 {
+        line += &format!(", first after {:.1} s", usage.first_token_millis / 1000.0);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use protocol::{ByteCount, FaultCode, LoadProgress, Usage};
+
+    #[test]
+    fn every_fault_has_words_of_its_own() {
+        let mut seen = std::collections::HashSet::new();
+        for code in FaultCode::ALL {
+            let words = super::fault(code);
+            assert!(words.ends_with('.') && words.len() > 30, "{words}");
+            assert!(seen.insert(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_readable() {
+        let bytes = |n| ByteCount::new(n).unwrap();
+        let progress = LoadProgress {
+            shards_done: 1,
+            shards_total: 4,
+            bytes_done: bytes(8_388_608),
+            bytes_total: bytes(33_000_000),
+        };
+        assert_eq!(
+            super::loading(Some(progress)),
+            "Loading the model: 8.4 of 33.0 MB"
+        );
+        let usage = Usage {
+            answer_tokens: 7,
+            first_token_millis: 840.0,
+            tokens_per_second: 12.34,
+            ..Usage::default()
+        };
+        assert_eq!(
+            super::usage(&usage),
+            "7 tokens, 12.3 tokens/s, first after 0.8 s"
+        );
+        assert_eq!(
+            super::usage(&Usage {
+                answer_tokens: 1,
+                ..Usage::default()
+            }),
+            "1 token"
+        );
+    }
+}
