@@ -30,16 +30,38 @@ fn dot_quad(codes: vec4<u32>, at: u32) -> i32 {
     return dot_codes(codes.x, q[at]) + dot_codes(codes.y, q[at + 1u]) + dot_codes(codes.z, q[at + 2u]) + dot_codes(codes.w, q[at + 3u]);
 }
 
+// Sums of TOKENS tokens. Named fields instead of an array: an index that is not constant would put them into memory.
+struct Sums {
+    low: vec4<i32>,
+    high: vec4<i32>,
+}
+
 // Dot products of one row with TOKENS tokens from `first`; tokens past the end repeat the last one.
-fn tile(row_base: u32, first: u32, acc: ptr<function, array<i32, TOKENS>>) {
+fn tile(row_base: u32, first: u32) -> Sums {
     let last = step.n_tokens - 1u;
     let stride = params.n_quads * 4u;
+    let at_low = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * stride;
+    let at_high = min(vec4<u32>(first) + vec4<u32>(4u, 5u, 6u, 7u), vec4<u32>(last)) * stride;
+    var sums = Sums(vec4<i32>(0), vec4<i32>(0));
     for (var quad = 0u; quad < params.n_quads; quad = quad + 1u) {
         let codes = w[row_base + quad * R];
-        for (var t = 0u; t < TOKENS; t = t + 1u) {
-            (*acc)[t] = (*acc)[t] + dot_quad(codes, min(first + t, last) * stride + quad * 4u);
-        }
+        let low = at_low + vec4<u32>(quad * 4u);
+        let high = at_high + vec4<u32>(quad * 4u);
+        sums.low = sums.low + vec4<i32>(
+            dot_quad(codes, low.x), dot_quad(codes, low.y), dot_quad(codes, low.z), dot_quad(codes, low.w));
+        sums.high = sums.high + vec4<i32>(
+            dot_quad(codes, high.x), dot_quad(codes, high.y), dot_quad(codes, high.z), dot_quad(codes, high.w));
     }
+    return sums;
+}
+
+fn finish(token: u32, row: u32, sum: i32, sum_up: i32) {
+    if token >= step.n_tokens { return; }
+    var value = dequantize(sum, rows[token], gamma[row]);
+    if EPILOGUE != EPILOGUE_STORE {
+        value = gated(EPILOGUE, value, dequantize(sum_up, rows[token], gamma[params.up_gamma + row]));
+    }
+    y[token * params.n_rows + row] = value;
 }
 
 @compute @workgroup_size(WG)
@@ -48,19 +70,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let first = wid.y * TOKENS;
     if row >= params.n_rows { return; }
     let row_base = (row / R) * params.n_quads * R + row % R;
-    var acc: array<i32, TOKENS>;
-    tile(row_base, first, &acc);
-    if EPILOGUE == EPILOGUE_STORE {
-        for (var t = 0u; t < TOKENS && first + t < step.n_tokens; t = t + 1u) {
-            y[(first + t) * params.n_rows + row] = dequantize(acc[t], rows[first + t], gamma[row]);
-        }
-        return;
+    let sums = tile(row_base, first);
+    var up = Sums(vec4<i32>(0), vec4<i32>(0));
+    if EPILOGUE != EPILOGUE_STORE {
+        up = tile(params.up_offset + row_base, first);
     }
-    var acc_up: array<i32, TOKENS>;
-    tile(params.up_offset + row_base, first, &acc_up);
-    for (var t = 0u; t < TOKENS && first + t < step.n_tokens; t = t + 1u) {
-        let gate = dequantize(acc[t], rows[first + t], gamma[row]);
-        let up = dequantize(acc_up[t], rows[first + t], gamma[params.up_gamma + row]);
-        y[(first + t) * params.n_rows + row] = gated(EPILOGUE, gate, up);
-    }
+    finish(first, row, sums.low.x, up.low.x);
+    finish(first + 1u, row, sums.low.y, up.low.y);
+    finish(first + 2u, row, sums.low.z, up.low.z);
+    finish(first + 3u, row, sums.low.w, up.low.w);
+    finish(first + 4u, row, sums.high.x, up.high.x);
+    finish(first + 5u, row, sums.high.y, up.high.y);
+    finish(first + 6u, row, sums.high.z, up.high.z);
+    finish(first + 7u, row, sums.high.w, up.high.w);
 }

@@ -7,6 +7,7 @@ use crate::session::{Sampling, Session};
 use crate::shader::{Choice, Kernel, Target, link};
 use crate::{Error, KvType, Rows, Variant};
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 /// How one kernel text fared with the device's compiler.
 #[derive(Debug, Clone)]
@@ -59,7 +60,7 @@ fn compile(device: &wgpu::Device, kernel: Kernel, text: String) {
         label: Some(kernel.name()),
         source: wgpu::ShaderSource::Wgsl(text.into()),
     });
-    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+    let _pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(kernel.name()),
         layout: None,
         module: &module,
@@ -82,12 +83,12 @@ pub struct Equality {
 
 /// The cache of the first positions and the logits after them.
 struct State {
-    kv: Vec<Vec<u8>>,
+    kv: Rc<Vec<Vec<u8>>>,
     logits: Vec<u8>,
 }
 
 /// Compares, for each length, the state after a prefill in chunks with the state after as many single decode steps, bit for
-/// bit: keys, values and the logits of the last position. Where `truncate` is below the length, the cache is also cut to
+/// bit: keys, values and the logits of the last position. For some lengths above `truncate`, the cache is also cut to
 /// that many tokens and prefilled again. Leaves the session empty and greedy.
 ///
 /// # Errors
@@ -109,17 +110,21 @@ pub async fn prefill_equals_decode(
         session.replay(&tokens[..n as usize]).await?;
         expected_logits.push(read_logits(session).await?);
     }
-    let kv = read_kv(session).await?;
+    let kv = Rc::new(read_kv(session).await?);
+    let expected: Vec<State> = expected_logits.into_iter().map(|logits| State { kv: Rc::clone(&kv), logits }).collect();
     let mut out = Vec::new();
-    for (&n, logits) in lengths.iter().zip(expected_logits) {
-        let prompt = &tokens[..n as usize];
-        let expected = State { kv: kv.clone(), logits };
-        session.truncate(0);
-        out.push(compare_after_prefill(session, prompt, &expected, false).await?);
-        if truncate < n {
-            session.truncate(truncate);
-            out.push(compare_after_prefill(session, prompt, &expected, true).await?);
-        }
+    session.truncate(0);
+    let chunk = session.plan.chunk;
+    for (&n, expected) in lengths.iter().zip(&expected) {
+        // Whole chunks before the last are the same dispatches for every length: they are kept.
+        session.truncate((n - 1) / chunk * chunk);
+        out.push(compare_after_prefill(session, &tokens[..n as usize], expected, false).await?);
+    }
+    // After a cut the chunks start elsewhere. A few lengths beyond it show what all would.
+    let step = (lengths.len() / 16).max(1);
+    for (&n, expected) in lengths.iter().zip(&expected).step_by(step).filter(|(n, _)| truncate < **n) {
+        session.truncate(truncate);
+        out.push(compare_after_prefill(session, &tokens[..n as usize], expected, true).await?);
     }
     session.truncate(0);
     Ok(out)
@@ -132,7 +137,7 @@ async fn compare_after_prefill(
     truncated: bool,
 ) -> Result<Equality, Error> {
     session.prefill(prompt, |_, _| ControlFlow::Continue(())).await?;
-    let got = State { kv: read_kv(session).await?, logits: read_logits(session).await? };
+    let got = State { kv: Rc::new(read_kv(session).await?), logits: read_logits(session).await? };
     let tokens = u32::try_from(prompt.len()).expect("bounded by the context");
     let difference = first_difference(&session.plan, tokens, expected, &got);
     Ok(Equality { tokens, truncated, difference })
@@ -164,7 +169,7 @@ async fn read_kv(session: &mut Session) -> Result<Vec<Vec<u8>>, Error> {
 fn first_difference(plan: &Plan, n_tokens: u32, expected: &State, got: &State) -> Option<String> {
     let row_bytes = usize::try_from(u64::from(plan.arch.head_dim) * kv_element_bytes(plan.kv_type)).ok()?;
     let context = plan.context as usize;
-    for (i, (expected, got)) in expected.kv.iter().zip(&got.kv).enumerate() {
+    for (i, (expected, got)) in expected.kv.iter().zip(got.kv.iter()).enumerate() {
         let rows = expected.chunks_exact(row_bytes).zip(got.chunks_exact(row_bytes)).enumerate();
         for (row, (expected, got)) in rows.filter(|(row, _)| row % context < n_tokens as usize) {
             if expected != got {
