@@ -29,6 +29,10 @@ pub(crate) struct DeviceArgs {
     /// Use the GPU adapter whose name contains NAME
     #[arg(long, value_name = "NAME")]
     pub(crate) adapter: Option<String>,
+
+    /// Kernel variant, instead of the one that suits the adapter's features
+    #[arg(long, value_name = "VARIANT")]
+    pub(crate) variant: Option<engine::Variant>,
 }
 
 /// Kind of device.

@@ -66,6 +66,9 @@ pub(crate) struct BenchArgs {
     /// Use the GPU adapter whose name contains NAME
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Kernel variant, instead of the one that suits the adapter's features
+    #[arg(long, value_name = "VARIANT")]
+    variant: Option<engine::Variant>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -115,6 +118,7 @@ async fn run_model(args: &BenchArgs) -> anyhow::Result<()> {
     let device = DeviceArgs {
         device: Device::Gpu,
         adapter: args.adapter.clone(),
+        variant: args.variant,
     };
     let executor = open_executor(&device).await?;
     let software = executor.device().is_some_and(engine::Device::is_software);

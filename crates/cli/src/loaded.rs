@@ -148,6 +148,7 @@ pub(crate) async fn open_executor(args: &DeviceArgs) -> anyhow::Result<Executor>
         (Device::Gpu, adapter) => {
             let options = DeviceOptions {
                 adapter: adapter.clone(),
+                variant: args.variant,
                 ..DeviceOptions::default()
             };
             Ok(Executor::gpu(&options).await?)

@@ -20,7 +20,7 @@ pub use norm_quantize::NormQuantize;
 pub use rms_norm::RmsNorm;
 pub use rope_kv::{RopeKv, rope_table};
 pub use sample::{REPETITION_WINDOW_MAX, RESULT_SLOTS, Sample, SamplingParams};
-pub use ternary_gemm::{GEMM_TOKENS, TernaryGemm};
+pub use ternary_gemm::{GEMM_ROWS, GEMM_TOKENS, TernaryGemm};
 pub use ternary_gemv::{Epilogue, TernaryGemv};
 
 use crate::Error;

@@ -7,7 +7,10 @@ use crate::exec::CpuMemory;
 use crate::shader::Kernel;
 
 /// Tokens of one invocation, `TOKENS` in the shader.
-pub const GEMM_TOKENS: u32 = 8;
+pub const GEMM_TOKENS: u32 = 4;
+
+/// Rows of one invocation, `ROWS` in the shader.
+pub const GEMM_ROWS: u32 = 4;
 
 /// The same product as [`TernaryGemv`] for each token of a run, and bit-identical to it. Buffers: `w`, `gamma`, `q`,
 /// `rows`, `y`.
@@ -42,7 +45,9 @@ impl Op for TernaryGemm {
 
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
         [
-            self.product.n_rows.div_ceil(tuning.gemm_workgroup),
+            self.product
+                .n_rows
+                .div_ceil(tuning.gemm_workgroup * GEMM_ROWS),
             step.n_tokens.div_ceil(GEMM_TOKENS),
             1,
         ]
