@@ -7,7 +7,7 @@ mod common;
 use common::golden::{Package, exact};
 use common::{gpu, variants};
 use engine::diagnostics::{Equality, prefill_equals_decode, trace};
-use engine::{Executor, KvType, Sampling, Session, SessionConfig};
+use engine::{Executor, KvType, Sampling, Session, SessionConfig, Variant};
 use std::ops::ControlFlow;
 
 #[track_caller]
@@ -15,8 +15,14 @@ fn check(session: &mut Session, lengths: &[u32], truncate: u32) {
     let cases = pollster::block_on(prefill_equals_decode(session, lengths, truncate)).unwrap();
     let after_cut = cases.iter().filter(|case| case.truncated).count();
     assert_eq!(cases.len() - after_cut, lengths.len());
-    assert!(after_cut >= 4, "some lengths must be checked after a truncation too");
-    let wrong: Vec<&Equality> = cases.iter().filter(|case| case.difference.is_some()).collect();
+    assert!(
+        after_cut >= 4,
+        "some lengths must be checked after a truncation too"
+    );
+    let wrong: Vec<&Equality> = cases
+        .iter()
+        .filter(|case| case.difference.is_some())
+        .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
@@ -24,28 +30,56 @@ fn check(session: &mut Session, lengths: &[u32], truncate: u32) {
 fn session(fixture: (&str, &str), executor: Executor, kv: KvType, chunk: u32) -> Session {
     let mut package = Package::of(fixture.0, fixture.1);
     package.manifest.architecture.context = 320;
-    package.session(executor, &SessionConfig { context: 320, kv, prefill_chunk: chunk })
+    package.session(
+        executor,
+        &SessionConfig {
+            context: 320,
+            kv,
+            prefill_chunk: chunk,
+        },
+    )
 }
 
 #[test]
 fn prefill_equals_decode_for_1_to_300_tokens() {
     let Some(executor) = gpu(None) else { return };
     let lengths: Vec<u32> = (1..=300).collect();
-    check(&mut session(("g256", "packed"), executor, KvType::F16, 64), &lengths, 17);
+    check(
+        &mut session(("g256", "packed"), executor, KvType::F16, 64),
+        &lengths,
+        17,
+    );
 }
 
 #[test]
-fn prefill_equals_decode_in_every_variant_and_shape() {
-    let lengths = [1, 2, 7, 8, 9, 63, 64, 65, 130, 255, 256, 257, 300];
+fn prefill_equals_decode_in_every_variant() {
     for variant in variants() {
-        for fixture in [("gl256", "packed_div"), ("h320", "packed_mul"), ("llama320", "packed_div")] {
-            for (kv, chunk) in [(KvType::F32, 48), (KvType::F16, 7)] {
-                let Some(executor) = gpu(Some(variant)) else { return };
-                check(&mut session(fixture, executor, kv, chunk), &lengths, 40);
-            }
-        }
+        let Some(executor) = gpu(Some(variant)) else {
+            return;
+        };
+        check(
+            &mut session(("gl256", "packed_div"), executor, KvType::F16, 48),
+            &LENGTHS,
+            40,
+        );
     }
 }
+
+#[test]
+fn prefill_equals_decode_in_other_shapes() {
+    for (fixture, kv) in [
+        (("h320", "packed_mul"), KvType::F32),
+        (("llama320", "packed_div"), KvType::F16),
+    ] {
+        let Some(executor) = gpu(Some(Variant::PORTABLE)) else {
+            return;
+        };
+        check(&mut session(fixture, executor, kv, 7), &LENGTHS, 40);
+    }
+}
+
+/// Around the tile of tokens, the chunk and the attention chunk.
+const LENGTHS: [u32; 10] = [1, 3, 4, 5, 47, 48, 49, 130, 256, 257];
 
 #[test]
 fn gpu_and_cpu_agree_step_by_step() {
@@ -53,7 +87,11 @@ fn gpu_and_cpu_agree_step_by_step() {
     let package = Package::of("g256", "packed");
     let tokens: Vec<u32> = (0..40).map(|i| (i * 37 + 5) % 384).collect();
     let gpu = pollster::block_on(trace(&mut package.session(executor, &exact()), &tokens)).unwrap();
-    let cpu = pollster::block_on(trace(&mut package.session(Executor::cpu(), &exact()), &tokens)).unwrap();
+    let cpu = pollster::block_on(trace(
+        &mut package.session(Executor::cpu(), &exact()),
+        &tokens,
+    ))
+    .unwrap();
     assert_eq!(gpu.len(), cpu.len());
     for (gpu, cpu) in gpu.iter().zip(&cpu) {
         assert_eq!(gpu.label, cpu.label);
@@ -62,7 +100,10 @@ fn gpu_and_cpu_agree_step_by_step() {
         }
         for (g, c) in gpu.written.iter().zip(&cpu.written) {
             let n = g.len().min(c.len()) / 4 * 4;
-            let (g, c): (Vec<f32>, Vec<f32>) = (bytemuck::pod_collect_to_vec(&g[..n]), bytemuck::pod_collect_to_vec(&c[..n]));
+            let (g, c): (Vec<f32>, Vec<f32>) = (
+                bytemuck::pod_collect_to_vec(&g[..n]),
+                bytemuck::pod_collect_to_vec(&c[..n]),
+            );
             // An arbitrary prompt may hold a near-tie: gross errors only; the stable prompts are compared exactly elsewhere.
             common::assert_close(&gpu.label, &c, &g, 3e-2);
         }
@@ -73,7 +114,12 @@ fn gpu_and_cpu_agree_step_by_step() {
 fn generate(session: &mut Session, prompt: &[u32], n: usize, run_ahead: u32) -> Vec<u32> {
     session.set_run_ahead(run_ahead);
     pollster::block_on(async {
-        assert!(session.prefill(prompt, |_, _| ControlFlow::Continue(())).await.unwrap());
+        assert!(
+            session
+                .prefill(prompt, |_, _| ControlFlow::Continue(()))
+                .await
+                .unwrap()
+        );
         let mut ids = Vec::new();
         for _ in 0..n {
             ids.push(session.next_token().await.unwrap());
@@ -93,7 +139,11 @@ fn queueing_reuse_and_resuming_change_nothing() {
         let expected = generate(&mut session, &prompt, 24, 0);
         for run_ahead in [1, 2, 4, 8] {
             session.truncate(0);
-            assert_eq!(generate(&mut session, &prompt, 24, run_ahead), expected, "run-ahead {run_ahead}");
+            assert_eq!(
+                generate(&mut session, &prompt, 24, run_ahead),
+                expected,
+                "run-ahead {run_ahead}"
+            );
         }
         // The same question again, from the kept cache.
         assert_eq!(generate(&mut session, &prompt, 24, 2), expected);
@@ -104,7 +154,11 @@ fn queueing_reuse_and_resuming_change_nothing() {
             tokens.extend(generate(&mut session, &prompt, cut, 2));
             session.truncate(0);
             let rest = generate(&mut session, &tokens, 24 - cut, 2);
-            assert_eq!([&tokens[prompt.len()..], &rest].concat(), expected, "cut after {cut}");
+            assert_eq!(
+                [&tokens[prompt.len()..], &rest].concat(),
+                expected,
+                "cut after {cut}"
+            );
         }
     }
 }
@@ -133,7 +187,11 @@ fn cancel_keeps_what_was_computed() {
         let finished = session
             .prefill(&prompt, |done, total| {
                 calls.push((done, total));
-                if done >= 32 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if done >= 32 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             })
             .await
             .unwrap();
@@ -151,19 +209,29 @@ fn the_end_of_the_context_is_an_error_not_a_wrong_answer() {
     let mut session = session(("g256", "packed"), executor, KvType::F16, 64);
     let prompt: Vec<u32> = (0..318).map(|i| (i * 53 + 11) % 384).collect();
     pollster::block_on(async {
-        session.prefill(&prompt, |_, _| ControlFlow::Continue(())).await.unwrap();
+        session
+            .prefill(&prompt, |_, _| ControlFlow::Continue(()))
+            .await
+            .unwrap();
         // Positions 318 and 319 can still be computed, and the token after the last needs no position.
         for _ in 0..3 {
             session.next_token().await.unwrap();
         }
-        assert!(matches!(session.next_token().await, Err(engine::Error::ContextFull { .. })));
+        assert!(matches!(
+            session.next_token().await,
+            Err(engine::Error::ContextFull { .. })
+        ));
         let long = vec![1; 321];
         assert!(matches!(
-            session.prefill(&long, |_, _| ControlFlow::Continue(())).await,
+            session
+                .prefill(&long, |_, _| ControlFlow::Continue(()))
+                .await,
             Err(engine::Error::ContextFull { .. })
         ));
         assert!(matches!(
-            session.prefill(&[384], |_, _| ControlFlow::Continue(())).await,
+            session
+                .prefill(&[384], |_, _| ControlFlow::Continue(()))
+                .await,
             Err(engine::Error::TokenOutOfRange { .. })
         ));
     });

@@ -17,8 +17,10 @@ fn check(make: impl Fn() -> Option<Executor>) {
         let golden = Golden::load(folder);
         let class = golden.gamma_class(variant).to_owned();
         let mut session = Package::of(folder, variant).session(executor, &exact());
-        compare_layers(&mut session, &golden, &class).unwrap_or_else(|e| panic!("{folder}/{variant}: {e}"));
-        compare_logits(&mut session, &golden, &class).unwrap_or_else(|e| panic!("{folder}/{variant}: {e}"));
+        compare_layers(&mut session, &golden, &class)
+            .unwrap_or_else(|e| panic!("{folder}/{variant}: {e}"));
+        compare_logits(&mut session, &golden, &class)
+            .unwrap_or_else(|e| panic!("{folder}/{variant}: {e}"));
         check_greedy(&mut session, &golden, &class);
     }
 }
@@ -27,19 +29,28 @@ fn check(make: impl Fn() -> Option<Executor>) {
 fn check_greedy(session: &mut Session, golden: &Golden, class: &str) {
     session.set_sampling(Sampling::default());
     for prompt in &golden.prompts {
-        let Some(stored) = prompt.classes.get(class) else { continue };
+        let Some(stored) = prompt.classes.get(class) else {
+            continue;
+        };
         if !stored.greedy_robust || stored.greedy.is_empty() {
             continue;
         }
         let got: Vec<u32> = pollster::block_on(async {
-            session.prefill(&prompt.ids, |_, _| ControlFlow::Continue(())).await.unwrap();
+            session
+                .prefill(&prompt.ids, |_, _| ControlFlow::Continue(()))
+                .await
+                .unwrap();
             let mut ids = Vec::new();
             for _ in 0..stored.greedy.len() {
                 ids.push(session.next_token().await.unwrap());
             }
             ids
         });
-        assert_eq!(got, stored.greedy, "{} prompt {}", golden.folder, prompt.name);
+        assert_eq!(
+            got, stored.greedy,
+            "{} prompt {}",
+            golden.folder, prompt.name
+        );
     }
 }
 
@@ -58,6 +69,7 @@ fn every_gpu_variant_matches_the_reference() {
 #[test]
 fn t5_coding_gives_the_same_logits() {
     let golden = Golden::load("g256");
-    let mut session = Package::coded("g256", "packed", model::Coding::T5).session(Executor::cpu(), &exact());
+    let mut session =
+        Package::coded("g256", "packed", model::Coding::T5).session(Executor::cpu(), &exact());
     compare_logits(&mut session, &golden, golden.gamma_class("packed")).unwrap();
 }

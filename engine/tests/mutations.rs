@@ -16,7 +16,12 @@ use model::{Activation, Encoding, Scale};
 type Patch = fn(Kernel, String) -> String;
 
 /// Whether a fixture passes with a changed kernel text, manifest or configuration.
-fn verdict(fixture: (&str, &str), patch: Option<Patch>, edit: fn(&mut Package), config: &SessionConfig) -> Result<(), String> {
+fn verdict(
+    fixture: (&str, &str),
+    patch: Option<Patch>,
+    edit: fn(&mut Package),
+    config: &SessionConfig,
+) -> Result<(), String> {
     let (folder, variant) = fixture;
     let golden = Golden::load(folder);
     let class = golden.gamma_class(variant).to_owned();
@@ -34,13 +39,20 @@ fn verdict(fixture: (&str, &str), patch: Option<Patch>, edit: fn(&mut Package), 
 #[track_caller]
 fn must_fail(what: &str, fixture: (&str, &str), patch: Option<Patch>, edit: fn(&mut Package)) {
     let got = verdict(fixture, patch, edit, &exact());
-    assert!(got.is_err(), "the mistake `{what}` was not noticed on {fixture:?}");
+    assert!(
+        got.is_err(),
+        "the mistake `{what}` was not noticed on {fixture:?}"
+    );
     println!("{what}: {}", got.unwrap_err());
 }
 
 /// Replaces exactly one occurrence, so that a mutation cannot silently become a no-op when a kernel changes.
 fn replace(text: &str, from: &str, to: &str) -> String {
-    assert_eq!(text.matches(from).count(), 1, "mutation target `{from}` must occur once");
+    assert_eq!(
+        text.matches(from).count(),
+        1,
+        "mutation target `{from}` must occur once"
+    );
     text.replace(from, to)
 }
 
@@ -48,7 +60,10 @@ fn unchanged(_: &mut Package) {}
 
 fn scales(package: &mut Package, change: fn(f32) -> f32) {
     for tensor in &mut package.manifest.tensors {
-        if let Encoding::Ternary { scale: Scale::Tensor { value } } = &mut tensor.encoding {
+        if let Encoding::Ternary {
+            scale: Scale::Tensor { value },
+        } = &mut tensor.encoding
+        {
             *value = change(*value);
         }
     }
@@ -66,30 +81,44 @@ fn without_a_mistake_it_passes() {
 #[test]
 fn truncated_codes() {
     fn patch(kernel: Kernel, text: String) -> String {
-        if kernel == Kernel::NormQuantize { replace(&text, "round(y * inverse)", "trunc(y * inverse)") } else { text }
+        if kernel == Kernel::NormQuantize {
+            replace(&text, "round(y * inverse)", "trunc(y * inverse)")
+        } else {
+            text
+        }
     }
     must_fail("truncation", G256, Some(patch), unchanged);
 }
 
 #[test]
 fn wrong_epsilon() {
-    must_fail("eps 1e-6", G256, None, |package| package.manifest.architecture.rms_eps = 1e-6);
+    must_fail("eps 1e-6", G256, None, |package| {
+        package.manifest.architecture.rms_eps = 1e-6
+    });
 }
 
 #[test]
 fn wrong_rope_base() {
-    must_fail("theta 1e4", G256, None, |package| package.manifest.architecture.rope_theta = 1e4);
+    must_fail("theta 1e4", G256, None, |package| {
+        package.manifest.architecture.rope_theta = 1e4
+    });
 }
 
 #[test]
 fn wrong_activation() {
-    must_fail("SiLU for relu2", G256, None, |package| package.manifest.architecture.activation = Activation::Silu);
-    must_fail("relu2 for SiLU", GL256, None, |package| package.manifest.architecture.activation = Activation::Relu2);
+    must_fail("SiLU for relu2", G256, None, |package| {
+        package.manifest.architecture.activation = Activation::Silu
+    });
+    must_fail("relu2 for SiLU", GL256, None, |package| {
+        package.manifest.architecture.activation = Activation::Relu2
+    });
 }
 
 #[test]
 fn wrong_scales() {
-    must_fail("gamma inverted", G256, None, |package| scales(package, |gamma| 1.0 / gamma));
+    must_fail("gamma inverted", G256, None, |package| {
+        scales(package, |gamma| 1.0 / gamma)
+    });
     must_fail("gamma rounded to f16", GL256, None, |package| {
         scales(package, |gamma| half::f16::from_f32(gamma).to_f32());
     });
@@ -100,14 +129,32 @@ fn wrong_scales() {
 
 #[test]
 fn permuted_query_and_key_rows() {
-    must_fail("q/k left permuted", GL256, None, Package::permute_query_and_key_rows);
-    must_fail("q/k left permuted", G256, None, Package::permute_query_and_key_rows);
+    must_fail(
+        "q/k left permuted",
+        GL256,
+        None,
+        Package::permute_query_and_key_rows,
+    );
+    must_fail(
+        "q/k left permuted",
+        G256,
+        None,
+        Package::permute_query_and_key_rows,
+    );
 }
 
 #[test]
 fn wrong_kv_head() {
     fn patch(kernel: Kernel, text: String) -> String {
-        if kernel == Kernel::Attention { replace(&text, "head / params.group * params.context", "head % (params.heads / params.group) * params.context") } else { text }
+        if kernel == Kernel::Attention {
+            replace(
+                &text,
+                "head / params.group * params.context",
+                "head % (params.heads / params.group) * params.context",
+            )
+        } else {
+            text
+        }
     }
     must_fail("kv head h mod KV", G256, Some(patch), unchanged);
 }
@@ -116,7 +163,11 @@ fn wrong_kv_head() {
 fn sub_norms_skipped() {
     fn patch(kernel: Kernel, text: String) -> String {
         if kernel == Kernel::NormQuantize {
-            replace(&text, "return gain[i] * (value * scale);", "if !ADD_DELTA { return value; } return gain[i] * (value * scale);")
+            replace(
+                &text,
+                "return gain[i] * (value * scale);",
+                "if !ADD_DELTA { return value; } return gain[i] * (value * scale);",
+            )
         } else {
             text
         }
@@ -128,7 +179,11 @@ fn sub_norms_skipped() {
 fn feed_forward_product_in_f16() {
     fn patch(kernel: Kernel, text: String) -> String {
         if matches!(kernel, Kernel::TernaryGemm | Kernel::TernaryGemv) {
-            replace(&text, "return positive * positive * up;", "return unpack2x16float(pack2x16float(vec2(positive * positive * up, 0.0))).x;")
+            replace(
+                &text,
+                "return positive * positive * up;",
+                "return unpack2x16float(pack2x16float(vec2(positive * positive * up, 0.0))).x;",
+            )
         } else {
             text
         }
@@ -138,8 +193,14 @@ fn feed_forward_product_in_f16() {
 
 #[test]
 fn half_precision_cache() {
-    let config = SessionConfig { kv: KvType::F16, ..exact() };
-    assert!(verdict(G256, None, unchanged, &config).is_err(), "an f16 cache must not pass as exact");
+    let config = SessionConfig {
+        kv: KvType::F16,
+        ..exact()
+    };
+    assert!(
+        verdict(G256, None, unchanged, &config).is_err(),
+        "an f16 cache must not pass as exact"
+    );
 }
 
 /// Values of layer 0 computed from the golden embedding by the references, with the quantisation given.
@@ -163,7 +224,11 @@ fn layer0_values(quantize: impl Fn(&[Vec<f32>]) -> Vec<Vec<f32>>) -> f64 {
     let mut got = Vec::new();
     for x in quantize(&rows) {
         for row in codes.chunks_exact(hidden) {
-            let sum: f32 = row.iter().zip(&x).map(|(&code, x)| (f32::from(code) - 1.0) * x).sum();
+            let sum: f32 = row
+                .iter()
+                .zip(&x)
+                .map(|(&code, x)| (f32::from(code) - 1.0) * x)
+                .sum();
             got.push(sum * gamma);
         }
     }
@@ -171,7 +236,9 @@ fn layer0_values(quantize: impl Fn(&[Vec<f32>]) -> Vec<Vec<f32>>) -> f64 {
 }
 
 fn quantized(row: &[f32], amax: f32) -> Vec<f32> {
-    row.iter().map(|x| (x * (127.0 / amax)).round_ties_even() * (amax / 127.0)).collect()
+    row.iter()
+        .map(|x| (x * (127.0 / amax)).round_ties_even() * (amax / 127.0))
+        .collect()
 }
 
 fn amax(row: &[f32]) -> f32 {
@@ -183,10 +250,16 @@ fn activations_not_quantised_or_by_one_scale() {
     let right = layer0_values(|rows| rows.iter().map(|row| quantized(row, amax(row))).collect());
     assert!(right <= 1e-5, "the right rule gives {right:.2e}");
     let unquantised = layer0_values(<[_]>::to_vec);
-    assert!(unquantised > 1e-4, "no activation quantisation gives only {unquantised:.2e}");
+    assert!(
+        unquantised > 1e-4,
+        "no activation quantisation gives only {unquantised:.2e}"
+    );
     let shared = layer0_values(|rows| {
         let largest = rows.iter().map(|row| amax(row)).fold(0.0, f32::max);
         rows.iter().map(|row| quantized(row, largest)).collect()
     });
-    assert!(shared > 1e-4, "one scale for the whole prompt gives only {shared:.2e}");
+    assert!(
+        shared > 1e-4,
+        "one scale for the whole prompt gives only {shared:.2e}"
+    );
 }
