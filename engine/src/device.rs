@@ -65,7 +65,10 @@ impl Device {
                 ..Default::default()
             })
             .await
-            .map_err(|error| Error::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
+            .map_err(|error| Error::NoDevice {
+                adapter: info.name.clone(),
+                reason: error.to_string(),
+            })?;
         let failure = Arc::new(Mutex::new(Failure::default()));
         watch(&device, &failure);
         let packed_dot = instance
@@ -77,10 +80,22 @@ impl Device {
         };
         let best = Variant {
             dot: if packed_dot { Dot::Packed } else { Dot::Scalar },
-            reduce: if subgroups { Reduce::Subgroup } else { Reduce::Shared },
+            reduce: if subgroups {
+                Reduce::Subgroup
+            } else {
+                Reduce::Shared
+            },
         };
         let variant = options.variant.unwrap_or(best);
-        let device = Self { device, queue, info, variant, packed_dot, subgroups, failure };
+        let device = Self {
+            device,
+            queue,
+            info,
+            variant,
+            packed_dot,
+            subgroups,
+            failure,
+        };
         if !device.supports(variant) {
             return Err(Error::Validation {
                 doing: format!("choosing variant {variant}"),
@@ -132,15 +147,24 @@ impl Device {
     #[must_use]
     pub fn describe(&self) -> String {
         let info = &self.info;
-        let name = if info.name.is_empty() { "unnamed adapter" } else { &info.name };
-        format!("{name} ({:?}, {:?}) {} {}, kernels {}", info.backend, info.device_type, info.driver, info.driver_info, self.variant)
+        let name = if info.name.is_empty() {
+            "unnamed adapter"
+        } else {
+            &info.name
+        };
+        format!(
+            "{name} ({:?}, {:?}) {} {}, kernels {}",
+            info.backend, info.device_type, info.driver, info.driver_info, self.variant
+        )
     }
 
     /// Largest storage binding in bytes.
     #[must_use]
     pub fn max_binding_bytes(&self) -> u64 {
         let limits = self.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size)
     }
 
     /// The failure that the device has reported since it was opened, if any.
@@ -150,12 +174,20 @@ impl Device {
     pub fn check(&self, doing: &str) -> Result<(), Error> {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reason) = &failure.lost {
-            return Err(Error::DeviceLost { reason: reason.clone() });
+            return Err(Error::DeviceLost {
+                reason: reason.clone(),
+            });
         }
         match failure.error.take() {
             None => Ok(()),
-            Some((Kind::OutOfMemory, reason)) => Err(Error::OutOfMemory { doing: doing.to_owned(), reason }),
-            Some((_, reason)) => Err(Error::Validation { doing: doing.to_owned(), reason }),
+            Some((Kind::OutOfMemory, reason)) => Err(Error::OutOfMemory {
+                doing: doing.to_owned(),
+                reason,
+            }),
+            Some((_, reason)) => Err(Error::Validation {
+                doing: doing.to_owned(),
+                reason,
+            }),
         }
     }
 
@@ -172,23 +204,30 @@ impl Device {
 }
 
 /// The adapter whose name holds `wanted`, or the best one: a discrete GPU before an integrated one before software.
-async fn choose_adapter(instance: &wgpu::Instance, wanted: Option<&str>) -> Result<wgpu::Adapter, Error> {
+async fn choose_adapter(
+    instance: &wgpu::Instance,
+    wanted: Option<&str>,
+) -> Result<wgpu::Adapter, Error> {
     #[cfg(target_arch = "wasm32")]
     {
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
-        instance.request_adapter(&options).await.map_err(|error| Error::NoAdapter {
-            wanted: wanted.unwrap_or("any").to_owned(),
-            available: error.to_string(),
-        })
+        instance
+            .request_adapter(&options)
+            .await
+            .map_err(|error| Error::NoAdapter {
+                wanted: wanted.unwrap_or("any").to_owned(),
+                available: error.to_string(),
+            })
     }
     #[cfg(not(target_arch = "wasm32"))]
     {
         let adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
         let names: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
-        let fits = |name: &str| wanted.is_none_or(|w| name.to_lowercase().contains(&w.to_lowercase()));
+        let fits =
+            |name: &str| wanted.is_none_or(|w| name.to_lowercase().contains(&w.to_lowercase()));
         adapters
             .into_iter()
             .filter(|adapter| fits(&adapter.get_info().name))
@@ -201,7 +240,11 @@ async fn choose_adapter(instance: &wgpu::Instance, wanted: Option<&str>) -> Resu
             })
             .ok_or_else(|| Error::NoAdapter {
                 wanted: wanted.unwrap_or("any").to_owned(),
-                available: if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+                available: if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                },
             })
     }
 }
@@ -211,13 +254,21 @@ fn watch(device: &wgpu::Device, failure: &Arc<Mutex<Failure>>) {
     let lost = Arc::clone(failure);
     device.set_device_lost_callback(move |reason, message| {
         let mut failure = lost.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.lost.get_or_insert_with(|| format!("{reason:?}: {message}"));
+        failure
+            .lost
+            .get_or_insert_with(|| format!("{reason:?}: {message}"));
     });
     let stray = Arc::clone(failure);
     device.on_uncaptured_error(Arc::new(move |error| {
         log::error!("{error}");
-        let kind = if matches!(error, wgpu::Error::OutOfMemory { .. }) { Kind::OutOfMemory } else { Kind::Invalid };
+        let kind = if matches!(error, wgpu::Error::OutOfMemory { .. }) {
+            Kind::OutOfMemory
+        } else {
+            Kind::Invalid
+        };
         let mut failure = stray.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.error.get_or_insert_with(|| (kind, error.to_string()));
+        failure
+            .error
+            .get_or_insert_with(|| (kind, error.to_string()));
     }));
 }

@@ -25,7 +25,9 @@ pub struct Compiled {
 /// # Errors
 /// [`Error::DeviceLost`]; a text that does not compile is a result, not an error.
 pub async fn compile_all(executor: &Executor) -> Result<Vec<Compiled>, Error> {
-    let Some(device) = executor.device() else { return Ok(Vec::new()) };
+    let Some(device) = executor.device() else {
+        return Ok(Vec::new());
+    };
     let mut out = Vec::new();
     for &kernel in Kernel::ALL {
         let mut seen: Vec<Choice> = Vec::new();
@@ -35,12 +37,21 @@ pub async fn compile_all(executor: &Executor) -> Result<Vec<Compiled>, Error> {
             }
             seen.push(choice);
             let text = link(kernel, &choice, Target::HERE)?;
-            let scope = device.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            let scope = device
+                .device
+                .push_error_scope(wgpu::ErrorFilter::Validation);
             compile(&device.device, kernel, text);
             let error = scope.pop().await.map(|error| error.to_string());
             device.check("compiling kernels")?;
-            let choice = format!("{} kv {:?} rows {:?}", choice.variant, choice.kv, choice.rows);
-            out.push(Compiled { kernel: kernel.name(), choice, error });
+            let choice = format!(
+                "{} kv {:?} rows {:?}",
+                choice.variant, choice.kv, choice.rows
+            );
+            out.push(Compiled {
+                kernel: kernel.name(),
+                choice,
+                error,
+            });
         }
     }
     Ok(out)
@@ -50,7 +61,9 @@ pub async fn compile_all(executor: &Executor) -> Result<Vec<Compiled>, Error> {
 pub fn all_choices() -> impl Iterator<Item = Choice> {
     Variant::ALL.into_iter().flat_map(|variant| {
         [KvType::F32, KvType::F16].into_iter().flat_map(move |kv| {
-            [Rows::F16, Rows::Q8, Rows::Q6].into_iter().map(move |rows| Choice { variant, kv, rows })
+            [Rows::F16, Rows::Q8, Rows::Q6]
+                .into_iter()
+                .map(move |rows| Choice { variant, kv, rows })
         })
     })
 }
@@ -101,7 +114,9 @@ pub async fn prefill_equals_decode(
     let mut lengths: Vec<u32> = lengths.iter().copied().filter(|&n| n > 0).collect();
     lengths.sort_unstable();
     lengths.dedup();
-    let Some(&longest) = lengths.last() else { return Ok(Vec::new()) };
+    let Some(&longest) = lengths.last() else {
+        return Ok(Vec::new());
+    };
     let tokens = sample_tokens(longest, session.vocab());
     session.set_sampling(Sampling::default());
     session.truncate(0);
@@ -111,7 +126,13 @@ pub async fn prefill_equals_decode(
         expected_logits.push(read_logits(session).await?);
     }
     let kv = Rc::new(read_kv(session).await?);
-    let expected: Vec<State> = expected_logits.into_iter().map(|logits| State { kv: Rc::clone(&kv), logits }).collect();
+    let expected: Vec<State> = expected_logits
+        .into_iter()
+        .map(|logits| State {
+            kv: Rc::clone(&kv),
+            logits,
+        })
+        .collect();
     let mut out = Vec::new();
     session.truncate(0);
     let chunk = session.plan.chunk;
@@ -122,7 +143,12 @@ pub async fn prefill_equals_decode(
     }
     // After a cut the chunks start elsewhere. A few lengths beyond it show what all would.
     let step = (lengths.len() / 16).max(1);
-    for (&n, expected) in lengths.iter().zip(&expected).step_by(step).filter(|(n, _)| truncate < **n) {
+    for (&n, expected) in lengths
+        .iter()
+        .zip(&expected)
+        .step_by(step)
+        .filter(|(n, _)| truncate < **n)
+    {
         session.truncate(truncate);
         out.push(compare_after_prefill(session, &tokens[..n as usize], expected, true).await?);
     }
@@ -136,26 +162,41 @@ async fn compare_after_prefill(
     expected: &State,
     truncated: bool,
 ) -> Result<Equality, Error> {
-    session.prefill(prompt, |_, _| ControlFlow::Continue(())).await?;
-    let got = State { kv: Rc::new(read_kv(session).await?), logits: read_logits(session).await? };
+    session
+        .prefill(prompt, |_, _| ControlFlow::Continue(()))
+        .await?;
+    let got = State {
+        kv: Rc::new(read_kv(session).await?),
+        logits: read_logits(session).await?,
+    };
     let tokens = u32::try_from(prompt.len()).expect("bounded by the context");
     let difference = first_difference(&session.plan, tokens, expected, &got);
-    Ok(Equality { tokens, truncated, difference })
+    Ok(Equality {
+        tokens,
+        truncated,
+        difference,
+    })
 }
 
 /// A fixed walk over the vocabulary.
 fn sample_tokens(n: u32, vocab: u32) -> Vec<u32> {
-    (0..n).map(|i| i.wrapping_mul(2_654_435_761).rotate_left(13) % vocab).collect()
+    (0..n)
+        .map(|i| i.wrapping_mul(2_654_435_761).rotate_left(13) % vocab)
+        .collect()
 }
 
 async fn read_logits(session: &mut Session) -> Result<Vec<u8>, Error> {
     let bytes = u64::from(session.plan.arch.vocab) * 4;
-    session.executor.read(session.plan.io.logits, 0, bytes).await
+    session
+        .executor
+        .read(session.plan.io.logits, 0, bytes)
+        .await
 }
 
 async fn read_kv(session: &mut Session) -> Result<Vec<Vec<u8>>, Error> {
     let arch = &session.plan.arch;
-    let elements = u64::from(arch.kv_heads) * u64::from(session.plan.context) * u64::from(arch.head_dim);
+    let elements =
+        u64::from(arch.kv_heads) * u64::from(session.plan.context) * u64::from(arch.head_dim);
     let bytes = elements * kv_element_bytes(session.plan.kv_type);
     let mut out = Vec::new();
     for buffers in session.plan.io.kv.clone() {
@@ -167,19 +208,32 @@ async fn read_kv(session: &mut Session) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 fn first_difference(plan: &Plan, n_tokens: u32, expected: &State, got: &State) -> Option<String> {
-    let row_bytes = usize::try_from(u64::from(plan.arch.head_dim) * kv_element_bytes(plan.kv_type)).ok()?;
+    let row_bytes =
+        usize::try_from(u64::from(plan.arch.head_dim) * kv_element_bytes(plan.kv_type)).ok()?;
     let context = plan.context as usize;
     for (i, (expected, got)) in expected.kv.iter().zip(got.kv.iter()).enumerate() {
-        let rows = expected.chunks_exact(row_bytes).zip(got.chunks_exact(row_bytes)).enumerate();
+        let rows = expected
+            .chunks_exact(row_bytes)
+            .zip(got.chunks_exact(row_bytes))
+            .enumerate();
         for (row, (expected, got)) in rows.filter(|(row, _)| row % context < n_tokens as usize) {
             if expected != got {
                 let what = if i % 2 == 0 { "key" } else { "value" };
-                return Some(format!("layer {} {what} of head {} at position {}", i / 2, row / context, row % context));
+                return Some(format!(
+                    "layer {} {what} of head {} at position {}",
+                    i / 2,
+                    row / context,
+                    row % context
+                ));
             }
         }
     }
     let differs = |(a, b): (&[u8], &[u8])| a != b;
-    let id = expected.logits.chunks_exact(4).zip(got.logits.chunks_exact(4)).position(differs)?;
+    let id = expected
+        .logits
+        .chunks_exact(4)
+        .zip(got.logits.chunks_exact(4))
+        .position(differs)?;
     Some(format!("logit of token {id}"))
 }
 
@@ -202,10 +256,18 @@ pub struct Traced {
 pub async fn trace(session: &mut Session, tokens: &[u32]) -> Result<Vec<Traced>, Error> {
     let n_tokens = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
     if n_tokens > session.plan.chunk || n_tokens == 0 {
-        return Err(Error::ContextFull { needed: u64::from(n_tokens), context: session.plan.chunk });
+        return Err(Error::ContextFull {
+            needed: u64::from(n_tokens),
+            context: session.plan.chunk,
+        });
     }
     session.truncate(0);
-    let step = Step { pos: 0, n_tokens, logit_row: n_tokens - 1, n_logits: 1 };
+    let step = Step {
+        pos: 0,
+        n_tokens,
+        logit_row: n_tokens - 1,
+        n_logits: 1,
+    };
     let Session { executor, plan, .. } = session;
     executor.write(plan.io.tokens, 0, bytemuck::cast_slice(tokens))?;
     executor.write(plan.io.step, 0, bytemuck::bytes_of(&step))?;
@@ -220,7 +282,11 @@ pub async fn trace(session: &mut Session, tokens: &[u32]) -> Result<Vec<Traced>,
                     written.push(executor.read(id, 0, bytes).await?);
                 }
             }
-            out.push(Traced { label: dispatch.label.clone(), kernel: dispatch.op.kernel().name(), written });
+            out.push(Traced {
+                label: dispatch.label.clone(),
+                kernel: dispatch.op.kernel().name(),
+                written,
+            });
         }
     }
     Ok(out)

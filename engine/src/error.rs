@@ -5,7 +5,9 @@
 #[non_exhaustive]
 pub enum Error {
     /// No usable GPU adapter was found.
-    #[error("no GPU adapter found (wanted {wanted}, available: {available}); install a Vulkan driver or use the CPU device")]
+    #[error(
+        "no GPU adapter found (wanted {wanted}, available: {available}); install a Vulkan driver or use the CPU device"
+    )]
     NoAdapter {
         /// What was asked for.
         wanted: String,
@@ -21,7 +23,9 @@ pub enum Error {
         reason: String,
     },
     /// A limit of the adapter is too small for this model or session.
-    #[error("{what} needs {needed} but the adapter allows {limit} ({name}); use a shorter context or a smaller model")]
+    #[error(
+        "{what} needs {needed} but the adapter allows {limit} ({name}); use a shorter context or a smaller model"
+    )]
     Limit {
         /// What hit the limit.
         what: String,
@@ -84,7 +88,9 @@ pub enum Error {
         what: String,
     },
     /// More tokens than the session's context.
-    #[error("{needed} tokens do not fit the context of {context}; start a new chat or use a longer context")]
+    #[error(
+        "{needed} tokens do not fit the context of {context}; start a new chat or use a longer context"
+    )]
     ContextFull {
         /// Tokens wanted.
         needed: u64,
@@ -106,7 +112,9 @@ pub enum Error {
         what: &'static str,
     },
     /// The model produced NaN or infinite logits.
-    #[error("the model produced non-finite logits at position {position}; the weights are damaged or the GPU computes wrongly")]
+    #[error(
+        "the model produced non-finite logits at position {position}; the weights are damaged or the GPU computes wrongly"
+    )]
     NonFinite {
         /// Position of the token whose logits they are.
         position: u32,

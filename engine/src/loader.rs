@@ -1,10 +1,10 @@
 //! From shards to weight buffers, one shard at a time.
 
+use crate::Error;
 use crate::exec::Executor;
 use crate::plan::Plan;
 use crate::session::{Session, SessionConfig};
 use crate::weights::{Allocator, Target, Weights};
-use crate::Error;
 use model::layout::{DecodedPiece, decode_piece};
 use model::{Manifest, Piece, Tensor};
 use std::collections::HashMap;
@@ -31,7 +31,11 @@ impl ModelLoader {
     /// # Errors
     /// [`Error::Model`] for an invalid manifest, [`Error::Package`] for a model this engine cannot run, [`Error::Limit`]
     /// when the adapter is too small, [`Error::DeviceLost`], [`Error::OutOfMemory`].
-    pub fn new(mut executor: Executor, manifest: &Manifest, config: &SessionConfig) -> Result<Self, Error> {
+    pub fn new(
+        mut executor: Executor,
+        manifest: &Manifest,
+        config: &SessionConfig,
+    ) -> Result<Self, Error> {
         manifest.validate()?;
         let mut pieces_of: Vec<Vec<(usize, usize)>> = vec![Vec::new(); manifest.shards.len()];
         for (t, tensor) in manifest.tensors.iter().enumerate() {
@@ -60,14 +64,17 @@ impl ModelLoader {
             .pieces_of
             .get_mut(index as usize)
             .and_then(Option::take)
-            .ok_or_else(|| Error::Package { what: format!("shard {index} does not exist or came twice") })?;
+            .ok_or_else(|| Error::Package {
+                what: format!("shard {index} does not exist or came twice"),
+            })?;
         for (t, p) in pieces {
             let tensor = &self.manifest.tensors[t];
             let piece = &tensor.pieces[p];
             let decoded = decode_piece(&self.manifest.ternary, tensor, piece, bytes)?;
             let tile = self.manifest.ternary.rows_per_tile;
             if let Some(target) = self.targets.get(&tensor.name) {
-                self.unflushed_bytes += upload(&mut self.executor, target, tensor, piece, decoded, tile)?;
+                self.unflushed_bytes +=
+                    upload(&mut self.executor, target, tensor, piece, decoded, tile)?;
             }
         }
         if self.unflushed_bytes >= FLUSH_BYTES {
@@ -83,11 +90,19 @@ impl ModelLoader {
     /// [`Error::Package`] when a shard is missing, and everything that making buffers and kernels can give.
     pub async fn finish(mut self) -> Result<Session, Error> {
         if let Some(missing) = self.pieces_of.iter().position(Option::is_some) {
-            return Err(Error::Package { what: format!("shard {missing} was never loaded") });
+            return Err(Error::Package {
+                what: format!("shard {missing} was never loaded"),
+            });
         }
         self.executor.flush().await?;
         let weight_bytes = self.executor.allocated_bytes();
-        let plan = Plan::build(&mut self.executor, &self.manifest, &self.weights, &self.config).await?;
+        let plan = Plan::build(
+            &mut self.executor,
+            &self.manifest,
+            &self.weights,
+            &self.config,
+        )
+        .await?;
         Ok(Session::new(self.executor, plan, weight_bytes))
     }
 
@@ -107,18 +122,38 @@ fn upload(
     decoded: DecodedPiece<'_>,
     tile: u32,
 ) -> Result<u64, Error> {
-    let mismatch = || Error::Package { what: format!("tensor {} has an unexpected encoding", tensor.name) };
+    let mismatch = || Error::Package {
+        what: format!("tensor {} has an unexpected encoding", tensor.name),
+    };
     let first = u64::from(piece.first_row);
     match (target, decoded) {
-        (Target::Ternary { matrix, row_offset, value }, DecodedPiece::Ternary { words, .. }) => {
+        (
+            Target::Ternary {
+                matrix,
+                row_offset,
+                value,
+            },
+            DecodedPiece::Ternary { words, .. },
+        ) => {
             let row = u64::from(*row_offset) + first;
             executor.write(matrix.w, row * u64::from(matrix.k_padded) / 4, &words)?;
             let rows = piece.n_rows.next_multiple_of(tile) as usize;
             // Padding rows hold code 1 everywhere, so their product is 0 whatever the multiplier.
-            executor.write(matrix.gamma, row * 4, bytemuck::cast_slice(&vec![*value; rows]))?;
+            executor.write(
+                matrix.gamma,
+                row * 4,
+                bytemuck::cast_slice(&vec![*value; rows]),
+            )?;
             Ok(words.len() as u64)
         }
-        (Target::Rows { table, row_bytes, scales_per_row }, DecodedPiece::Rows { codes, scales }) => {
+        (
+            Target::Rows {
+                table,
+                row_bytes,
+                scales_per_row,
+            },
+            DecodedPiece::Rows { codes, scales },
+        ) => {
             let last = first + u64::from(piece.n_rows);
             for part in &table.parts {
                 let from = first.max(u64::from(part.first_row));
@@ -130,8 +165,15 @@ fn upload(
                 let bytes = range((from - first) * row_bytes, (to - first) * row_bytes);
                 executor.write(part.table, at * row_bytes, &codes[bytes])?;
                 if *scales_per_row > 0 {
-                    let values = range((from - first) * scales_per_row, (to - first) * scales_per_row);
-                    executor.write(part.scales, at * scales_per_row * 4, bytemuck::cast_slice(&scales[values]))?;
+                    let values = range(
+                        (from - first) * scales_per_row,
+                        (to - first) * scales_per_row,
+                    );
+                    executor.write(
+                        part.scales,
+                        at * scales_per_row * 4,
+                        bytemuck::cast_slice(&scales[values]),
+                    )?;
                 }
             }
             Ok(codes.len() as u64)
@@ -146,5 +188,6 @@ fn upload(
 }
 
 fn range(from: u64, to: u64) -> std::ops::Range<usize> {
-    usize::try_from(from).expect("within a decoded piece")..usize::try_from(to).expect("within a decoded piece")
+    usize::try_from(from).expect("within a decoded piece")
+        ..usize::try_from(to).expect("within a decoded piece")
 }

@@ -2,8 +2,9 @@
 
 use crate::exec::{Dispatch, Executor, Program};
 use crate::ops::{
-    ATTENTION_CHUNK, Attention, AttentionCombine, BufferId, Embed, Epilogue, LmHead, NormQuantize, Op, RESULT_SLOTS,
-    RmsNorm, RopeKv, Sample, SamplingParams, TernaryGemm, TernaryGemv, rope_table,
+    ATTENTION_CHUNK, Attention, AttentionCombine, BufferId, Embed, Epilogue, LmHead, NormQuantize,
+    Op, RESULT_SLOTS, RmsNorm, RopeKv, Sample, SamplingParams, TernaryGemm, TernaryGemv,
+    rope_table,
 };
 use crate::session::SessionConfig;
 use crate::shader::Choice;
@@ -98,14 +99,34 @@ impl Plan {
         let scratch = Scratch::allocate(executor, arch, tile, context, chunk)?;
         let table = rope_table(arch.rope_theta, arch.head_dim, context);
         executor.write(scratch.rope, 0, bytemuck::cast_slice(&table))?;
-        let builder = Builder { arch, tile, context, chunk, kv: config.kv, scratch, io };
-        let variant = executor.device().map_or(Variant::PORTABLE, crate::Device::variant);
-        let base = Choice { variant, kv: config.kv, rows: weights.embed.rows };
+        let builder = Builder {
+            arch,
+            tile,
+            context,
+            chunk,
+            kv: config.kv,
+            scratch,
+            io,
+        };
+        let variant = executor
+            .device()
+            .map_or(Variant::PORTABLE, crate::Device::variant);
+        let base = Choice {
+            variant,
+            kv: config.kv,
+            rows: weights.embed.rows,
+        };
         let step = builder.io.step;
-        let decode = executor.prepare(builder.body(weights, 1), step, &base).await?;
-        let prefill = executor.prepare(builder.body(weights, chunk), step, &base).await?;
+        let decode = executor
+            .prepare(builder.body(weights, 1), step, &base)
+            .await?;
+        let prefill = executor
+            .prepare(builder.body(weights, chunk), step, &base)
+            .await?;
         let head = executor.prepare(builder.head(weights), step, &base).await?;
-        let sample = executor.prepare(vec![builder.sample()], step, &base).await?;
+        let sample = executor
+            .prepare(vec![builder.sample()], step, &base)
+            .await?;
         Ok(Self {
             arch: arch.clone(),
             context,
@@ -129,7 +150,12 @@ pub(crate) const fn kv_element_bytes(kv: KvType) -> u64 {
     }
 }
 
-fn kv_buffers(executor: &mut Executor, arch: &Architecture, context: u32, kv: KvType) -> Result<Vec<KvBuffers>, Error> {
+fn kv_buffers(
+    executor: &mut Executor,
+    arch: &Architecture,
+    context: u32,
+    kv: KvType,
+) -> Result<Vec<KvBuffers>, Error> {
     let elements = u64::from(arch.kv_heads) * u64::from(context) * u64::from(arch.head_dim);
     let bytes = elements * kv_element_bytes(kv);
     (0..arch.layers)
@@ -163,7 +189,13 @@ fn io_buffers(
 }
 
 impl Scratch {
-    fn allocate(executor: &mut Executor, arch: &Architecture, tile: u32, context: u32, chunk: u32) -> Result<Self, Error> {
+    fn allocate(
+        executor: &mut Executor,
+        arch: &Architecture,
+        tile: u32,
+        context: u32,
+        chunk: u32,
+    ) -> Result<Self, Error> {
         let heads = arch.heads * arch.head_dim;
         let widest = arch.hidden.max(heads).max(arch.ffn);
         let per_token = |n: u32| u64::from(chunk) * u64::from(n) * 4;
@@ -173,22 +205,28 @@ impl Scratch {
         Ok(Self {
             x: executor.create_buffer("x", per_token(arch.hidden))?,
             delta: executor.create_buffer("delta", per_token(pad_rows(arch.hidden, tile)))?,
-            q: executor.create_buffer("q", u64::from(chunk) * padded_cols(widest as usize) as u64)?,
+            q: executor
+                .create_buffer("q", u64::from(chunk) * padded_cols(widest as usize) as u64)?,
             rows: executor.create_buffer("rows", per_token(2))?,
             qkv: executor.create_buffer("qkv", per_token(qkv))?,
             q_rotated: executor.create_buffer("q_rotated", per_token(heads))?,
             partials: executor.create_buffer("partials", u64::from(chunk) * partial * 4)?,
             attn: executor.create_buffer("attn", per_token(heads))?,
             inner: executor.create_buffer("inner", per_token(arch.ffn))?,
-            normed: executor.create_buffer("normed", u64::from(MAX_LOGIT_ROWS) * u64::from(arch.hidden) * 4)?,
-            rope: executor.create_buffer("rope", u64::from(context) * u64::from(arch.head_dim) * 4)?,
+            normed: executor.create_buffer(
+                "normed",
+                u64::from(MAX_LOGIT_ROWS) * u64::from(arch.hidden) * 4,
+            )?,
+            rope: executor
+                .create_buffer("rope", u64::from(context) * u64::from(arch.head_dim) * 4)?,
             dummy: executor.create_buffer("dummy", 16)?,
         })
     }
 }
 
 fn pad_rows(n: u32, tile: u32) -> u32 {
-    u32::try_from(padded_rows(n as usize, tile as usize)).expect("the manifest was validated: sizes fit u32")
+    u32::try_from(padded_rows(n as usize, tile as usize))
+        .expect("the manifest was validated: sizes fit u32")
 }
 
 fn pad_cols(n: u32) -> u32 {
@@ -228,8 +266,22 @@ impl Builder<'_> {
         let heads = arch.heads * arch.head_dim;
         let k_offset = pad_rows(heads, self.tile);
         let v_offset = k_offset + pad_rows(arch.kv_heads * arch.head_dim, self.tile);
-        out.push(self.norm(name("attn_in"), s.x, Some(layer.attn_norm), n > 0, arch.hidden, max_tokens));
-        out.push(self.product(name("qkv"), &layer.qkv, layer.qkv.rows_padded, Epilogue::Store, s.qkv, max_tokens));
+        out.push(self.norm(
+            name("attn_in"),
+            s.x,
+            Some(layer.attn_norm),
+            n > 0,
+            arch.hidden,
+            max_tokens,
+        ));
+        out.push(self.product(
+            name("qkv"),
+            &layer.qkv,
+            layer.qkv.rows_padded,
+            Epilogue::Store,
+            s.qkv,
+            max_tokens,
+        ));
         let rope = RopeKv {
             heads: arch.heads,
             kv_heads: arch.kv_heads,
@@ -241,7 +293,11 @@ impl Builder<'_> {
             kv: self.kv,
             max_tokens,
         };
-        out.push(dispatch(name("rope_kv"), rope, vec![s.qkv, s.rope, s.q_rotated, kv.k, kv.v]));
+        out.push(dispatch(
+            name("rope_kv"),
+            rope,
+            vec![s.qkv, s.rope, s.q_rotated, kv.k, kv.v],
+        ));
         let attention = Attention {
             heads: arch.heads,
             kv_heads: arch.kv_heads,
@@ -250,12 +306,38 @@ impl Builder<'_> {
             kv: self.kv,
             max_tokens,
         };
-        out.push(dispatch(name("attention"), attention, vec![s.q_rotated, kv.k, kv.v, s.partials]));
-        let combine =
-            AttentionCombine { heads: arch.heads, head_dim: arch.head_dim, context: self.context, max_tokens };
-        out.push(dispatch(name("attention_combine"), combine, vec![s.partials, s.attn]));
-        out.push(self.norm(name("attn_out"), s.attn, layer.attn_sub_norm, false, heads, max_tokens));
-        out.push(self.product(name("o"), &layer.o, arch.hidden, Epilogue::Store, s.delta, max_tokens));
+        out.push(dispatch(
+            name("attention"),
+            attention,
+            vec![s.q_rotated, kv.k, kv.v, s.partials],
+        ));
+        let combine = AttentionCombine {
+            heads: arch.heads,
+            head_dim: arch.head_dim,
+            context: self.context,
+            max_tokens,
+        };
+        out.push(dispatch(
+            name("attention_combine"),
+            combine,
+            vec![s.partials, s.attn],
+        ));
+        out.push(self.norm(
+            name("attn_out"),
+            s.attn,
+            layer.attn_sub_norm,
+            false,
+            heads,
+            max_tokens,
+        ));
+        out.push(self.product(
+            name("o"),
+            &layer.o,
+            arch.hidden,
+            Epilogue::Store,
+            s.delta,
+            max_tokens,
+        ));
     }
 
     fn feed_forward(&self, out: &mut Vec<Dispatch>, n: usize, layer: &Layer, max_tokens: u32) {
@@ -265,10 +347,38 @@ impl Builder<'_> {
             Activation::Relu2 => Epilogue::Relu2,
             Activation::Silu => Epilogue::Silu,
         };
-        out.push(self.norm(name("ffn_in"), s.x, Some(layer.ffn_norm), true, arch.hidden, max_tokens));
-        out.push(self.product(name("gate_up"), &layer.gate_up, arch.ffn, gated, s.inner, max_tokens));
-        out.push(self.norm(name("ffn_mid"), s.inner, layer.ffn_sub_norm, false, arch.ffn, max_tokens));
-        out.push(self.product(name("down"), &layer.down, arch.hidden, Epilogue::Store, s.delta, max_tokens));
+        out.push(self.norm(
+            name("ffn_in"),
+            s.x,
+            Some(layer.ffn_norm),
+            true,
+            arch.hidden,
+            max_tokens,
+        ));
+        out.push(self.product(
+            name("gate_up"),
+            &layer.gate_up,
+            arch.ffn,
+            gated,
+            s.inner,
+            max_tokens,
+        ));
+        out.push(self.norm(
+            name("ffn_mid"),
+            s.inner,
+            layer.ffn_sub_norm,
+            false,
+            arch.ffn,
+            max_tokens,
+        ));
+        out.push(self.product(
+            name("down"),
+            &layer.down,
+            arch.hidden,
+            Epilogue::Store,
+            s.delta,
+            max_tokens,
+        ));
     }
 
     fn norm(
@@ -290,7 +400,11 @@ impl Builder<'_> {
             max_tokens,
         };
         let delta = if add_delta { s.delta } else { s.dummy };
-        dispatch(label, op, vec![x, delta, gain.unwrap_or(s.dummy), s.q, s.rows])
+        dispatch(
+            label,
+            op,
+            vec![x, delta, gain.unwrap_or(s.dummy), s.q, s.rows],
+        )
     }
 
     fn product(
@@ -302,20 +416,40 @@ impl Builder<'_> {
         y: BufferId,
         max_tokens: u32,
     ) -> Dispatch {
-        let product = TernaryGemv { n_rows, k_padded: matrix.k_padded, rows_per_tile: self.tile, epilogue };
+        let product = TernaryGemv {
+            n_rows,
+            k_padded: matrix.k_padded,
+            rows_per_tile: self.tile,
+            epilogue,
+        };
         let buffers = vec![matrix.w, matrix.gamma, self.scratch.q, self.scratch.rows, y];
         if max_tokens == 1 {
             dispatch(label, product, buffers)
         } else {
-            dispatch(label, TernaryGemm { product, max_tokens }, buffers)
+            dispatch(
+                label,
+                TernaryGemm {
+                    product,
+                    max_tokens,
+                },
+                buffers,
+            )
         }
     }
 
     fn head(&self, weights: &Weights) -> Vec<Dispatch> {
         let (arch, s) = (self.arch, &self.scratch);
-        let norm =
-            RmsNorm { width: arch.hidden, eps: arch.rms_eps, max_tokens: self.chunk, max_logits: MAX_LOGIT_ROWS };
-        let mut out = vec![dispatch("final_norm".to_owned(), norm, vec![s.x, s.delta, weights.final_norm, s.normed])];
+        let norm = RmsNorm {
+            width: arch.hidden,
+            eps: arch.rms_eps,
+            max_tokens: self.chunk,
+            max_logits: MAX_LOGIT_ROWS,
+        };
+        let mut out = vec![dispatch(
+            "final_norm".to_owned(),
+            norm,
+            vec![s.x, s.delta, weights.final_norm, s.normed],
+        )];
         for part in &weights.head.parts {
             let op = LmHead {
                 hidden: arch.hidden,
@@ -326,19 +460,38 @@ impl Builder<'_> {
                 group: weights.head.group,
                 max_logits: MAX_LOGIT_ROWS,
             };
-            out.push(dispatch("lm_head".to_owned(), op, vec![s.normed, part.table, part.scales, self.io.logits]));
+            out.push(dispatch(
+                "lm_head".to_owned(),
+                op,
+                vec![s.normed, part.table, part.scales, self.io.logits],
+            ));
         }
         out
     }
 
     fn sample(&self) -> Dispatch {
         let io = &self.io;
-        let op = Sample { vocab: self.arch.vocab, context: self.context, step: io.step };
-        let buffers = vec![io.sampling, io.logits, io.sample_weights, io.history, io.tokens, io.results];
+        let op = Sample {
+            vocab: self.arch.vocab,
+            context: self.context,
+            step: io.step,
+        };
+        let buffers = vec![
+            io.sampling,
+            io.logits,
+            io.sample_weights,
+            io.history,
+            io.tokens,
+            io.results,
+        ];
         dispatch("sample".to_owned(), op, buffers)
     }
 }
 
 fn dispatch(label: String, op: impl Op + 'static, buffers: Vec<BufferId>) -> Dispatch {
-    Dispatch { label, op: Box::new(op), buffers }
+    Dispatch {
+        label,
+        op: Box::new(op),
+        buffers,
+    }
 }

@@ -20,7 +20,11 @@ pub struct SessionConfig {
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { context: 4096, kv: KvType::F16, prefill_chunk: 64 }
+        Self {
+            context: 4096,
+            kv: KvType::F16,
+            prefill_chunk: 64,
+        }
     }
 }
 
@@ -217,13 +221,25 @@ impl Session {
     fn begin(&mut self, tokens: &[u32]) -> Result<usize, Error> {
         self.check_tokens(tokens)?;
         if tokens.is_empty() {
-            return Err(Error::Order { what: "a prefill needs at least one token" });
+            return Err(Error::Order {
+                what: "a prefill needs at least one token",
+            });
         }
-        let common = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        let common = self
+            .tokens
+            .iter()
+            .zip(tokens)
+            .take_while(|(a, b)| a == b)
+            .count();
         let valid = self.cached().min(common).min(tokens.len() - 1);
         self.truncate(to_u32(valid));
-        self.executor.write(self.plan.io.sampling, 0, bytemuck::bytes_of(&self.sampling.params()))?;
-        self.executor.write(self.plan.io.history, 0, bytemuck::cast_slice(tokens))?;
+        self.executor.write(
+            self.plan.io.sampling,
+            0,
+            bytemuck::bytes_of(&self.sampling.params()),
+        )?;
+        self.executor
+            .write(self.plan.io.history, 0, bytemuck::cast_slice(tokens))?;
         Ok(valid)
     }
 
@@ -233,7 +249,10 @@ impl Session {
             return Err(Error::TokenOutOfRange { id, vocab });
         }
         if tokens.len() > self.plan.context as usize {
-            return Err(Error::ContextFull { needed: tokens.len() as u64, context: self.plan.context });
+            return Err(Error::ContextFull {
+                needed: tokens.len() as u64,
+                context: self.plan.context,
+            });
         }
         Ok(())
     }
@@ -241,12 +260,24 @@ impl Session {
     /// Queues the layers for a chunk at the end of the cache, and for the last chunk the head and the sampler.
     fn run_chunk(&mut self, chunk: &[u32], last: bool) -> Result<(), Error> {
         let n_tokens = to_u32(chunk.len());
-        let step = Step { pos: self.submitted, n_tokens, logit_row: n_tokens - 1, n_logits: 1 };
-        self.executor.write(self.plan.io.tokens, 0, bytemuck::cast_slice(chunk))?;
-        self.executor.write(self.plan.io.step, 0, bytemuck::bytes_of(&step))?;
-        let body = if n_tokens == 1 { &self.plan.decode } else { &self.plan.prefill };
+        let step = Step {
+            pos: self.submitted,
+            n_tokens,
+            logit_row: n_tokens - 1,
+            n_logits: 1,
+        };
+        self.executor
+            .write(self.plan.io.tokens, 0, bytemuck::cast_slice(chunk))?;
+        self.executor
+            .write(self.plan.io.step, 0, bytemuck::bytes_of(&step))?;
+        let body = if n_tokens == 1 {
+            &self.plan.decode
+        } else {
+            &self.plan.prefill
+        };
         if last {
-            self.executor.run(&[body, &self.plan.head, &self.plan.sample], &step)?;
+            self.executor
+                .run(&[body, &self.plan.head, &self.plan.sample], &step)?;
         } else {
             self.executor.run(&[body], &step)?;
         }
@@ -258,7 +289,10 @@ impl Session {
     /// Queues the read of the token that the last submit samples.
     fn queue_result(&mut self) -> Result<(), Error> {
         let slot = u64::from(self.submitted % RESULT_SLOTS);
-        self.queued.push_back(self.executor.begin_read(self.plan.io.results, slot * 8, 8)?);
+        self.queued.push_back(
+            self.executor
+                .begin_read(self.plan.io.results, slot * 8, 8)?,
+        );
         Ok(())
     }
 
@@ -269,23 +303,38 @@ impl Session {
     /// [`Error::DeviceLost`].
     pub async fn next_token(&mut self) -> Result<u32, Error> {
         if !self.holds_next_token() {
-            return Err(Error::Order { what: "next_token needs a prefill first" });
+            return Err(Error::Order {
+                what: "next_token needs a prefill first",
+            });
         }
         let wanted = self.run_ahead as usize + 1;
         while self.queued.len() < wanted && self.submitted < self.plan.context {
-            let step = Step { pos: self.submitted, n_tokens: 1, logit_row: 0, n_logits: 1 };
-            self.executor.run(&[&self.plan.decode, &self.plan.head, &self.plan.sample], &step)?;
+            let step = Step {
+                pos: self.submitted,
+                n_tokens: 1,
+                logit_row: 0,
+                n_logits: 1,
+            };
+            self.executor.run(
+                &[&self.plan.decode, &self.plan.head, &self.plan.sample],
+                &step,
+            )?;
             self.submitted += 1;
             self.queue_result()?;
         }
         let Some(read) = self.queued.pop_front() else {
             let context = self.plan.context;
-            return Err(Error::ContextFull { needed: u64::from(context) + 1, context });
+            return Err(Error::ContextFull {
+                needed: u64::from(context) + 1,
+                context,
+            });
         };
         let result = self.executor.finish_read(read).await?;
         let [id, status]: [u32; 2] = bytemuck::pod_read_unaligned(&result);
         if status != 0 {
-            return Err(Error::NonFinite { position: to_u32(self.tokens.len()) - 1 });
+            return Err(Error::NonFinite {
+                position: to_u32(self.tokens.len()) - 1,
+            });
         }
         self.tokens.push(id);
         Ok(id)
@@ -323,16 +372,30 @@ impl Session {
             self.run_chunk(chunk, false)?;
             let n_tokens = to_u32(chunk.len());
             for row in (0..n_tokens).step_by(MAX_LOGIT_ROWS as usize) {
-                all.extend(self.head_rows(n_tokens, row, MAX_LOGIT_ROWS.min(n_tokens - row)).await?);
+                all.extend(
+                    self.head_rows(n_tokens, row, MAX_LOGIT_ROWS.min(n_tokens - row))
+                        .await?,
+                );
             }
         }
         Ok(all)
     }
 
     /// Logits of some rows of the chunk that ran last.
-    async fn head_rows(&mut self, n_tokens: u32, logit_row: u32, n_logits: u32) -> Result<Vec<f32>, Error> {
-        let step = Step { pos: self.submitted - n_tokens, n_tokens, logit_row, n_logits };
-        self.executor.write(self.plan.io.step, 0, bytemuck::bytes_of(&step))?;
+    async fn head_rows(
+        &mut self,
+        n_tokens: u32,
+        logit_row: u32,
+        n_logits: u32,
+    ) -> Result<Vec<f32>, Error> {
+        let step = Step {
+            pos: self.submitted - n_tokens,
+            n_tokens,
+            logit_row,
+            n_logits,
+        };
+        self.executor
+            .write(self.plan.io.step, 0, bytemuck::bytes_of(&step))?;
         self.executor.run(&[&self.plan.head], &step)?;
         let bytes = u64::from(n_logits) * u64::from(self.plan.arch.vocab) * 4;
         let logits = self.executor.read(self.plan.io.logits, 0, bytes).await?;

@@ -60,7 +60,11 @@ pub enum Target {
 
 impl Target {
     /// The target that this crate was built for.
-    pub const HERE: Self = if cfg!(target_arch = "wasm32") { Self::Web } else { Self::Native };
+    pub const HERE: Self = if cfg!(target_arch = "wasm32") {
+        Self::Web
+    } else {
+        Self::Native
+    };
 }
 
 /// Everything that selects one shader text.
@@ -136,7 +140,10 @@ pub fn link(kernel: Kernel, choice: &Choice, target: Target) -> Result<String, E
                 Rows::Q6 => lib!("rows_q6"),
             },
             unknown => {
-                return Err(Error::UnknownNeed { kernel: kernel.name(), need: unknown.to_owned() });
+                return Err(Error::UnknownNeed {
+                    kernel: kernel.name(),
+                    need: unknown.to_owned(),
+                });
             }
         });
         body.push('\n');
@@ -144,5 +151,11 @@ pub fn link(kernel: Kernel, choice: &Choice, target: Target) -> Result<String, E
     // Directives come before every declaration, and `enable` before `requires` reads best.
     let mut lines: Vec<&str> = directives.lines().collect();
     lines.sort_unstable();
-    Ok([lines.join("\n").as_str(), "\n", body.as_str(), kernel.source()].concat())
+    Ok([
+        lines.join("\n").as_str(),
+        "\n",
+        body.as_str(),
+        kernel.source(),
+    ]
+    .concat())
 }

@@ -54,14 +54,29 @@ pub struct Variant {
 impl Variant {
     /// Every variant, whether or not a device can run it.
     pub const ALL: [Self; 4] = [
-        Self { dot: Dot::Packed, reduce: Reduce::Subgroup },
-        Self { dot: Dot::Packed, reduce: Reduce::Shared },
-        Self { dot: Dot::Scalar, reduce: Reduce::Subgroup },
-        Self { dot: Dot::Scalar, reduce: Reduce::Shared },
+        Self {
+            dot: Dot::Packed,
+            reduce: Reduce::Subgroup,
+        },
+        Self {
+            dot: Dot::Packed,
+            reduce: Reduce::Shared,
+        },
+        Self {
+            dot: Dot::Scalar,
+            reduce: Reduce::Subgroup,
+        },
+        Self {
+            dot: Dot::Scalar,
+            reduce: Reduce::Shared,
+        },
     ];
 
     /// The variant that runs everywhere.
-    pub const PORTABLE: Self = Self { dot: Dot::Scalar, reduce: Reduce::Shared };
+    pub const PORTABLE: Self = Self {
+        dot: Dot::Scalar,
+        reduce: Reduce::Shared,
+    };
 }
 
 impl fmt::Display for Variant {

@@ -60,9 +60,17 @@ pub(crate) struct Weights {
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
     /// Tiles of a ternary matrix from `row_offset` (a whole number of tiles) on.
-    Ternary { matrix: Ternary, row_offset: u32, value: f32 },
+    Ternary {
+        matrix: Ternary,
+        row_offset: u32,
+        value: f32,
+    },
     /// Rows of a table.
-    Rows { table: RowTable, row_bytes: u64, scales_per_row: u64 },
+    Rows {
+        table: RowTable,
+        row_bytes: u64,
+        scales_per_row: u64,
+    },
     /// A vector.
     Vector(BufferId),
 }
@@ -77,18 +85,41 @@ pub(crate) struct Allocator<'a> {
 
 impl<'a> Allocator<'a> {
     pub(crate) fn new(executor: &'a mut Executor, manifest: &'a Manifest) -> Self {
-        let tensors = manifest.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-        Self { executor, manifest, tensors, targets: HashMap::new() }
+        let tensors = manifest
+            .tensors
+            .iter()
+            .map(|tensor| (tensor.name.as_str(), tensor))
+            .collect();
+        Self {
+            executor,
+            manifest,
+            tensors,
+            targets: HashMap::new(),
+        }
     }
 
     /// Allocates everything; the buffers' contents are undefined until the shards are pushed.
     pub(crate) fn allocate(mut self) -> Result<(Weights, HashMap<String, Target>), Error> {
         let arch = &self.manifest.architecture;
         let embed = self.table("embed")?;
-        let head = if arch.tied { embed.clone() } else { self.table("lm_head")? };
-        let layers = (0..arch.layers).map(|n| self.layer(n, arch)).collect::<Result<_, _>>()?;
+        let head = if arch.tied {
+            embed.clone()
+        } else {
+            self.table("lm_head")?
+        };
+        let layers = (0..arch.layers)
+            .map(|n| self.layer(n, arch))
+            .collect::<Result<_, _>>()?;
         let final_norm = self.vector("final_norm")?;
-        Ok((Weights { embed, head, layers, final_norm }, self.targets))
+        Ok((
+            Weights {
+                embed,
+                head,
+                layers,
+                final_norm,
+            },
+            self.targets,
+        ))
     }
 
     fn layer(&mut self, n: u32, arch: &Architecture) -> Result<Layer, Error> {
@@ -96,17 +127,28 @@ impl<'a> Allocator<'a> {
         Ok(Layer {
             attn_norm: self.vector(&name("attn_norm"))?,
             qkv: self.stack(&[name("q"), name("k"), name("v")])?,
-            attn_sub_norm: arch.sub_norms.then(|| self.vector(&name("attn_sub_norm"))).transpose()?,
+            attn_sub_norm: arch
+                .sub_norms
+                .then(|| self.vector(&name("attn_sub_norm")))
+                .transpose()?,
             o: self.stack(&[name("o")])?,
             ffn_norm: self.vector(&name("ffn_norm"))?,
             gate_up: self.stack(&[name("gate"), name("up")])?,
-            ffn_sub_norm: arch.sub_norms.then(|| self.vector(&name("ffn_sub_norm"))).transpose()?,
+            ffn_sub_norm: arch
+                .sub_norms
+                .then(|| self.vector(&name("ffn_sub_norm")))
+                .transpose()?,
             down: self.stack(&[name("down")])?,
         })
     }
 
     fn tensor(&self, name: &str) -> Result<&'a Tensor, Error> {
-        self.tensors.get(name).copied().ok_or_else(|| Error::Package { what: format!("tensor {name} is missing") })
+        self.tensors
+            .get(name)
+            .copied()
+            .ok_or_else(|| Error::Package {
+                what: format!("tensor {name} is missing"),
+            })
     }
 
     fn vector(&mut self, name: &str) -> Result<BufferId, Error> {
@@ -114,7 +156,10 @@ impl<'a> Allocator<'a> {
         if tensor.encoding != Encoding::F32 {
             return Err(unexpected(name, "f32 values"));
         }
-        let buffer = self.executor.create_buffer(name, u64::from(tensor.shape[0]) * u64::from(tensor.shape[1]) * 4)?;
+        let buffer = self.executor.create_buffer(
+            name,
+            u64::from(tensor.shape[0]) * u64::from(tensor.shape[1]) * 4,
+        )?;
         self.targets.insert(name.to_owned(), Target::Vector(buffer));
         Ok(buffer)
     }
@@ -126,9 +171,14 @@ impl<'a> Allocator<'a> {
         let mut k_padded = 0;
         for name in names {
             let tensor = self.tensor(name)?;
-            let Encoding::Ternary { scale } = tensor.encoding else { return Err(unexpected(name, "ternary codes")) };
+            let Encoding::Ternary { scale } = tensor.encoding else {
+                return Err(unexpected(name, "ternary codes"));
+            };
             let Scale::Tensor { value } = scale else {
-                return Err(unexpected(name, "one scale for the whole tensor (scales per group are not supported yet)"));
+                return Err(unexpected(
+                    name,
+                    "one scale for the whole tensor (scales per group are not supported yet)",
+                ));
             };
             parts.push((name, rows_padded, value));
             rows_padded += to_u32(padded_rows(tensor.shape[0] as usize, tile));
@@ -136,10 +186,21 @@ impl<'a> Allocator<'a> {
         }
         let bytes = u64::from(rows_padded) * u64::from(k_padded) / 4;
         let w = self.executor.create_buffer(&names[0], bytes)?;
-        let gamma = self.executor.create_buffer(&names[0], u64::from(rows_padded) * 4)?;
-        let matrix = Ternary { w, gamma, rows_padded, k_padded };
+        let gamma = self
+            .executor
+            .create_buffer(&names[0], u64::from(rows_padded) * 4)?;
+        let matrix = Ternary {
+            w,
+            gamma,
+            rows_padded,
+            k_padded,
+        };
         for (name, row_offset, value) in parts {
-            let target = Target::Ternary { matrix: matrix.clone(), row_offset, value };
+            let target = Target::Ternary {
+                matrix: matrix.clone(),
+                row_offset,
+                value,
+            };
             self.targets.insert(name.clone(), target);
         }
         Ok(matrix)
@@ -151,38 +212,56 @@ impl<'a> Allocator<'a> {
             Encoding::F16 => (Rows::F16, 0),
             Encoding::Q8 => (Rows::Q8, 0),
             Encoding::Q6 { group } => (Rows::Q6, group),
-            Encoding::Ternary { .. } | Encoding::F32 => return Err(unexpected(name, "f16, q8 or q6 rows")),
+            Encoding::Ternary { .. } | Encoding::F32 => {
+                return Err(unexpected(name, "f16, q8 or q6 rows"));
+            }
         };
         let n_cols = tensor.shape[1] as usize;
         let row_bytes = gpu_row_bytes(&tensor.encoding, n_cols) as u64;
         let scales = scales_per_row(&tensor.encoding, n_cols) as u64;
         let n_rows = tensor.shape[0];
-        let per_part = u32::try_from(self.executor.max_binding_bytes() / row_bytes.max(scales * 4)).unwrap_or(u32::MAX);
+        let per_part = u32::try_from(self.executor.max_binding_bytes() / row_bytes.max(scales * 4))
+            .unwrap_or(u32::MAX);
         if per_part == 0 {
             let limit = self.executor.max_binding_bytes();
-            return Err(Error::Limit { what: name.to_owned(), needed: row_bytes, limit, name: "storage buffer bytes" });
+            return Err(Error::Limit {
+                what: name.to_owned(),
+                needed: row_bytes,
+                limit,
+                name: "storage buffer bytes",
+            });
         }
         let mut parts = Vec::new();
         let mut first_row = 0;
         while first_row < n_rows {
             let in_part = per_part.min(n_rows - first_row);
             parts.push(RowPart {
-                table: self.executor.create_buffer(name, u64::from(in_part) * row_bytes)?,
-                scales: self.executor.create_buffer(name, u64::from(in_part) * scales * 4)?,
+                table: self
+                    .executor
+                    .create_buffer(name, u64::from(in_part) * row_bytes)?,
+                scales: self
+                    .executor
+                    .create_buffer(name, u64::from(in_part) * scales * 4)?,
                 first_row,
                 n_rows: in_part,
             });
             first_row += in_part;
         }
         let table = RowTable { parts, rows, group };
-        let target = Target::Rows { table: table.clone(), row_bytes, scales_per_row: scales };
+        let target = Target::Rows {
+            table: table.clone(),
+            row_bytes,
+            scales_per_row: scales,
+        };
         self.targets.insert(name.to_owned(), target);
         Ok(table)
     }
 }
 
 fn unexpected(name: &str, expected: &str) -> Error {
-    Error::Package { what: format!("tensor {name} must hold {expected}") }
+    Error::Package {
+        what: format!("tensor {name} must hold {expected}"),
+    }
 }
 
 fn to_u32(n: usize) -> u32 {

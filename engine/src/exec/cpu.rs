@@ -11,7 +11,8 @@ pub struct CpuMemory {
 impl CpuMemory {
     /// Makes a zeroed buffer.
     pub fn create_buffer(&mut self, bytes: u64) -> BufferId {
-        let words = usize::try_from(bytes.div_ceil(4)).expect("a buffer that fits the address space");
+        let words =
+            usize::try_from(bytes.div_ceil(4)).expect("a buffer that fits the address space");
         self.buffers.push(vec![0; words]);
         BufferId(u32::try_from(self.buffers.len() - 1).expect("fewer than 2^32 buffers"))
     }
@@ -35,7 +36,8 @@ impl CpuMemory {
     }
 
     pub(super) fn read(&self, id: BufferId, offset: u64, len: u64) -> Vec<u8> {
-        let range = usize::try_from(offset).expect("in range")..usize::try_from(offset + len).expect("in range");
+        let range = usize::try_from(offset).expect("in range")
+            ..usize::try_from(offset + len).expect("in range");
         let all: &[u8] = bytemuck::cast_slice(&self.buffers[id.0 as usize]);
         all[range].to_vec()
     }

@@ -76,7 +76,12 @@ impl GpuExecutor {
         self.device.check(label)?;
         let limit = self.device.max_binding_bytes();
         if bytes > limit {
-            return Err(Error::Limit { what: label.to_owned(), needed: bytes, limit, name: "storage buffer bytes" });
+            return Err(Error::Limit {
+                what: label.to_owned(),
+                needed: bytes,
+                limit,
+                name: "storage buffer bytes",
+            });
         }
         let buffer = self.device.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
@@ -90,7 +95,9 @@ impl GpuExecutor {
         });
         self.device.check(label)?;
         self.buffers.push(buffer);
-        Ok(BufferId(u32::try_from(self.buffers.len() - 1).expect("fewer than 2^32 buffers")))
+        Ok(BufferId(
+            u32::try_from(self.buffers.len() - 1).expect("fewer than 2^32 buffers"),
+        ))
     }
 
     pub(super) fn buffer_bytes(&self, id: BufferId) -> u64 {
@@ -103,18 +110,28 @@ impl GpuExecutor {
 
     pub(super) fn write(&mut self, id: BufferId, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         self.device.check("writing a buffer")?;
-        self.device.queue.write_buffer(&self.buffers[id.0 as usize], offset, bytes);
+        self.device
+            .queue
+            .write_buffer(&self.buffers[id.0 as usize], offset, bytes);
         Ok(())
     }
 
-    fn layout(&mut self, kernel: Kernel, access: &[Access]) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {
+    fn layout(
+        &mut self,
+        kernel: Kernel,
+        access: &[Access],
+    ) -> (wgpu::BindGroupLayout, wgpu::PipelineLayout) {
         if let Some(found) = self.layouts.get(&kernel) {
             return found.clone();
         }
         let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
             binding: u32::try_from(binding).expect("few bindings"),
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            ty: wgpu::BindingType::Buffer {
+                ty,
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
             count: None,
         };
         let step = match kernel {
@@ -136,14 +153,26 @@ impl GpuExecutor {
             bind_group_layouts: &[Some(&group)],
             ..Default::default()
         });
-        self.layouts.insert(kernel, (group.clone(), pipeline.clone()));
+        self.layouts
+            .insert(kernel, (group.clone(), pipeline.clone()));
         (group, pipeline)
     }
 
-    fn pipeline(&mut self, dispatch: &Dispatch, choice: &Choice) -> Result<wgpu::ComputePipeline, Error> {
+    fn pipeline(
+        &mut self,
+        dispatch: &Dispatch,
+        choice: &Choice,
+    ) -> Result<wgpu::ComputePipeline, Error> {
         let kernel = dispatch.op.kernel();
         let constants = dispatch.op.constants(&self.tuning);
-        let key = (kernel, *choice, constants.iter().map(|(name, value)| (*name, value.to_bits())).collect());
+        let key = (
+            kernel,
+            *choice,
+            constants
+                .iter()
+                .map(|(name, value)| (*name, value.to_bits()))
+                .collect(),
+        );
         if let Some(found) = self.pipelines.get(&key) {
             return Ok(found.clone());
         }
@@ -180,7 +209,10 @@ impl GpuExecutor {
         base: &Choice,
     ) -> Result<Vec<Prepared>, Error> {
         self.device.check("preparing kernels")?;
-        let scope = self.device.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let scope = self
+            .device
+            .device
+            .push_error_scope(wgpu::ErrorFilter::Validation);
         let mut prepared = Vec::with_capacity(dispatches.len());
         let mut params_of: HashMap<Vec<u8>, wgpu::Buffer> = HashMap::new();
         for dispatch in dispatches {
@@ -195,11 +227,17 @@ impl GpuExecutor {
                 }
             };
             let bind_group = self.bind_group(dispatch, &uniform, step);
-            prepared.push(Prepared { pipeline, bind_group });
+            prepared.push(Prepared {
+                pipeline,
+                bind_group,
+            });
         }
         if let Some(error) = scope.pop().await {
             self.device.check("preparing kernels")?;
-            return Err(Error::Validation { doing: "preparing kernels".to_owned(), reason: error.to_string() });
+            return Err(Error::Validation {
+                doing: "preparing kernels".to_owned(),
+                reason: error.to_string(),
+            });
         }
         self.device.check("preparing kernels")?;
         Ok(prepared)
@@ -216,12 +254,20 @@ impl GpuExecutor {
         buffer
     }
 
-    fn bind_group(&mut self, dispatch: &Dispatch, params: &wgpu::Buffer, step: BufferId) -> wgpu::BindGroup {
+    fn bind_group(
+        &mut self,
+        dispatch: &Dispatch,
+        params: &wgpu::Buffer,
+        step: BufferId,
+    ) -> wgpu::BindGroup {
         let kernel = dispatch.op.kernel();
         let (layout, _) = self.layout(kernel, dispatch.op.access());
-        let buffers = [params, &self.buffers[step.0 as usize]]
-            .into_iter()
-            .chain(dispatch.buffers.iter().map(|id| &self.buffers[id.0 as usize]));
+        let buffers = [params, &self.buffers[step.0 as usize]].into_iter().chain(
+            dispatch
+                .buffers
+                .iter()
+                .map(|id| &self.buffers[id.0 as usize]),
+        );
         let entries: Vec<wgpu::BindGroupEntry<'_>> = buffers
             .enumerate()
             .map(|(i, buffer)| wgpu::BindGroupEntry {
@@ -229,24 +275,50 @@ impl GpuExecutor {
                 resource: buffer.as_entire_binding(),
             })
             .collect();
-        self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&dispatch.label),
-            layout: &layout,
-            entries: &entries,
-        })
+        self.device
+            .device
+            .create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&dispatch.label),
+                layout: &layout,
+                entries: &entries,
+            })
     }
 
-    pub(super) fn run<'a>(&mut self, programs: impl Iterator<Item = &'a Program>, step: &Step) -> Result<(), Error> {
-        self.submit(programs.flat_map(|program| program.dispatches.iter().zip(&program.gpu)), step)
+    pub(super) fn run<'a>(
+        &mut self,
+        programs: impl Iterator<Item = &'a Program>,
+        step: &Step,
+    ) -> Result<(), Error> {
+        self.submit(
+            programs.flat_map(|program| program.dispatches.iter().zip(&program.gpu)),
+            step,
+        )
     }
 
-    pub(super) fn run_range(&mut self, program: &Program, range: std::ops::Range<usize>, step: &Step) -> Result<(), Error> {
-        self.submit(program.dispatches[range.clone()].iter().zip(&program.gpu[range]), step)
+    pub(super) fn run_range(
+        &mut self,
+        program: &Program,
+        range: std::ops::Range<usize>,
+        step: &Step,
+    ) -> Result<(), Error> {
+        self.submit(
+            program.dispatches[range.clone()]
+                .iter()
+                .zip(&program.gpu[range]),
+            step,
+        )
     }
 
-    fn submit<'a>(&self, steps: impl Iterator<Item = (&'a Dispatch, &'a Prepared)>, step: &Step) -> Result<(), Error> {
+    fn submit<'a>(
+        &self,
+        steps: impl Iterator<Item = (&'a Dispatch, &'a Prepared)>,
+        step: &Step,
+    ) -> Result<(), Error> {
         self.device.check("running kernels")?;
-        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self
+            .device
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (dispatch, prepared) in steps {
             self.record_one(&mut pass, dispatch, prepared, step);
@@ -258,7 +330,13 @@ impl GpuExecutor {
     }
 
     /// Records one dispatch; returns whether there was anything to do.
-    fn record_one(&self, pass: &mut wgpu::ComputePass<'_>, dispatch: &Dispatch, prepared: &Prepared, step: &Step) -> bool {
+    fn record_one(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        dispatch: &Dispatch,
+        prepared: &Prepared,
+        step: &Step,
+    ) -> bool {
         let [x, y, z] = dispatch.op.grid(step, &self.tuning);
         if x * y * z == 0 {
             return false;
@@ -271,7 +349,13 @@ impl GpuExecutor {
 
     /// Records one dispatch of a program into a pass of the caller, for measurements with timestamps around it; returns
     /// whether there was anything to do.
-    pub(crate) fn record(&self, pass: &mut wgpu::ComputePass<'_>, program: &Program, index: usize, step: &Step) -> bool {
+    pub(crate) fn record(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        program: &Program,
+        index: usize,
+        step: &Step,
+    ) -> bool {
         self.record_one(pass, &program.dispatches[index], &program.gpu[index], step)
     }
 
@@ -279,8 +363,16 @@ impl GpuExecutor {
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::Validation`].
-    pub(crate) fn run_one(&self, program: &Program, index: usize, step: &Step) -> Result<(), Error> {
-        self.submit(std::iter::once((&program.dispatches[index], &program.gpu[index])), step)
+    pub(crate) fn run_one(
+        &self,
+        program: &Program,
+        index: usize,
+        step: &Step,
+    ) -> Result<(), Error> {
+        self.submit(
+            std::iter::once((&program.dispatches[index], &program.gpu[index])),
+            step,
+        )
     }
 
     /// Submits so far.
@@ -289,9 +381,17 @@ impl GpuExecutor {
         self.submits.load(Ordering::Relaxed)
     }
 
-    pub(super) fn begin_read(&mut self, id: BufferId, offset: u64, len: u64) -> Result<PendingGpuRead, Error> {
+    pub(super) fn begin_read(
+        &mut self,
+        id: BufferId,
+        offset: u64,
+        len: u64,
+    ) -> Result<PendingGpuRead, Error> {
         self.device.check("reading a buffer")?;
-        let found = self.staging.iter().position(|buffer| buffer.size() >= len && buffer.size() <= 4 * len.max(64));
+        let found = self
+            .staging
+            .iter()
+            .position(|buffer| buffer.size() >= len && buffer.size() <= 4 * len.max(64));
         let staging = match found {
             Some(i) => self.staging.swap_remove(i),
             None => self.device.device.create_buffer(&wgpu::BufferDescriptor {
@@ -301,7 +401,10 @@ impl GpuExecutor {
                 mapped_at_creation: false,
             }),
         };
-        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self
+            .device
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&self.buffers[id.0 as usize], offset, &staging, 0, len);
         self.submits.fetch_add(1, Ordering::Relaxed);
         let submission = self.device.queue.submit([encoder.finish()]);
@@ -310,7 +413,12 @@ impl GpuExecutor {
             // The reader may have given up: then nobody waits for the answer.
             sender.send(result).ok();
         });
-        Ok(PendingGpuRead { staging, len, submission, mapped })
+        Ok(PendingGpuRead {
+            staging,
+            len,
+            submission,
+            mapped,
+        })
     }
 
     pub(super) async fn finish_read(&mut self, read: PendingGpuRead) -> Result<Vec<u8>, Error> {
@@ -318,13 +426,16 @@ impl GpuExecutor {
         match read.mapped.await {
             Ok(Ok(())) => {}
             // A map of a valid staging buffer only fails when the device is gone.
-            failed => self.device.mark_lost(&format!("a buffer could not be mapped: {failed:?}")),
+            failed => self
+                .device
+                .mark_lost(&format!("a buffer could not be mapped: {failed:?}")),
         }
         self.device.check("reading a buffer")?;
         let bytes = match read.staging.get_mapped_range(0..read.len) {
             Ok(view) => view.to_vec(),
             Err(error) => {
-                self.device.mark_lost(&format!("a mapped buffer could not be read: {error}"));
+                self.device
+                    .mark_lost(&format!("a mapped buffer could not be read: {error}"));
                 self.device.check("reading a buffer")?;
                 Vec::new()
             }
@@ -350,10 +461,16 @@ impl GpuExecutor {
 
     /// Drives native callbacks until a submission (or all work) is done. Browsers drive their own.
     fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<(), Error> {
-        let poll = wgpu::PollType::Wait { submission_index, timeout: None };
+        let poll = wgpu::PollType::Wait {
+            submission_index,
+            timeout: None,
+        };
         if let Err(error) = self.device.device.poll(poll) {
             self.device.check("waiting for the GPU")?;
-            return Err(Error::Validation { doing: "waiting for the GPU".to_owned(), reason: error.to_string() });
+            return Err(Error::Validation {
+                doing: "waiting for the GPU".to_owned(),
+                reason: error.to_string(),
+            });
         }
         Ok(())
     }

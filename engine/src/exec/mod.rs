@@ -128,9 +128,17 @@ impl Executor {
     pub fn write(&mut self, id: BufferId, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let end = offset.checked_add(bytes.len() as u64);
         let size = self.buffer_bytes(id);
-        if end.is_none_or(|end| end > size) || !offset.is_multiple_of(4) || !bytes.len().is_multiple_of(4) {
+        if end.is_none_or(|end| end > size)
+            || !offset.is_multiple_of(4)
+            || !bytes.len().is_multiple_of(4)
+        {
             let got = end.unwrap_or(u64::MAX);
-            return Err(Error::Shape { op: "write", what: "end of the range", expected: size, got });
+            return Err(Error::Shape {
+                op: "write",
+                what: "end of the range",
+                expected: size,
+                got,
+            });
         }
         match self {
             Self::Gpu(gpu) => gpu.write(id, offset, bytes),
@@ -146,12 +154,26 @@ impl Executor {
     /// # Errors
     /// [`Error::Shape`] for buffers that do not fit, [`Error::Validation`] when a kernel does not compile,
     /// [`Error::DeviceLost`].
-    pub async fn prepare(&mut self, dispatches: Vec<Dispatch>, step: BufferId, base: &Choice) -> Result<Program, Error> {
+    pub async fn prepare(
+        &mut self,
+        dispatches: Vec<Dispatch>,
+        step: BufferId,
+        base: &Choice,
+    ) -> Result<Program, Error> {
         for dispatch in &dispatches {
-            let sizes: Vec<u64> = dispatch.buffers.iter().map(|&id| self.buffer_bytes(id)).collect();
+            let sizes: Vec<u64> = dispatch
+                .buffers
+                .iter()
+                .map(|&id| self.buffer_bytes(id))
+                .collect();
             let (expected, got) = (dispatch.op.access().len() as u64, sizes.len() as u64);
             if expected != got {
-                return Err(Error::Shape { op: dispatch.op.kernel().name(), what: "number of buffers", expected, got });
+                return Err(Error::Shape {
+                    op: dispatch.op.kernel().name(),
+                    what: "number of buffers",
+                    expected,
+                    got,
+                });
             }
             dispatch.op.check(&sizes)?;
         }
@@ -182,7 +204,12 @@ impl Executor {
     ///
     /// # Errors
     /// As [`Executor::run`].
-    pub fn run_range(&mut self, program: &Program, range: std::ops::Range<usize>, step: &Step) -> Result<(), Error> {
+    pub fn run_range(
+        &mut self,
+        program: &Program,
+        range: std::ops::Range<usize>,
+        step: &Step,
+    ) -> Result<(), Error> {
         match self {
             Self::Gpu(gpu) => gpu.run_range(program, range, step),
             Self::Cpu(cpu) => {
@@ -198,7 +225,12 @@ impl Executor {
     ///
     /// # Errors
     /// [`Error::DeviceLost`].
-    pub fn begin_read(&mut self, id: BufferId, offset: u64, len: u64) -> Result<PendingRead, Error> {
+    pub fn begin_read(
+        &mut self,
+        id: BufferId,
+        offset: u64,
+        len: u64,
+    ) -> Result<PendingRead, Error> {
         match self {
             Self::Gpu(gpu) => Ok(PendingRead::Gpu(gpu.begin_read(id, offset, len)?)),
             Self::Cpu(cpu) => Ok(PendingRead::Ready(cpu.read(id, offset, len))),
@@ -213,7 +245,9 @@ impl Executor {
         match (self, read) {
             (Self::Gpu(gpu), PendingRead::Gpu(read)) => gpu.finish_read(read).await,
             (_, PendingRead::Ready(bytes)) => Ok(bytes),
-            (Self::Cpu(_), PendingRead::Gpu(_)) => Err(Error::Order { what: "a GPU read was given to the CPU executor" }),
+            (Self::Cpu(_), PendingRead::Gpu(_)) => Err(Error::Order {
+                what: "a GPU read was given to the CPU executor",
+            }),
         }
     }
 
