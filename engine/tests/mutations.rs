@@ -43,7 +43,7 @@ fn must_fail(what: &str, fixture: (&str, &str), patch: Option<Patch>, edit: fn(&
         got.is_err(),
         "the mistake `{what}` was not noticed on {fixture:?}"
     );
-    println!("{what}: {}", got.unwrap_err());
+    eprintln!("{what}: {}", got.unwrap_err());
 }
 
 /// Replaces exactly one occurrence, so that a mutation cannot silently become a no-op when a kernel changes.

@@ -1,0 +1,285 @@
+//! The dispatches of a model, in order.
+
+use super::{Io, MAX_LOGIT_ROWS, Scratch, pad_cols, pad_rows};
+use crate::KvType;
+use crate::exec::Dispatch;
+use crate::ops::{
+    Attention, AttentionCombine, BufferId, Embed, Epilogue, LmHead, NormQuantize, Op, RmsNorm,
+    RopeKv, Sample, TernaryGemm, TernaryGemv,
+};
+use crate::weights::{Layer, RowTable, Ternary, Weights};
+use model::{Activation, Architecture};
+
+/// What the dispatches of a model depend on beside its weights.
+pub(super) struct Builder<'a> {
+    pub(super) arch: &'a Architecture,
+    pub(super) tile: u32,
+    pub(super) context: u32,
+    pub(super) chunk: u32,
+    pub(super) kv: KvType,
+    pub(super) scratch: Scratch,
+    pub(super) io: Io,
+}
+
+impl Builder<'_> {
+    /// Embedding and all layers for up to `max_tokens` tokens: the single-row products for one, the tiled ones for more.
+    pub(super) fn body(&self, weights: &Weights, max_tokens: u32) -> Vec<Dispatch> {
+        let mut out = Vec::new();
+        self.embed(&mut out, &weights.embed, max_tokens);
+        for (n, layer) in weights.layers.iter().enumerate() {
+            self.attention(&mut out, n, layer, max_tokens);
+            self.feed_forward(&mut out, n, layer, max_tokens);
+        }
+        out
+    }
+
+    fn embed(&self, out: &mut Vec<Dispatch>, table: &RowTable, max_tokens: u32) {
+        for part in &table.parts {
+            let op = Embed {
+                hidden: self.arch.hidden,
+                first_row: part.first_row,
+                n_rows: part.n_rows,
+                rows: table.rows,
+                group: table.group,
+                max_tokens,
+            };
+            let buffers = vec![self.io.tokens, part.table, part.scales, self.scratch.x];
+            out.push(dispatch("embed".to_owned(), op, buffers));
+        }
+    }
+
+    fn attention(&self, out: &mut Vec<Dispatch>, n: usize, layer: &Layer, max_tokens: u32) {
+        let (arch, s, kv) = (self.arch, &self.scratch, self.io.kv[n]);
+        let name = |part: &str| format!("layers.{n}.{part}");
+        let heads = arch.heads * arch.head_dim;
+        let k_offset = pad_rows(heads, self.tile);
+        let v_offset = k_offset + pad_rows(arch.kv_heads * arch.head_dim, self.tile);
+        out.push(self.norm(
+            name("attn_in"),
+            s.x,
+            Some(layer.attn_norm),
+            n > 0,
+            arch.hidden,
+            max_tokens,
+        ));
+        out.push(self.product(
+            name("qkv"),
+            &layer.qkv,
+            layer.qkv.rows_padded,
+            Epilogue::Store,
+            s.qkv,
+            max_tokens,
+        ));
+        let rope = RopeKv {
+            heads: arch.heads,
+            kv_heads: arch.kv_heads,
+            head_dim: arch.head_dim,
+            stride: layer.qkv.rows_padded,
+            k_offset,
+            v_offset,
+            context: self.context,
+            kv: self.kv,
+            max_tokens,
+        };
+        out.push(dispatch(
+            name("rope_kv"),
+            rope,
+            vec![s.qkv, s.rope, s.q_rotated, kv.k, kv.v],
+        ));
+        let attention = Attention {
+            heads: arch.heads,
+            kv_heads: arch.kv_heads,
+            head_dim: arch.head_dim,
+            context: self.context,
+            kv: self.kv,
+            max_tokens,
+        };
+        out.push(dispatch(
+            name("attention"),
+            attention,
+            vec![s.q_rotated, kv.k, kv.v, s.partials],
+        ));
+        let combine = AttentionCombine {
+            heads: arch.heads,
+            head_dim: arch.head_dim,
+            context: self.context,
+            max_tokens,
+        };
+        out.push(dispatch(
+            name("attention_combine"),
+            combine,
+            vec![s.partials, s.attn],
+        ));
+        out.push(self.norm(
+            name("attn_out"),
+            s.attn,
+            layer.attn_sub_norm,
+            false,
+            heads,
+            max_tokens,
+        ));
+        out.push(self.product(
+            name("o"),
+            &layer.o,
+            arch.hidden,
+            Epilogue::Store,
+            s.delta,
+            max_tokens,
+        ));
+    }
+
+    fn feed_forward(&self, out: &mut Vec<Dispatch>, n: usize, layer: &Layer, max_tokens: u32) {
+        let (arch, s) = (self.arch, &self.scratch);
+        let name = |part: &str| format!("layers.{n}.{part}");
+        let gated = match arch.activation {
+            Activation::Relu2 => Epilogue::Relu2,
+            Activation::Silu => Epilogue::Silu,
+        };
+        out.push(self.norm(
+            name("ffn_in"),
+            s.x,
+            Some(layer.ffn_norm),
+            true,
+            arch.hidden,
+            max_tokens,
+        ));
+        out.push(self.product(
+            name("gate_up"),
+            &layer.gate_up,
+            arch.ffn,
+            gated,
+            s.inner,
+            max_tokens,
+        ));
+        out.push(self.norm(
+            name("ffn_mid"),
+            s.inner,
+            layer.ffn_sub_norm,
+            false,
+            arch.ffn,
+            max_tokens,
+        ));
+        out.push(self.product(
+            name("down"),
+            &layer.down,
+            arch.hidden,
+            Epilogue::Store,
+            s.delta,
+            max_tokens,
+        ));
+    }
+
+    fn norm(
+        &self,
+        label: String,
+        x: BufferId,
+        gain: Option<BufferId>,
+        add_delta: bool,
+        width: u32,
+        max_tokens: u32,
+    ) -> Dispatch {
+        let s = &self.scratch;
+        let op = NormQuantize {
+            width,
+            k_padded: pad_cols(width),
+            eps: self.arch.rms_eps,
+            norm: gain.is_some(),
+            add_delta,
+            max_tokens,
+        };
+        let delta = if add_delta { s.delta } else { s.dummy };
+        dispatch(
+            label,
+            op,
+            vec![x, delta, gain.unwrap_or(s.dummy), s.q, s.rows],
+        )
+    }
+
+    fn product(
+        &self,
+        label: String,
+        matrix: &Ternary,
+        n_rows: u32,
+        epilogue: Epilogue,
+        y: BufferId,
+        max_tokens: u32,
+    ) -> Dispatch {
+        let product = TernaryGemv {
+            n_rows,
+            k_padded: matrix.k_padded,
+            rows_per_tile: self.tile,
+            epilogue,
+        };
+        let buffers = vec![matrix.w, matrix.gamma, self.scratch.q, self.scratch.rows, y];
+        if max_tokens == 1 {
+            dispatch(label, product, buffers)
+        } else {
+            dispatch(
+                label,
+                TernaryGemm {
+                    product,
+                    max_tokens,
+                },
+                buffers,
+            )
+        }
+    }
+
+    pub(super) fn head(&self, weights: &Weights) -> Vec<Dispatch> {
+        let (arch, s) = (self.arch, &self.scratch);
+        let norm = RmsNorm {
+            width: arch.hidden,
+            eps: arch.rms_eps,
+            max_tokens: self.chunk,
+            max_logits: MAX_LOGIT_ROWS,
+        };
+        let mut out = vec![dispatch(
+            "final_norm".to_owned(),
+            norm,
+            vec![s.x, s.delta, weights.final_norm, s.normed],
+        )];
+        for part in &weights.head.parts {
+            let op = LmHead {
+                hidden: arch.hidden,
+                vocab: arch.vocab,
+                first_row: part.first_row,
+                n_rows: part.n_rows,
+                rows: weights.head.rows,
+                group: weights.head.group,
+                max_logits: MAX_LOGIT_ROWS,
+            };
+            out.push(dispatch(
+                "lm_head".to_owned(),
+                op,
+                vec![s.normed, part.table, part.scales, self.io.logits],
+            ));
+        }
+        out
+    }
+
+    pub(super) fn sample(&self) -> Dispatch {
+        let io = &self.io;
+        let op = Sample {
+            vocab: self.arch.vocab,
+            context: self.context,
+            step: io.step,
+        };
+        let buffers = vec![
+            io.sampling,
+            io.logits,
+            io.sample_weights,
+            io.history,
+            io.tokens,
+            io.results,
+        ];
+        dispatch("sample".to_owned(), op, buffers)
+    }
+}
+
+fn dispatch(label: String, op: impl Op + 'static, buffers: Vec<BufferId>) -> Dispatch {
+    Dispatch {
+        label,
+        op: Box::new(op),
+        buffers,
+    }
+}
