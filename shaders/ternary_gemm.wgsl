@@ -73,10 +73,9 @@ fn multiply(bases: vec4<u32>, first: u32) -> Tile {
         let c2 = w[bases.z + quad * R];
         let c3 = w[bases.w + quad * R];
         let at = starts + vec4<u32>(quad * 4u);
-        t = add_word(t, vec4<u32>(c0.x, c1.x, c2.x, c3.x), at);
-        t = add_word(t, vec4<u32>(c0.y, c1.y, c2.y, c3.y), at + vec4<u32>(1u));
-        t = add_word(t, vec4<u32>(c0.z, c1.z, c2.z, c3.z), at + vec4<u32>(2u));
-        t = add_word(t, vec4<u32>(c0.w, c1.w, c2.w, c3.w), at + vec4<u32>(3u));
+        for (var word = 0u; word < 4u; word = word + 1u) {
+            t = add_word(t, vec4<u32>(c0[word], c1[word], c2[word], c3[word]), at + vec4<u32>(word));
+        }
     }
     return t;
 }
