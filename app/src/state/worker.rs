@@ -80,9 +80,12 @@ impl State {
                 self.count_recovery();
             }
             // An answer goes on recovering until its next token.
-            Status::DeviceRestored { .. } => {
+            Status::DeviceRestored { generation } => {
                 self.recovering &= self.phase == Phase::Answering;
                 self.progress = None;
+                if let Some(device) = &mut self.device {
+                    device.generation = *generation;
+                }
             }
             Status::FetchRetry { .. } => self.network_trouble = true,
         }

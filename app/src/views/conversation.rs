@@ -76,7 +76,8 @@ fn TurnView(page: Page, key: u32) -> impl IntoView {
     // Text only grows, so its length tells whether it changed, without copying it.
     let length = page.part(move |state| state.turn(key).map_or(0, |turn| turn.answer.text.len()));
     let text = move || {
-        length.track();
+        // Read, not only tracked: a memo that nobody reads never runs.
+        let _length = length.get();
         page.state
             .with_untracked(|state| state.turn(key).map(|turn| turn.answer.text.clone()))
     };

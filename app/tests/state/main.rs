@@ -1,0 +1,7 @@
+//! The stories of the page, without a page.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod deaths;
+mod soundness;
+mod stories;
+mod support;
