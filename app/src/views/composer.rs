@@ -15,6 +15,16 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
     let is_answering = page.part(|state| state.phase == Phase::Answering);
     let is_ready = page.part(|state| state.phase == Phase::Ready);
     let can_send = move || is_ready.get() && draft.with(|draft| !draft.trim().is_empty());
+    // The button that was pressed vanishes; without this the focus would too.
+    let focus = move || {
+        if let Some(field) = field.get_untracked() {
+            let _focused = field.focus();
+        }
+    };
+    let stop = move |_| {
+        page.act(Action::Stop);
+        focus();
+    };
     let send = move || {
         let text = draft.get_untracked();
         if is_ready.get_untracked() && !text.trim().is_empty() {
@@ -23,10 +33,7 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
                 seed: random(),
             });
             draft.set(String::new());
-            if let Some(field) = field.get_untracked() {
-                // The button that was pressed vanishes; without this the focus would too.
-                let _focused = field.focus();
-            }
+            focus();
         }
     };
     let on_submit = move |event: SubmitEvent| {
@@ -68,7 +75,7 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
                     type="button"
                     data-testid="stop"
                     hidden=move || !is_answering.get()
-                    on:click=move |_| page.act(Action::Stop)
+                    on:click=stop
                 >
                     {strings::STOP}
                 </button>

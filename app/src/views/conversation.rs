@@ -27,12 +27,14 @@ pub(super) fn Conversation(page: Page) -> impl IntoView {
     view! {
         <main
             class="conversation"
-            role="log"
-            aria-label=strings::CONVERSATION
-            aria-busy=move || if is_busy.get() { "true" } else { "false" }
             node_ref=log
             on:scroll=on_scroll
         >
+            <div
+                role="log"
+                aria-label=strings::CONVERSATION
+                aria-busy=move || if is_busy.get() { "true" } else { "false" }
+            >
             <Show when=move || keys.with(Vec::is_empty)>
                 <div class="welcome">
                     <h2>{strings::WELCOME}</h2>
@@ -40,6 +42,7 @@ pub(super) fn Conversation(page: Page) -> impl IntoView {
                 </div>
             </Show>
             <For each=move || keys.get() key=|key| *key children=move |key| view! { <TurnView page key /> } />
+            </div>
             <FaultBox page />
         </main>
     }

@@ -97,10 +97,11 @@ impl FaultCode {
             | Self::Trap
             | Self::Silent
             | Self::OutOfMemory => Retry::Reload,
-            Self::Network | Self::NotFound | Self::Corrupt | Self::Gpu => Retry::Again,
+            Self::NoAdapter | Self::Network | Self::NotFound | Self::Corrupt | Self::Gpu => {
+                Retry::Again
+            }
             Self::BadRequest
             | Self::NoWebGpu
-            | Self::NoAdapter
             | Self::LimitsTooSmall
             | Self::BadModel
             | Self::NoChat
