@@ -20,13 +20,13 @@ struct Limit {
 const LIMITS: [Limit; 2] = [
     Limit {
         prefix: "app-",
-        raw_kib: 800,
-        gzip_kib: 320,
+        raw_kib: 380,
+        gzip_kib: 150,
     },
     Limit {
         prefix: "worker_bg",
-        raw_kib: 4096,
-        gzip_kib: 1400,
+        raw_kib: 3200,
+        gzip_kib: 1220,
     },
 ];
 
