@@ -2,7 +2,7 @@
 //!
 //! A [`model::Manifest`] and its shards go into a [`ModelLoader`]; out comes a [`Session`] with a key-value cache that
 //! prefills prompts and samples tokens. All arithmetic is in WGSL kernels (`shaders/`), each with a CPU reference in
-//! [`reference`] that is its specification; an [`Executor`] runs the same program on either.
+//! [`mod@reference`] that is its specification; an [`Executor`] runs the same program on either.
 //!
 //! The engine awaits nothing but the GPU, reads no clock, and allocates no GPU buffer while decoding.
 

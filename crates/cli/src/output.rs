@@ -24,7 +24,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// Writes `value` as one line of JSON to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(&format!("{value}\n"))
 }

@@ -1,7 +1,7 @@
 //! Original checkpoints: what they contain and where, whatever their format.
 //!
-//! A format is a [`Kind`]: it recognises its files and turns their headers into a [`Checkpoint`], which says for each tensor
-//! of the architecture which bytes hold it and how they are coded. Nothing here reads a file; see [`Known`].
+//! A format is a `Kind`: it recognises its files and turns their headers into a [`Checkpoint`], which says for each tensor
+//! of the architecture which bytes hold it and how they are coded. Nothing here reads a file; see `Known`.
 
 mod config;
 mod huggingface;
