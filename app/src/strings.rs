@@ -97,6 +97,12 @@ pub const fn fault(code: FaultCode) -> &'static str {
             "The app has met a bug of its own. Reload the page; if it happens again, please report it."
         }
         FaultCode::Silent => "The model no longer responds. Reload the page.",
+        FaultCode::StorageFull => {
+            "There is not enough room on this device to keep the model. Free some space, then try again; what has arrived is kept."
+        }
+        FaultCode::Storage => {
+            "The browser's storage stopped working. Reload the page; if it happens again, restart the browser."
+        }
     }
 }
 
@@ -162,7 +168,7 @@ pub fn usage(usage: &Usage) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use protocol::{ByteCount, FaultCode, LoadProgress, Usage};
+    use protocol::{ByteCount, FaultCode, LoadProgress, LoadStage, Usage};
 
     #[test]
     fn every_fault_has_words_of_its_own() {
@@ -178,10 +184,12 @@ mod tests {
     fn numbers_are_readable() {
         let bytes = |n| ByteCount::new(n).unwrap();
         let progress = LoadProgress {
+            stage: LoadStage::Download,
             shards_done: 1,
             shards_total: 4,
             bytes_done: bytes(8_388_608),
             bytes_total: bytes(33_000_000),
+            fetched_bytes: bytes(8_388_608),
         };
         assert_eq!(
             super::loading(Some(progress)),

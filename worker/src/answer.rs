@@ -105,11 +105,12 @@ impl<D: Decoder> Answer<D> {
     /// Counts and speed, for a prompt of `n_prompt` tokens.
     pub(crate) fn usage(&self, n_prompt: usize) -> Usage {
         let n_made = self.accepted.len() - self.n_resumed;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let seconds =
             (self.last_token_at - self.first_token_at.unwrap_or(self.last_token_at)) / 1000.0;
         Usage {
-            prompt_tokens: u32::try_from(n_prompt).unwrap_or(u32::MAX),
-            answer_tokens: u32::try_from(self.accepted.len()).unwrap_or(u32::MAX),
+            prompt_tokens: count(n_prompt),
+            answer_tokens: count(self.accepted.len()),
             first_token_millis: self.first_token_at.map_or(0.0, |at| at - self.started_at),
             tokens_per_second: if n_made >= 2 && seconds > 0.0 {
                 (n_made - 1) as f64 / seconds
@@ -117,6 +118,7 @@ impl<D: Decoder> Answer<D> {
                 0.0
             },
             recoveries: self.recoveries,
+            context_tokens: count(n_prompt + self.accepted.len()),
         }
     }
 }

@@ -13,6 +13,7 @@ mod engine_port;
 mod generate;
 mod inbox;
 mod load;
+mod offer;
 mod policy;
 mod ports;
 mod race;

@@ -2,7 +2,9 @@
 
 use model::Manifest;
 use model::manifest::{FileHash, MANIFEST_FILE};
-use protocol::{ByteCount, Event, Fault, FaultCode, LoadProgress, RequestId, Settings, Status};
+use protocol::{
+    ByteCount, Event, Fault, FaultCode, LoadProgress, LoadStage, RequestId, Settings, Status,
+};
 
 use crate::{CacheMode, Engine, EngineFault, FetchError, Host, Loader, Policy};
 
@@ -149,10 +151,12 @@ pub(crate) async fn session<H: Host, E: Engine>(
         .iter()
         .fold(0u64, |sum, shard| sum.saturating_add(shard.bytes));
     let mut progress = LoadProgress {
+        stage: LoadStage::Download,
         shards_done: 0,
         shards_total: u32::try_from(shards.len()).unwrap_or(u32::MAX),
         bytes_done: ByteCount::default(),
         bytes_total: ByteCount::saturating(bytes_total),
+        fetched_bytes: ByteCount::default(),
     };
     host.post(Event::Loading { id, progress });
     let mut loader = engine.open(&package.manifest, settings).await?;
@@ -164,7 +168,10 @@ pub(crate) async fn session<H: Host, E: Engine>(
         progress.shards_done = index + 1;
         progress.bytes_done =
             ByteCount::saturating(progress.bytes_done.get().saturating_add(shard.bytes));
+        progress.fetched_bytes = progress.bytes_done;
         host.post(Event::Loading { id, progress });
     }
+    progress.stage = LoadStage::Prepare;
+    host.post(Event::Loading { id, progress });
     loader.finish().await
 }

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use protocol::{
     ByteCount, EqualityReport, Event, Fault, FaultCode, Hello, ModelInfo, Outcome, Request,
-    RequestId, SamplingSettings, Settings, Status,
+    RequestId, SamplingSettings, Settings, Status, StorageReport, StorageState,
 };
 
 use crate::load::{self, Package};
+use crate::offer;
 use crate::race::{First, first};
 use crate::{Engine, EngineFault, Host, Inbox, Policy, Session, TextLoader};
 
@@ -86,6 +87,22 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 lengths, truncate, ..
             } => self.compare(id, &lengths, truncate).await,
             Request::DescribeDevice { .. } => self.describe().await,
+            Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
+            Request::Storage { .. } => Ok(Outcome::Storage(StorageReport {
+                models: Vec::new(),
+                usage_bytes: None,
+                quota_bytes: None,
+                state: no_store(),
+            })),
+            Request::DeleteModel { .. } => Ok(Outcome::Deleted {
+                bytes: ByteCount::default(),
+            }),
+            Request::EraseModels { .. } => {
+                self.model = None;
+                Ok(Outcome::Deleted {
+                    bytes: ByteCount::default(),
+                })
+            }
         };
         self.host.post(match result {
             Ok(outcome) => Event::Finished {
@@ -128,6 +145,23 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                     "expected a greeting first, got another request",
                 ),
             ))
+        }
+    }
+
+    /// Says what a package is and needs.
+    async fn inspect(&self, model_url: &str) -> Result<Outcome, Fault> {
+        let read = load::manifest(&self.host, &self.policy, model_url);
+        match first(read, self.inbox.cancelled()).await {
+            First::Left(package) => {
+                let manifest = package?.manifest;
+                Ok(Outcome::Inspected(offer::offer(
+                    model_url,
+                    &manifest,
+                    offer::Held::default(),
+                    no_store(),
+                )))
+            }
+            First::Right(()) => Ok(Outcome::Cancelled),
         }
     }
 
@@ -277,6 +311,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             kv_bytes: ByteCount::saturating(memory.kv_bytes),
             activation_bytes: ByteCount::saturating(memory.activation_bytes),
             load_millis: self.host.now() - started_at,
+            cached: false,
         })
     }
 
@@ -328,6 +363,12 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 Ok(Outcome::Cancelled)
             }
         }
+    }
+}
+
+fn no_store() -> StorageState {
+    StorageState::Unavailable {
+        detail: "models are not stored yet".to_owned(),
     }
 }
 

@@ -80,18 +80,13 @@ pub(super) fn messages(turns: &[Turn]) -> Vec<Message> {
     };
     let mut messages = Vec::new();
     for turn in earlier.iter().filter(|turn| !turn.answer.text.is_empty()) {
-        messages.push(Message {
-            role: Role::User,
-            content: turn.question.clone(),
-        });
+        messages.push(Message::new(Role::User, turn.question.clone()));
         messages.push(Message {
             role: Role::Assistant,
             content: turn.answer.text.clone(),
+            ids: turn.answer.ids.clone(),
         });
     }
-    messages.push(Message {
-        role: Role::User,
-        content: last.question.clone(),
-    });
+    messages.push(Message::new(Role::User, last.question.clone()));
     messages
 }

@@ -20,6 +20,7 @@ impl State {
                 self.network_trouble = false;
                 Vec::new()
             }
+            Event::Trimmed { .. } => Vec::new(),
             Event::Prefill { id, done, total } => {
                 if self.request == Some(id)
                     && let Some(turn) = self.turns.last_mut()

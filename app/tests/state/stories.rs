@@ -2,8 +2,8 @@
 
 use app::{Action, Check, Effect, Finish, strings};
 use protocol::{
-    ByteCount, EqualityReport, Event, Fault, FaultCode, FinishReason, LoadProgress, Outcome,
-    Request, Role, Status,
+    ByteCount, EqualityReport, Event, Fault, FaultCode, FinishReason, LoadProgress, LoadStage,
+    Outcome, Request, Role, Status,
 };
 
 use crate::support::{
@@ -22,6 +22,8 @@ fn from_opening_to_an_answer() {
         shards_done: 1,
         shards_total: 2,
         ..LoadProgress {
+            stage: LoadStage::Download,
+            fetched_bytes: ByteCount::default(),
             shards_done: 0,
             shards_total: 0,
             bytes_done: ByteCount::default(),

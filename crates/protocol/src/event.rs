@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ByteCount, CompileReport, DeviceReport, EqualityReport, Fault, Hello, RequestId,
-    SamplingSettings,
+    ByteCount, CompileReport, DeviceReport, EqualityReport, Fault, Hello, ModelOffer, RequestId,
+    SamplingSettings, StorageReport,
 };
 
 /// A message from the worker to the page.
@@ -27,6 +27,14 @@ pub enum Event {
         id: RequestId,
         /// How far it is.
         progress: LoadProgress,
+    },
+    /// The conversation is longer than the context: its oldest questions and answers were left out. Sent at most once for
+    /// a `Generate`, before its first `Prefill`.
+    Trimmed {
+        /// The request.
+        id: RequestId,
+        /// Number of messages left out, always whole pairs of question and answer.
+        messages: u32,
     },
     /// Progress of reading the prompt.
     Prefill {
@@ -71,6 +79,7 @@ impl Event {
         match self {
             Self::Hello(_) | Self::Beat | Self::Trap { .. } | Self::Status(_) => None,
             Self::Loading { id, .. }
+            | Self::Trimmed { id, .. }
             | Self::Prefill { id, .. }
             | Self::Tokens { id, .. }
             | Self::Finished { id, .. } => Some(*id),
@@ -107,17 +116,33 @@ pub enum Status {
     },
 }
 
-/// How far loading is.
+/// How far loading is. Counts start again with each stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadProgress {
-    /// Shards that lie on the device.
+    /// What is being done.
+    pub stage: LoadStage,
+    /// Shards that are through this stage.
     pub shards_done: u32,
     /// Shards of the package.
     pub shards_total: u32,
-    /// Bytes of these shards.
+    /// Bytes of these shards; in stage `Download` also the part of the current shard that has come.
     pub bytes_done: ByteCount,
     /// Bytes of all shards.
     pub bytes_total: ByteCount,
+    /// Bytes that this request has fetched from the network so far, weights only. For the speed: what was stored before
+    /// does not count.
+    pub fetched_bytes: ByteCount,
+}
+
+/// Part of loading a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum LoadStage {
+    /// What is missing comes from the network and is checked and stored.
+    Download,
+    /// The weights go to the device.
+    Upload,
+    /// Buffers and kernels are made.
+    Prepare,
 }
 
 /// What came of a request.
@@ -140,6 +165,15 @@ pub enum Outcome {
     Compared(EqualityReport),
     /// `DescribeDevice`.
     Described(DeviceReport),
+    /// `Inspect`.
+    Inspected(ModelOffer),
+    /// `Storage`.
+    Storage(StorageReport),
+    /// `DeleteModel` or `EraseModels`.
+    Deleted {
+        /// Bytes that were freed.
+        bytes: ByteCount,
+    },
 }
 
 /// Facts about the loaded model.
@@ -161,6 +195,9 @@ pub struct ModelInfo {
     pub activation_bytes: ByteCount,
     /// Milliseconds from the request to ready.
     pub load_millis: f64,
+    /// Whether the whole package lies in the store, so that the next start needs no network. `false` = the model runs
+    /// from memory only.
+    pub cached: bool,
 }
 
 /// Why an answer ended.
@@ -179,7 +216,7 @@ pub enum FinishReason {
 /// Counts and speed of an answer. Times include a recovery that happened meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, without what was left out.
     pub prompt_tokens: u32,
     /// Tokens of the answer, resumed ones included, stop tokens not.
     pub answer_tokens: u32,
@@ -189,4 +226,6 @@ pub struct Usage {
     pub tokens_per_second: f64,
     /// How often a lost device was replaced during the answer.
     pub recoveries: u32,
+    /// Positions of the context in use at the end of the answer: prompt and answer.
+    pub context_tokens: u32,
 }

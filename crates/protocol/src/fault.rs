@@ -64,11 +64,15 @@ pub enum FaultCode {
     Trap,
     /// The worker has been silent for too long.
     Silent,
+    /// The browser gives no more room for the model. What was stored stays; `detail` says how many MB are missing.
+    StorageFull,
+    /// The browser's database failed, and opening it anew did not help.
+    Storage,
 }
 
 impl FaultCode {
     /// All codes, for tables of texts and their tests.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::VersionMismatch,
         Self::BadRequest,
         Self::NoWebGpu,
@@ -86,6 +90,8 @@ impl FaultCode {
         Self::PromptTooLong,
         Self::Trap,
         Self::Silent,
+        Self::StorageFull,
+        Self::Storage,
     ];
 
     /// What usually helps against this kind of failure.
@@ -96,10 +102,14 @@ impl FaultCode {
             | Self::DeviceLost
             | Self::Trap
             | Self::Silent
+            | Self::Storage
             | Self::OutOfMemory => Retry::Reload,
-            Self::NoAdapter | Self::Network | Self::NotFound | Self::Corrupt | Self::Gpu => {
-                Retry::Again
-            }
+            Self::NoAdapter
+            | Self::Network
+            | Self::NotFound
+            | Self::Corrupt
+            | Self::StorageFull
+            | Self::Gpu => Retry::Again,
             Self::BadRequest
             | Self::NoWebGpu
             | Self::LimitsTooSmall

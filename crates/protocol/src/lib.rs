@@ -13,9 +13,10 @@ mod number;
 mod report;
 mod request;
 mod settings;
+mod storage;
 mod version;
 
-pub use event::{Event, FinishReason, LoadProgress, ModelInfo, Outcome, Status, Usage};
+pub use event::{Event, FinishReason, LoadProgress, LoadStage, ModelInfo, Outcome, Status, Usage};
 pub use fault::{Fault, FaultCode, Retry};
 pub use number::{ByteCount, MAX_BYTE_COUNT};
 pub use report::{
@@ -23,4 +24,5 @@ pub use report::{
 };
 pub use request::{Generate, Message, Request, RequestId, Role};
 pub use settings::{KvType, SamplingSettings, Settings, SettingsError};
+pub use storage::{Fit, ModelOffer, StorageReport, StorageState, StoredModel};
 pub use version::{BUILD, Hello, PROTOCOL_VERSION};

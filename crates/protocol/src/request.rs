@@ -14,7 +14,15 @@ pub struct RequestId(pub u32);
 pub enum Request {
     /// The page's greeting, in answer to the worker's. Before it every other request is refused.
     Hello(Hello),
-    /// Load a package and keep it ready.
+    /// Say what a package is, what it needs and how much of it is stored. Downloads no weights, opens no device.
+    Inspect {
+        /// Number of this request.
+        id: RequestId,
+        /// URL of the package folder, absolute, with a slash at the end.
+        model_url: String,
+    },
+    /// Load a package and keep it ready: what is missing is downloaded into the store, then the store's bytes go to the
+    /// device. A package that is stored completely needs no network.
     Load {
         /// Number of this request.
         id: RequestId,
@@ -55,6 +63,24 @@ pub enum Request {
         /// Number of this request.
         id: RequestId,
     },
+    /// List the stored models and the room they take.
+    Storage {
+        /// Number of this request.
+        id: RequestId,
+    },
+    /// Delete a stored model. The loaded model is unloaded first if it is this one. A model that is not there is
+    /// deleted already: 0 bytes.
+    DeleteModel {
+        /// Number of this request.
+        id: RequestId,
+        /// URL of the package folder.
+        model_url: String,
+    },
+    /// Unload the model and delete everything in the store.
+    EraseModels {
+        /// Number of this request.
+        id: RequestId,
+    },
 }
 
 impl Request {
@@ -63,11 +89,15 @@ impl Request {
     pub const fn id(&self) -> Option<RequestId> {
         match self {
             Self::Hello(_) | Self::Cancel { .. } => None,
-            Self::Load { id, .. }
+            Self::Inspect { id, .. }
+            | Self::Load { id, .. }
             | Self::Generate { id, .. }
             | Self::CompileAllVariants { id }
             | Self::PrefillEqualsDecode { id, .. }
-            | Self::DescribeDevice { id } => Some(*id),
+            | Self::DescribeDevice { id }
+            | Self::Storage { id }
+            | Self::DeleteModel { id, .. }
+            | Self::EraseModels { id } => Some(*id),
         }
     }
 }
@@ -75,7 +105,8 @@ impl Request {
 /// A conversation to be answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Generate {
-    /// The conversation so far, the last message by the user.
+    /// The conversation so far: at most one system message, in front; then questions and answers in turn; the last
+    /// message by the user. When it does not fit the context, the oldest pairs are left out (`Event::Trimmed`).
     pub messages: Vec<Message>,
     /// How tokens are chosen.
     pub sampling: SamplingSettings,
@@ -94,6 +125,23 @@ pub struct Message {
     pub role: Role,
     /// What is said, plain text.
     pub content: String,
+    /// Of a model's earlier answer: the tokens that it was made of, as `Tokens` events brought them. With them the cache
+    /// is reused to the end of that answer; without them (or when they are not the tokens of `content`) the text is
+    /// tokenised again, which may give other tokens than the model made. Empty for everything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<u32>,
+}
+
+impl Message {
+    /// A message of plain text.
+    #[must_use]
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+            ids: Vec::new(),
+        }
+    }
 }
 
 /// Who speaks.

@@ -4,8 +4,8 @@ use crate::support::{
     BASE_URL, LOAD, Open, Script, World, fault, load, play, question, shown, worker,
 };
 use protocol::{
-    Event, FaultCode, Hello, LoadProgress, Outcome, PROTOCOL_VERSION, Request, RequestId, Retry,
-    Settings, Status,
+    Event, FaultCode, Hello, LoadProgress, LoadStage, Outcome, PROTOCOL_VERSION, Request,
+    RequestId, Retry, Settings, Status,
 };
 use worker::{CacheMode, FetchError};
 
@@ -69,7 +69,9 @@ fn loading_reports_every_shard_and_ends_with_the_model() {
         .events()
         .iter()
         .filter_map(|event| match event {
-            Event::Loading { id: LOAD, progress } => Some(*progress),
+            Event::Loading { id: LOAD, progress } if progress.stage == LoadStage::Download => {
+                Some(*progress)
+            }
             _ => None,
         })
         .collect();

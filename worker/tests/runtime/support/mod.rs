@@ -68,10 +68,7 @@ pub(crate) fn resumed(id: u32, max_tokens: u32, resume: Vec<u32>) -> Request {
     Request::Generate {
         id: RequestId(id),
         job: Generate {
-            messages: vec![Message {
-                role: Role::User,
-                content: "What is the capital of France?".into(),
-            }],
+            messages: vec![Message::new(Role::User, "What is the capital of France?")],
             sampling: SamplingSettings {
                 temperature: 0.7,
                 seed: 5,

@@ -1,0 +1,90 @@
+//! What a model needs, and what is stored.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ByteCount;
+
+/// A package before it is loaded: what it is, what it needs, how much of it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelOffer {
+    /// URL of the package folder, as the request had it.
+    pub model_url: String,
+    /// Name as the package has it.
+    pub name: String,
+    /// SPDX licence expression of the weights, when known.
+    pub license: Option<String>,
+    /// Bytes of the whole package: manifest, tokenizer and weights.
+    pub download_bytes: ByteCount,
+    /// How many of them are stored and need not be fetched.
+    pub stored_bytes: ByteCount,
+    /// Whether everything is stored, so that loading needs no network.
+    pub complete: bool,
+    /// Most tokens of context that the model defines.
+    pub max_context: u32,
+    /// GPU bytes of the weights.
+    pub weight_bytes: ByteCount,
+    /// GPU bytes of the key-value cache at the engine's default context, in 16-bit floats.
+    pub kv_bytes: ByteCount,
+    /// GPU bytes of everything else, estimated.
+    pub other_bytes: ByteCount,
+    /// Whether it fits this device.
+    pub fit: Fit,
+    /// Whether it can be kept.
+    pub storage: StorageState,
+}
+
+/// Whether a model fits a device. Browsers do not tell how much memory a page may use, so this is advice, not a promise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fit {
+    /// It fits at the default context.
+    Fits,
+    /// It fits if the context is at most this many tokens.
+    FitsWithContext(u32),
+    /// It does not fit.
+    TooLarge {
+        /// Technical line: needed and available.
+        detail: String,
+    },
+    /// The browser tells nothing to judge by.
+    Unknown,
+}
+
+/// Whether models can be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StorageState {
+    /// There is a database. Whether the browser may evict it is for the page to ask (`navigator.storage.persist`).
+    Durable,
+    /// There is none (private mode, denied): a model can be run from memory, and is gone with the page.
+    Unavailable {
+        /// Technical line.
+        detail: String,
+    },
+}
+
+/// What is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageReport {
+    /// The models that are stored, whole or in part, by URL.
+    pub models: Vec<StoredModel>,
+    /// Bytes that the browser counts for this origin, everything included, when it says.
+    pub usage_bytes: Option<ByteCount>,
+    /// Bytes that the browser allows this origin, when it says.
+    pub quota_bytes: Option<ByteCount>,
+    /// Whether there is a database.
+    pub state: StorageState,
+}
+
+/// One stored model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredModel {
+    /// URL of its package folder.
+    pub model_url: String,
+    /// Name as the package has it.
+    pub name: String,
+    /// Bytes that are stored. What two models share counts for both.
+    pub stored_bytes: ByteCount,
+    /// Bytes of the whole package.
+    pub total_bytes: ByteCount,
+    /// Whether everything is stored.
+    pub complete: bool,
+}

@@ -1,0 +1,61 @@
+//! Values that are mere names.
+
+use protocol::{FaultCode, FinishReason, Fit, LoadStage, Retry, Role};
+
+use crate::check;
+
+#[test]
+fn plain_names() {
+    for (reason, expected) in [
+        (FinishReason::Stop, "\"Stop\""),
+        (FinishReason::Length, "\"Length\""),
+        (FinishReason::Context, "\"Context\""),
+        (FinishReason::Cancelled, "\"Cancelled\""),
+    ] {
+        check(&reason, expected);
+    }
+    for (stage, expected) in [
+        (LoadStage::Download, "\"Download\""),
+        (LoadStage::Upload, "\"Upload\""),
+        (LoadStage::Prepare, "\"Prepare\""),
+    ] {
+        check(&stage, expected);
+    }
+    for (fit, expected) in [
+        (Fit::Fits, r#""Fits""#),
+        (
+            Fit::TooLarge {
+                detail: "no".into(),
+            },
+            r#"{"TooLarge":{"detail":"no"}}"#,
+        ),
+        (Fit::Unknown, r#""Unknown""#),
+    ] {
+        check(&fit, expected);
+    }
+    for (retry, expected) in [
+        (Retry::Never, "\"Never\""),
+        (Retry::Again, "\"Again\""),
+        (Retry::Reload, "\"Reload\""),
+    ] {
+        check(&retry, expected);
+    }
+    let codes: Vec<String> = FaultCode::ALL
+        .iter()
+        .map(|code| serde_json::to_string(code).unwrap())
+        .collect();
+    assert_eq!(
+        codes.join(" "),
+        concat!(
+            r#""VersionMismatch" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "#,
+            r#""Network" "NotFound" "BadModel" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage""#
+        )
+    );
+    for (role, expected) in [
+        (Role::System, "system"),
+        (Role::User, "user"),
+        (Role::Assistant, "assistant"),
+    ] {
+        assert_eq!(role.as_str(), expected);
+    }
+}

@@ -1,0 +1,174 @@
+//! What comes of requests.
+
+use std::collections::BTreeSet;
+
+use protocol::{
+    AdapterInfo, CompileReport, CompileResult, DeviceReport, EqualityReport, EqualityResult,
+    FinishReason, Fit, Limit, ModelInfo, ModelOffer, Outcome, SamplingSettings, StorageReport,
+    StorageState, StoredModel, Usage,
+};
+
+use crate::{bytes, check};
+
+fn offer() -> ModelOffer {
+    ModelOffer {
+        model_url: "https://host/m/".into(),
+        name: "Tern 135M".into(),
+        license: Some("MIT".into()),
+        download_bytes: bytes(4000),
+        stored_bytes: bytes(1000),
+        complete: false,
+        max_context: 2048,
+        weight_bytes: bytes(1),
+        kv_bytes: bytes(2),
+        other_bytes: bytes(3),
+        fit: Fit::FitsWithContext(1024),
+        storage: StorageState::Durable,
+    }
+}
+
+fn storage_report() -> StorageReport {
+    StorageReport {
+        models: vec![StoredModel {
+            model_url: "https://host/m/".into(),
+            name: "Tern 135M".into(),
+            stored_bytes: bytes(1000),
+            total_bytes: bytes(4000),
+            complete: false,
+        }],
+        usage_bytes: Some(bytes(1234)),
+        quota_bytes: None,
+        state: StorageState::Unavailable {
+            detail: "private mode".into(),
+        },
+    }
+}
+
+#[test]
+fn outcomes() {
+    let info = ModelInfo {
+        name: "Tern 135M".into(),
+        license: None,
+        context: 2048,
+        sampling: Some(SamplingSettings::default()),
+        weight_bytes: bytes(1),
+        kv_bytes: bytes(2),
+        activation_bytes: bytes(3),
+        load_millis: 12.5,
+        cached: true,
+    };
+    let usage = Usage {
+        prompt_tokens: 35,
+        answer_tokens: 7,
+        first_token_millis: 80.5,
+        tokens_per_second: 20.25,
+        recoveries: 1,
+        context_tokens: 42,
+    };
+    let compiled = CompileReport {
+        results: vec![
+            CompileResult {
+                kernel: "rmsnorm".into(),
+                variant: "packed-shared-f16".into(),
+                error: None,
+            },
+            CompileResult {
+                kernel: "rope".into(),
+                variant: "scalar-shared-f32".into(),
+                error: Some("no".into()),
+            },
+        ],
+    };
+    assert_eq!(compiled.n_failed(), 1);
+    let difference = "layer 3 key of head 0 at position 5".to_owned();
+    let compared = EqualityReport {
+        results: vec![
+            EqualityResult {
+                n_tokens: 1,
+                truncated: false,
+                difference: None,
+            },
+            EqualityResult {
+                n_tokens: 2,
+                truncated: true,
+                difference: Some(difference),
+            },
+        ],
+    };
+    assert!(!compared.all_equal());
+    assert!(!EqualityReport { results: vec![] }.all_equal());
+    assert!(
+        EqualityReport {
+            results: vec![EqualityResult {
+                n_tokens: 1,
+                truncated: false,
+                difference: None
+            }]
+        }
+        .all_equal()
+    );
+    let described = DeviceReport {
+        adapter: AdapterInfo {
+            vendor: "mesa".into(),
+            is_fallback: Some(true),
+            ..AdapterInfo::default()
+        },
+        adapter_features: vec!["shader-f16".into(), "subgroups".into()],
+        device_features: vec!["subgroups".into()],
+        language_features: vec!["packed_4x8_integer_dot_product".into()],
+        limits: vec![Limit {
+            name: "maxBufferSize".into(),
+            value: 4_294_967_296.0,
+        }],
+        engine: "WebGPU".into(),
+        variant: "packed-subgroup-f16".into(),
+        generation: 1,
+    };
+    let cases = [
+        (
+            Outcome::Loaded(info),
+            r#"{"Loaded":{"name":"Tern 135M","license":null,"context":2048,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":0},"weight_bytes":1,"kv_bytes":2,"activation_bytes":3,"load_millis":12.5,"cached":true}}"#,
+        ),
+        (
+            Outcome::Answered {
+                reason: FinishReason::Stop,
+                usage,
+            },
+            r#"{"Answered":{"reason":"Stop","usage":{"prompt_tokens":35,"answer_tokens":7,"first_token_millis":80.5,"tokens_per_second":20.25,"recoveries":1,"context_tokens":42}}}"#,
+        ),
+        (Outcome::Cancelled, r#""Cancelled""#),
+        (
+            Outcome::Compiled(compiled),
+            r#"{"Compiled":{"results":[{"kernel":"rmsnorm","variant":"packed-shared-f16","error":null},{"kernel":"rope","variant":"scalar-shared-f32","error":"no"}]}}"#,
+        ),
+        (
+            Outcome::Compared(compared),
+            r#"{"Compared":{"results":[{"n_tokens":1,"truncated":false,"difference":null},{"n_tokens":2,"truncated":true,"difference":"layer 3 key of head 0 at position 5"}]}}"#,
+        ),
+        (
+            Outcome::Described(described),
+            r#"{"Described":{"adapter":{"vendor":"mesa","architecture":"","device":"","description":"","is_fallback":true},"adapter_features":["shader-f16","subgroups"],"device_features":["subgroups"],"language_features":["packed_4x8_integer_dot_product"],"limits":[{"name":"maxBufferSize","value":4294967296.0}],"engine":"WebGPU","variant":"packed-subgroup-f16","generation":1}}"#,
+        ),
+        (
+            Outcome::Inspected(offer()),
+            r#"{"Inspected":{"model_url":"https://host/m/","name":"Tern 135M","license":"MIT","download_bytes":4000,"stored_bytes":1000,"complete":false,"max_context":2048,"weight_bytes":1,"kv_bytes":2,"other_bytes":3,"fit":{"FitsWithContext":1024},"storage":"Durable"}}"#,
+        ),
+        (
+            Outcome::Storage(storage_report()),
+            r#"{"Storage":{"models":[{"model_url":"https://host/m/","name":"Tern 135M","stored_bytes":1000,"total_bytes":4000,"complete":false}],"usage_bytes":1234,"quota_bytes":null,"state":{"Unavailable":{"detail":"private mode"}}}}"#,
+        ),
+        (
+            Outcome::Deleted { bytes: bytes(1000) },
+            r#"{"Deleted":{"bytes":1000}}"#,
+        ),
+    ];
+    let names: BTreeSet<String> = cases
+        .iter()
+        .map(|(outcome, expected)| check(outcome, expected))
+        .collect();
+    assert_eq!(
+        names.len(),
+        9,
+        "one case for each kind of outcome: {names:?}"
+    );
+}
