@@ -69,7 +69,7 @@ impl Bridge {
                     self.report(format!("a request could not be sent: {error:?}"));
                 }
             }
-            Effect::Settle { .. } => {}
+            _ => {}
         }
     }
 

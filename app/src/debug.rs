@@ -80,19 +80,19 @@ pub(crate) fn install(
         Ok(JsValue::from_str(state.name()))
     })?;
     property(&tern, "report", with_state.clone(), |state| {
-        match &state.device {
+        match &state.engine.device {
             Some(report) => to_js(report),
             None => Ok(JsValue::NULL),
         }
     })?;
     property(&tern, "model", with_state.clone(), |state| {
-        match &state.model {
+        match &state.engine.model {
             Some(model) => to_js(model),
             None => Ok(JsValue::NULL),
         }
     })?;
     property(&tern, "lastAnswer", with_state, |state| {
-        match state.turns.last() {
+        match state.chats.open.turns.last() {
             Some(turn) => to_js(&LastAnswer::of(&turn.answer)),
             None => Ok(JsValue::NULL),
         }

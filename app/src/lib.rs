@@ -8,5 +8,11 @@ mod state;
 pub mod strings;
 mod switches;
 
-pub use state::{Action, Answer, Check, Effect, Finish, Phase, State, Turn};
+pub use state::limits;
+pub use state::{
+    Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Database,
+    DbEvent, DbRequest, Effect, Engine, Environment, Finish, ImportReport, Notice, Opening, Phase,
+    Preferences, Rate, ReadPurpose, Screen, State, StoredChat, TICK_MILLIS, TextSize, Theme, Turn,
+    UNDO_MILLIS, Undo,
+};
 pub use switches::Switches;

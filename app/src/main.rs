@@ -5,6 +5,10 @@ mod bridge;
 #[cfg(target_arch = "wasm32")]
 mod debug;
 #[cfg(target_arch = "wasm32")]
+mod page;
+#[cfg(target_arch = "wasm32")]
+mod platform;
+#[cfg(target_arch = "wasm32")]
 #[allow(
     unreachable_pub,
     reason = "the component macro makes functions public inside private modules"

@@ -46,6 +46,12 @@ pub const RECOVERING: &str = "GPU restarted, continuing…";
 pub const RESTARTING: &str = "Restarting the model…";
 /// A file is being fetched again.
 pub const NETWORK_TROUBLE: &str = "The connection fails, trying again…";
+/// The model waits for the person's word.
+pub const OFFER: &str = "The model is not on this device yet";
+/// An answer waits until the page is visible.
+pub const PAUSED: &str = "Paused";
+/// Another tab has the engine.
+pub const ELSEWHERE: &str = "Tern is open in another tab";
 /// Nothing works.
 pub const FAILED: &str = "Stopped";
 /// Under an answer that was stopped.
@@ -57,6 +63,8 @@ pub const NOTE_CONTEXT: &str =
     "Stopped: the conversation is as long as the model can remember. Start a new chat.";
 /// Under an answer that failed.
 pub const NOTE_FAILED: &str = "This answer is not complete";
+/// Under an answer that the closing of the page cut off.
+pub const NOTE_INTERRUPTED: &str = "This answer was interrupted";
 
 /// What failed, and what to do about it.
 #[must_use]

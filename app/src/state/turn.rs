@@ -1,14 +1,20 @@
 //! Questions and answers.
 
 use protocol::{FinishReason, Message, Role, Usage};
+use serde::{Deserialize, Serialize};
 
 /// A question and its answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Number that no other turn of the page's life has.
+    /// Number that no other turn of the page's life has, of no chat; rises within a chat. Not stored.
+    #[serde(skip)]
     pub key: u32,
+    /// Number within the chat; rises, with gaps where turns were replaced.
+    pub number: u32,
     /// What the person wrote.
     pub question: String,
+    /// When, in milliseconds since 1970.
+    pub asked_millis: f64,
     /// Seed of the answer.
     pub seed: u32,
     /// The answer so far.
@@ -16,13 +22,17 @@ pub struct Turn {
 }
 
 /// An answer, complete or not.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Answer {
     /// Its text.
     pub text: String,
     /// Its tokens, stop token not included.
     pub ids: Vec<u32>,
+    /// Name of the model that made it.
+    pub model: String,
     /// How far reading the prompt is: tokens done and in all. Absent once there are tokens.
+    #[serde(skip)]
     pub prefill: Option<(u32, u32)>,
     /// How it ended; absent while it runs.
     pub finish: Option<Finish>,
@@ -30,10 +40,12 @@ pub struct Answer {
     pub usage: Option<Usage>,
     /// How often a device or a worker was replaced meanwhile.
     pub recoveries: u32,
+    /// How many of the oldest messages the model did not get, because they did not fit its context.
+    pub trimmed: u32,
 }
 
 /// How an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finish {
     /// The model was done.
     Stop,
@@ -45,6 +57,8 @@ pub enum Finish {
     Cancelled,
     /// Something failed.
     Failed,
+    /// The page was closed, or the person went to another chat; it can be continued.
+    Interrupted,
 }
 
 impl Finish {
@@ -57,7 +71,14 @@ impl Finish {
             Self::Context => "Context",
             Self::Cancelled => "Cancelled",
             Self::Failed => "Failed",
+            Self::Interrupted => "Interrupted",
         }
+    }
+
+    /// Whether the model might have said more.
+    #[must_use]
+    pub const fn is_continuable(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Failed | Self::Interrupted)
     }
 }
 
@@ -74,19 +95,22 @@ impl From<FinishReason> for Finish {
 
 /// The conversation as the model gets it, up to the question of the last turn. Turns without an answer are left out: two
 /// questions in a row are something that chat templates do not know.
-pub(super) fn messages(turns: &[Turn]) -> Vec<Message> {
+pub(super) fn messages(system_prompt: &str, turns: &[Turn]) -> Vec<Message> {
     let Some((last, earlier)) = turns.split_last() else {
         return Vec::new();
     };
     let mut messages = Vec::new();
+    if !system_prompt.trim().is_empty() {
+        messages.push(Message::new(Role::System, system_prompt));
+    }
     for turn in earlier.iter().filter(|turn| !turn.answer.text.is_empty()) {
-        messages.push(Message::new(Role::User, turn.question.clone()));
+        messages.push(Message::new(Role::User, turn.question.as_str()));
         messages.push(Message {
             role: Role::Assistant,
             content: turn.answer.text.clone(),
             ids: turn.answer.ids.clone(),
         });
     }
-    messages.push(Message::new(Role::User, last.question.clone()));
+    messages.push(Message::new(Role::User, last.question.as_str()));
     messages
 }

@@ -5,15 +5,15 @@ use leptos::html;
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, SubmitEvent};
 
-use super::{Page, random};
+use super::Page;
 
 /// The bar at the bottom.
 #[component]
 pub(super) fn Composer(page: Page) -> impl IntoView {
     let field = NodeRef::<html::Textarea>::new();
     let draft = RwSignal::new(String::new());
-    let is_answering = page.part(|state| state.phase == Phase::Answering);
-    let is_ready = page.part(|state| state.phase == Phase::Ready);
+    let is_answering = page.part(|state| state.engine.phase == Phase::Answering);
+    let is_ready = page.part(|state| state.engine.phase == Phase::Ready);
     let can_send = move || is_ready.get() && draft.with(|draft| !draft.trim().is_empty());
     // The button that was pressed vanishes; without this the focus would too.
     let focus = move || {
@@ -28,10 +28,7 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
     let send = move || {
         let text = draft.get_untracked();
         if is_ready.get_untracked() && !text.trim().is_empty() {
-            page.act(Action::Send {
-                text,
-                seed: random(),
-            });
+            page.act(Action::Send { text });
             draft.set(String::new());
             focus();
         }
@@ -90,6 +87,7 @@ fn StatusLine(page: Page) -> impl IntoView {
     let status = page.part(app::State::status);
     let progress = page.part(|state| {
         state
+            .engine
             .progress
             .map(|progress| (progress.bytes_done.get(), progress.bytes_total.get()))
     });

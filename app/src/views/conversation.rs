@@ -13,8 +13,16 @@ const NEAR_END_PIXELS: i32 = 48;
 /// The conversation, or a welcome while there is none, and what went wrong.
 #[component]
 pub(super) fn Conversation(page: Page) -> impl IntoView {
-    let keys = page.part(|state| state.turns.iter().map(|turn| turn.key).collect::<Vec<_>>());
-    let is_busy = page.part(|state| state.phase == Phase::Answering);
+    let keys = page.part(|state| {
+        state
+            .chats
+            .open
+            .turns
+            .iter()
+            .map(|turn| turn.key)
+            .collect::<Vec<_>>()
+    });
+    let is_busy = page.part(|state| state.engine.phase == Phase::Answering);
     let log = NodeRef::<html::Main>::new();
     let at_end = RwSignal::new(true);
     let on_scroll = move |_| {
@@ -52,10 +60,16 @@ pub(super) fn Conversation(page: Page) -> impl IntoView {
 fn follow(page: Page, log: NodeRef<html::Main>, at_end: RwSignal<bool>) {
     let growth = page.part(|state| {
         let length = state
+            .chats
+            .open
             .turns
             .last()
             .map(|turn| (turn.answer.text.len(), turn.answer.finish));
-        (state.turns.len(), length, state.fault.is_some())
+        (
+            state.chats.open.turns.len(),
+            length,
+            state.engine.fault.is_some(),
+        )
     });
     Effect::new(move |before: Option<usize>| {
         let (n_turns, ..) = growth.get();
@@ -126,6 +140,7 @@ fn note(answer: &Answer) -> Option<String> {
         Finish::Length => Some(strings::NOTE_LENGTH),
         Finish::Context => Some(strings::NOTE_CONTEXT),
         Finish::Failed => Some(strings::NOTE_FAILED),
+        Finish::Interrupted => Some(strings::NOTE_INTERRUPTED),
     };
     let usage = answer
         .usage

@@ -9,7 +9,7 @@ use super::Page;
 /// Present only while something is wrong.
 #[component]
 pub(super) fn FaultBox(page: Page) -> impl IntoView {
-    let fault = page.part(|state| state.fault.clone());
+    let fault = page.part(|state| state.engine.fault.clone());
     let button = page.part(|state| {
         state
             .advice()

@@ -8,8 +8,9 @@ use super::Page;
 /// The bar at the top.
 #[component]
 pub(super) fn Header(page: Page) -> impl IntoView {
-    let model = page.part(|state| state.model.as_ref().map(|model| model.name.clone()));
-    let can_forget = page.part(|state| !state.turns.is_empty() && state.phase != Phase::Answering);
+    let model = page.part(|state| state.engine.model.as_ref().map(|model| model.name.clone()));
+    let can_forget = page
+        .part(|state| !state.chats.open.turns.is_empty() && state.engine.phase != Phase::Answering);
     view! {
         <header class="top">
             <div class="bar">

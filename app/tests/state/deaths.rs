@@ -1,6 +1,6 @@
 //! Workers that die, loads that fail, builds that do not fit.
 
-use app::{Action, Effect, Finish, Phase, State, strings};
+use app::{Action, Clock, Effect, Finish, Phase, State, strings};
 use protocol::{Event, Fault, FaultCode, FinishReason, Hello, Outcome, Request, Retry};
 
 use crate::support::{
@@ -19,7 +19,11 @@ fn an_answer_survives_its_worker() {
             )
         },
         |state| state.on(Action::WorkerError("out of memory".into())),
-        |state| (0..91).flat_map(|_| state.on(Action::Tick)).collect(),
+        |state| {
+            (0..181)
+                .flat_map(|_| state.on(Action::Tick(Clock::default())))
+                .collect()
+        },
     ];
     for death in deaths {
         let (mut state, old) = answering();
@@ -31,13 +35,14 @@ fn an_answer_survives_its_worker() {
         let load = greet(&mut state);
         assert!(load > old, "numbers go on rising");
         let (id, job) = generating(&event(&mut state, finished(load, Outcome::Loaded(info()))));
+        let seed = state.chats.open.turns[0].seed;
         assert_eq!(
             (&job.resume[..], job.sampling.seed, job.messages.len()),
-            (&[1, 2][..], 9, 1)
+            (&[1, 2][..], seed, 1)
         );
         event(&mut state, tokens(id, 0, "!", &[3]));
         event(&mut state, answered(id, FinishReason::Stop));
-        let answer = &state.turns[0].answer;
+        let answer = &state.chats.open.turns[0].answer;
         assert_eq!(
             (answer.text.as_str(), &answer.ids[..], answer.recoveries),
             ("Hey!", &[1, 2, 3][..], 1)
@@ -70,23 +75,26 @@ fn a_worker_that_keeps_dying_is_given_up() {
         [Effect::Terminate]
     );
     assert_eq!(
-        (state.name(), state.turns[0].answer.finish),
+        (state.name(), state.chats.open.turns[0].answer.finish),
         ("failed", Some(Finish::Failed))
     );
     assert_eq!(
-        (state.fault.as_ref().unwrap().code, state.advice()),
+        (state.engine.fault.as_ref().unwrap().code, state.advice()),
         (FaultCode::Trap, Some(Retry::Reload))
     );
-    assert!(state.on(Action::Tick).is_empty());
+    assert!(state.on(Action::Tick(Clock::default())).is_empty());
     assert_eq!(state.on(Action::Retry), [Effect::Spawn]);
-    assert_eq!((state.name(), state.fault.is_some()), ("loading", false));
+    assert_eq!(
+        (state.name(), state.engine.fault.is_some()),
+        ("loading", false)
+    );
 }
 
 #[test]
 fn a_beating_worker_is_not_silent() {
     let mut state = ready();
     for _ in 0..500 {
-        assert!(state.on(Action::Tick).is_empty());
+        assert!(state.on(Action::Tick(Clock::default())).is_empty());
         assert!(event(&mut state, Event::Beat).is_empty());
     }
 }
@@ -101,7 +109,10 @@ fn stop_while_the_worker_is_replaced_ends_the_answer_at_once() {
         },
     );
     assert!(state.on(Action::Stop).is_empty());
-    assert_eq!(state.turns[0].answer.finish, Some(Finish::Cancelled));
+    assert_eq!(
+        state.chats.open.turns[0].answer.finish,
+        Some(Finish::Cancelled)
+    );
     let load = greet(&mut state);
     let effects = event(&mut state, finished(load, Outcome::Loaded(info())));
     assert!(
@@ -125,8 +136,11 @@ fn a_worker_that_dies_after_stop_does_not_go_on() {
         ),
         [Effect::Spawn]
     );
-    assert_eq!(state.turns[0].answer.finish, Some(Finish::Cancelled));
-    assert_eq!(state.phase, Phase::Starting);
+    assert_eq!(
+        state.chats.open.turns[0].answer.finish,
+        Some(Finish::Cancelled)
+    );
+    assert_eq!(state.engine.phase, Phase::Starting);
 }
 
 #[test]
@@ -142,7 +156,7 @@ fn a_failed_load_can_be_tried_again() {
         },
     );
     assert_eq!(
-        (state.name(), state.fault.clone(), state.advice()),
+        (state.name(), state.engine.fault.clone(), state.advice()),
         ("failed", Some(fault), Some(Retry::Again))
     );
     let again = loading(&state.on(Action::Retry));
@@ -161,13 +175,16 @@ fn a_failed_answer_goes_on_where_it_stopped() {
         },
     );
     assert_eq!(
-        (state.name(), state.turns[0].answer.finish),
+        (state.name(), state.chats.open.turns[0].answer.finish),
         ("ready", Some(Finish::Failed))
     );
     let (_, job) = generating(&state.on(Action::Retry));
     assert_eq!(job.resume, [1, 2]);
     assert_eq!(
-        (state.fault.clone(), state.turns[0].answer.finish),
+        (
+            state.engine.fault.clone(),
+            state.chats.open.turns[0].answer.finish
+        ),
         (None, None)
     );
 }

@@ -1,6 +1,6 @@
 //! Whatever happens, in any order.
 
-use app::{Action, Effect, Phase};
+use app::{Action, Clock, Effect, Phase};
 use proptest::prelude::*;
 use protocol::{Event, Fault, FaultCode, FinishReason, Hello, Outcome, RequestId, Status};
 
@@ -31,11 +31,8 @@ fn any_action() -> impl Strategy<Value = Action> {
             id: Some(id),
             fault: fault.clone()
         })),
-        Just(Action::Tick),
-        Just(Action::Send {
-            text: "q".into(),
-            seed: 1
-        }),
+        Just(Action::Tick(Clock::default())),
+        Just(Action::Send { text: "q".into() }),
         Just(Action::Stop),
         Just(Action::NewChat),
         Just(Action::Retry),
@@ -48,7 +45,7 @@ proptest! {
         let mut state = new();
         let mut last_id = 0;
         for action in actions {
-            let tokens_before: usize = state.turns.iter().map(|turn| turn.answer.ids.len()).sum();
+            let tokens_before: usize = state.chats.open.turns.iter().map(|turn| turn.answer.ids.len()).sum();
             let forgets = action == Action::NewChat;
             let effects = state.on(action);
             let spawns = effects.iter().filter(|effect| matches!(effect, Effect::Spawn)).count();
@@ -59,14 +56,14 @@ proptest! {
                     last_id = id.0;
                 }
             }
-            let unfinished = state.turns.iter().filter(|turn| turn.answer.finish.is_none()).count();
-            prop_assert_eq!(unfinished > 0, state.phase == Phase::Answering);
+            let unfinished = state.chats.open.turns.iter().filter(|turn| turn.answer.finish.is_none()).count();
+            prop_assert_eq!(unfinished > 0, state.engine.phase == Phase::Answering);
             prop_assert!(unfinished <= 1);
-            prop_assert_eq!(state.phase == Phase::Failed, state.name() == "failed");
-            if state.phase == Phase::Failed {
-                prop_assert!(state.fault.is_some());
+            prop_assert_eq!(state.engine.phase == Phase::Failed, state.name() == "failed");
+            if state.engine.phase == Phase::Failed {
+                prop_assert!(state.engine.fault.is_some());
             }
-            let tokens_after: usize = state.turns.iter().map(|turn| turn.answer.ids.len()).sum();
+            let tokens_after: usize = state.chats.open.turns.iter().map(|turn| turn.answer.ids.len()).sum();
             prop_assert!(forgets || tokens_after >= tokens_before, "accepted tokens are never lost");
         }
     }

@@ -58,7 +58,7 @@ fn from_opening_to_an_answer() {
     assert!(send(&mut state, "not now").is_empty());
     event(&mut state, answered(id, FinishReason::Stop));
     assert_eq!(state.name(), "ready");
-    let answer = &state.turns[0].answer;
+    let answer = &state.chats.open.turns[0].answer;
     assert_eq!(
         (answer.text.as_str(), &answer.ids[..], answer.finish),
         ("Hey", &[1, 2][..], Some(Finish::Stop))
@@ -90,9 +90,12 @@ fn stop_asks_once_and_waits_for_the_end() {
     assert!(state.on(Action::Stop).is_empty());
     event(&mut state, tokens(id, 2, "!", &[3]));
     event(&mut state, answered(id, FinishReason::Cancelled));
-    assert_eq!(state.turns[0].answer.finish, Some(Finish::Cancelled));
     assert_eq!(
-        (state.turns[0].answer.text.as_str(), state.name()),
+        state.chats.open.turns[0].answer.finish,
+        Some(Finish::Cancelled)
+    );
+    assert_eq!(
+        (state.chats.open.turns[0].answer.text.as_str(), state.name()),
         ("Hey!", "ready")
     );
 }
@@ -125,12 +128,15 @@ fn a_lost_device_is_shown_until_the_answer_goes_on() {
     assert_eq!(state.status(), strings::RECOVERING);
     event(&mut state, tokens(id, 2, "!", &[3]));
     assert_eq!(
-        (state.name(), state.turns[0].answer.recoveries),
+        (state.name(), state.chats.open.turns[0].answer.recoveries),
         ("busy", 1)
     );
     event(&mut state, answered(id, FinishReason::Stop));
     assert_eq!(
-        (state.turns[0].answer.text.as_str(), state.fault.clone()),
+        (
+            state.chats.open.turns[0].answer.text.as_str(),
+            state.engine.fault.clone()
+        ),
         ("Hey!", None)
     );
 }
@@ -138,7 +144,7 @@ fn a_lost_device_is_shown_until_the_answer_goes_on() {
 #[test]
 fn the_report_counts_devices() {
     let mut state = ready();
-    state.device = Some(protocol::DeviceReport {
+    state.engine.device = Some(protocol::DeviceReport {
         adapter: protocol::AdapterInfo::default(),
         adapter_features: Vec::new(),
         device_features: Vec::new(),
@@ -152,7 +158,7 @@ fn the_report_counts_devices() {
         &mut state,
         Event::Status(Status::DeviceRestored { generation: 2 }),
     );
-    assert_eq!(state.device.map(|device| device.generation), Some(2));
+    assert_eq!(state.engine.device.map(|device| device.generation), Some(2));
 }
 
 #[test]
@@ -214,10 +220,10 @@ fn checks_are_settled_once() {
 fn a_new_chat_forgets() {
     let (mut state, id) = answering();
     let _nothing = state.on(Action::NewChat);
-    assert_eq!(state.turns.len(), 1, "not while an answer runs");
+    assert_eq!(state.chats.open.turns.len(), 1, "not while an answer runs");
     event(&mut state, answered(id, FinishReason::Stop));
     let _nothing = state.on(Action::NewChat);
-    assert!(state.turns.is_empty());
+    assert!(state.chats.open.turns.is_empty());
     let (_, job) = generating(&send(&mut state, "Again"));
     assert_eq!(job.messages.len(), 1);
 }

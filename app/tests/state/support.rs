@@ -1,6 +1,6 @@
 //! A page under test, and what its tests say to it.
 
-use app::{Action, Effect, Phase, State, Switches};
+use app::{Action, Clock, Effect, Environment, Opening, Phase, State, Switches};
 use protocol::{
     ByteCount, Event, FinishReason, Generate, Hello, ModelInfo, Outcome, Request, RequestId, Role,
     SamplingSettings, Usage,
@@ -9,7 +9,13 @@ use protocol::{
 pub(crate) const URL: &str = "https://host/models/m/";
 
 pub(crate) fn new() -> State {
-    let (state, effects) = State::new(Switches::default(), URL.to_owned());
+    let (state, effects) = State::new(Opening {
+        switches: Switches::default(),
+        model_url: URL.to_owned(),
+        environment: Environment::default(),
+        clock: Clock::default(),
+        seed: 1,
+    });
     assert_eq!(effects, [Effect::Spawn]);
     state
 }
@@ -21,7 +27,6 @@ pub(crate) fn event(state: &mut State, event: Event) -> Vec<Effect> {
 pub(crate) fn send(state: &mut State, text: &str) -> Vec<Effect> {
     state.on(Action::Send {
         text: text.to_owned(),
-        seed: 9,
     })
 }
 
@@ -109,7 +114,7 @@ pub(crate) fn ready() -> State {
         effects[..],
         [Effect::Post(Request::DescribeDevice { .. })]
     ));
-    assert_eq!(state.phase, Phase::Ready);
+    assert_eq!(state.engine.phase, Phase::Ready);
     state
 }
 
@@ -122,7 +127,8 @@ pub(crate) fn answering() -> (State, RequestId) {
         (job.messages[0].role, job.messages[0].content.as_str()),
         (Role::User, "Hello?")
     );
-    assert_eq!((job.sampling.temperature, job.sampling.seed), (0.4, 9));
+    let seed = state.chats.open.turns[0].seed;
+    assert_eq!((job.sampling.temperature, job.sampling.seed), (0.4, seed));
     assert!(event(&mut state, tokens(id, 0, "He", &[1])).is_empty());
     assert!(event(&mut state, tokens(id, 1, "y", &[2])).is_empty());
     (state, id)

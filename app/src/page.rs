@@ -1,0 +1,95 @@
+//! The page's middle: takes actions, lets the state change, has the effects performed.
+
+use std::rc::Rc;
+
+use app::{Action, Effect, State, TICK_MILLIS};
+use leptos::prelude::*;
+
+use crate::bridge::Bridge;
+use crate::debug::{self, Checks};
+use crate::platform;
+
+/// What every component gets: the state to read, and a way to say what the person did.
+#[derive(Clone, Copy)]
+pub(crate) struct Page {
+    pub(crate) state: RwSignal<State>,
+    listener: StoredValue<Listener, LocalStorage>,
+}
+
+/// Takes what happened.
+pub(crate) type Listener = Rc<dyn Fn(Action)>;
+
+impl Page {
+    /// Lets the state take an action.
+    pub(crate) fn act(self, action: Action) {
+        let listener = self.listener.get_value();
+        listener(action);
+    }
+
+    /// A part of the state that draws anew only when it changes.
+    pub(crate) fn part<T: PartialEq + Send + Sync + 'static>(
+        self,
+        part: impl Fn(&State) -> T + Send + Sync + 'static,
+    ) -> Memo<T> {
+        Memo::new(move |_| self.state.with(&part))
+    }
+}
+
+/// Connects state, worker, browser and tests.
+pub(crate) fn start() -> Page {
+    let (state, effects) = State::new(platform::opening());
+    let state = RwSignal::new(state);
+    let performer = Rc::new(Performer::default());
+    let listener: Listener = {
+        let performer = Rc::clone(&performer);
+        Rc::new(move |action| {
+            if let Some(effects) = state.try_update(|state| state.on(action)) {
+                performer.perform(effects);
+            }
+        })
+    };
+    performer.connect(&listener);
+    performer.perform(effects);
+
+    let ticking = Rc::clone(&listener);
+    gloo::timers::callback::Interval::new(TICK_MILLIS, move || {
+        ticking(Action::Tick(platform::clock()));
+    })
+    .forget();
+    let asked = Rc::clone(&listener);
+    let with_state = move |look: &mut dyn FnMut(&State)| state.with_untracked(|state| look(state));
+    if let Err(error) = debug::install(&performer.checks, with_state, move |action| asked(action)) {
+        leptos::logging::warn!("window.__tern could not be made: {error:?}");
+    }
+    Page {
+        state,
+        listener: StoredValue::new_local(listener),
+    }
+}
+
+/// Performs effects, each by the part of the page that can.
+#[derive(Default)]
+struct Performer {
+    checks: Rc<Checks>,
+    bridge: std::cell::OnceCell<Bridge>,
+}
+
+impl Performer {
+    fn connect(&self, listener: &Listener) {
+        let heard = Rc::clone(listener);
+        let bridge = Bridge::new(move |action| heard(action));
+        if self.bridge.set(bridge).is_err() {
+            unreachable!("the parts are connected once");
+        }
+    }
+
+    fn perform(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match (effect, self.bridge.get()) {
+                (Effect::Settle { key, result }, _) => self.checks.settle(key, result),
+                (effect, Some(bridge)) => bridge.perform(effect),
+                (_, None) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What there is to be done.
+
+use protocol::{Fault, Outcome, Request};
+
+use super::{ChatHead, ChatId, Preferences, StoredChat, Turn};
+
+/// Something to be done. Effects of one action are performed in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask for the lock that only one tab can have; answered by [`crate::Action::EngineLock`], also when it changes later.
+    ClaimEngine {
+        /// Whether to take it from the tab that has it.
+        steal: bool,
+    },
+    /// Start a worker. One that is there is ended first, and nothing that it still says is heard.
+    Spawn,
+    /// End the worker.
+    Terminate,
+    /// Send a request to the worker.
+    Post(Request),
+    /// Give the result of a check to whoever asked.
+    Settle {
+        /// Its number.
+        key: u32,
+        /// The result.
+        result: Result<Box<Outcome>, Fault>,
+    },
+    /// Read or write chats and preferences.
+    Db(DbRequest),
+    /// Ask the browser to keep our data; answered by [`crate::Action::Persisted`].
+    Persist,
+    /// Keep the screen on, or no longer.
+    WakeLock(bool),
+    /// Have a screen reader say this when it has time.
+    Announce(String),
+    /// Put text into the clipboard.
+    Copy(String),
+    /// Give the person a file.
+    SaveFile {
+        /// Its name.
+        name: String,
+        /// Its type.
+        mime: &'static str,
+        /// What is in it.
+        text: String,
+    },
+    /// Let the person choose a file; answered by [`crate::Action::Import`].
+    PickFile,
+    /// Switch to the version of the app that is ready.
+    ApplyUpdate,
+    /// Delete both databases and all caches; answered by [`crate::Action::Erased`].
+    Erase,
+    /// Load the page again.
+    Reload,
+}
+
+/// A request to the database.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DbRequest {
+    /// Open it and read the list of chats and the preferences: [`DbEvent::Opened`].
+    Open,
+    /// Read a chat's turns: [`DbEvent::Turns`].
+    ReadTurns(ChatId),
+    /// Read everything, for a purpose: [`DbEvent::Everything`].
+    ReadAll(ReadPurpose),
+    /// Make changes, all or none: [`DbEvent::Written`] or [`DbEvent::WriteFailed`].
+    Write(Vec<Change>),
+    /// Start nothing more until [`DbRequest::Wake`], and close once what was asked before is done: a request that is under way while
+    /// the system suspends the page can wedge the database.
+    Rest,
+    /// Go on.
+    Wake,
+}
+
+/// Why everything is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadPurpose {
+    /// All chats go into a file.
+    ExportAll,
+    /// One chat becomes Markdown.
+    ExportChat(ChatId),
+}
+
+/// One change of the database.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Store a chat's title and settings.
+    PutChat(ChatHead),
+    /// Store a turn.
+    PutTurn {
+        /// Of which chat.
+        chat: ChatId,
+        /// The turn.
+        turn: Turn,
+    },
+    /// Delete a chat's turns with this number and above.
+    DeleteTurnsFrom {
+        /// Of which chat.
+        chat: ChatId,
+        /// The first number that goes.
+        number: u32,
+    },
+    /// Delete a chat and its turns.
+    DeleteChat(ChatId),
+    /// Store the preferences.
+    PutPreferences(Preferences),
+}
+
+/// What the database says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DbEvent {
+    /// It is open.
+    Opened {
+        /// All chats, in no order.
+        chats: Vec<ChatHead>,
+        /// What was stored; absent at the first start.
+        preferences: Option<Preferences>,
+    },
+    /// It can't be opened or read; chats live in memory from now on.
+    Failed {
+        /// Technical line.
+        detail: String,
+    },
+    /// The turns of a chat, in order.
+    Turns {
+        /// Which chat.
+        chat: ChatId,
+        /// Its turns.
+        turns: Vec<Turn>,
+    },
+    /// Everything there is.
+    Everything {
+        /// Why it was read.
+        purpose: ReadPurpose,
+        /// All chats with their turns.
+        chats: Vec<StoredChat>,
+    },
+    /// A write is done.
+    Written,
+    /// A write is not done.
+    WriteFailed {
+        /// What should have been written.
+        changes: Vec<Change>,
+        /// Whether the disk is full or the quota used up.
+        full: bool,
+        /// Technical line.
+        detail: String,
+    },
+}

@@ -1,0 +1,103 @@
+//! The model and the worker that runs it, as the page knows them.
+
+use protocol::{DeviceReport, Fault, LoadProgress, ModelInfo, ModelOffer, RequestId};
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The worker has not spoken yet, or looks what is stored.
+    Starting,
+    /// The model is not stored completely: the person is asked before it is downloaded. See [`Engine::offer`].
+    Offer,
+    /// The model is being loaded; downloaded first, if need be.
+    Loading,
+    /// A question can be asked.
+    Ready,
+    /// A question is being answered; a lost device or a dead worker may be replaced meanwhile.
+    Answering,
+    /// An answer waits until the page is visible again.
+    Paused,
+    /// Nothing goes on until the person does something. See [`Engine::fault`].
+    Failed,
+    /// Another tab has the engine. Chats can be read; [`crate::Action::UseHere`] takes it.
+    Elsewhere,
+}
+
+/// The model and the worker that runs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Engine {
+    /// What is going on.
+    pub phase: Phase,
+    /// What went wrong last, until the person goes on.
+    pub fault: Option<Fault>,
+    /// What is known of the model before it is loaded.
+    pub offer: Option<ModelOffer>,
+    /// How far loading is.
+    pub progress: Option<LoadProgress>,
+    /// How fast the download is; absent while that can't be said.
+    pub rate: Option<Rate>,
+    /// The loaded model.
+    pub model: Option<ModelInfo>,
+    /// What the worker runs on.
+    pub device: Option<DeviceReport>,
+    /// Whether a lost device or a dead worker is being replaced.
+    pub recovering: bool,
+    /// Whether a file is being fetched again.
+    pub network_trouble: bool,
+    pub(super) last_id: u32,
+    /// The inspection, load or answer that the worker works on.
+    pub(super) request: Option<RequestId>,
+    pub(super) checks: Vec<(RequestId, u32)>,
+    /// Questions about storage and deletions under way.
+    pub(super) chores: Vec<RequestId>,
+    /// Whether the worker and the page have greeted each other.
+    pub(super) greeted: bool,
+    /// Whether the person has agreed to a download, so that a new worker need not ask again.
+    pub(super) agreed: bool,
+    /// Whether the person wants the running answer to end.
+    pub(super) stopping: bool,
+    pub(super) silent_ticks: u32,
+    pub(super) restarts: u32,
+    /// Fetched bytes and steady time when the rate was last looked at.
+    pub(super) rate_mark: Option<(u64, f64)>,
+}
+
+impl Engine {
+    pub(super) const fn new() -> Self {
+        Self {
+            phase: Phase::Starting,
+            fault: None,
+            offer: None,
+            progress: None,
+            rate: None,
+            model: None,
+            device: None,
+            recovering: false,
+            network_trouble: false,
+            last_id: 0,
+            request: None,
+            checks: Vec::new(),
+            chores: Vec::new(),
+            greeted: false,
+            agreed: false,
+            stopping: false,
+            silent_ticks: 0,
+            restarts: 0,
+            rate_mark: None,
+        }
+    }
+
+    pub(super) const fn next_id(&mut self) -> RequestId {
+        self.last_id += 1;
+        RequestId(self.last_id)
+    }
+}
+
+/// How fast a download is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// Bytes a second, smoothed.
+    pub bytes_per_second: f64,
+    /// Seconds until the end at this speed.
+    pub seconds_left: f64,
+}

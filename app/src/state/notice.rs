@@ -1,0 +1,46 @@
+//! Things the person should read once.
+
+/// Something the person should read once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Chats were read from a file.
+    Imported(ImportReport),
+    /// A file could not be read as chats; nothing was changed.
+    ImportFailed {
+        /// Technical line.
+        detail: String,
+    },
+    /// A chat or all chats could not be written to a file.
+    ExportFailed {
+        /// Technical line.
+        detail: String,
+    },
+    /// Not everything could be erased.
+    EraseFailed {
+        /// Technical line.
+        detail: String,
+    },
+    /// A model could not be deleted.
+    DeleteFailed {
+        /// Technical line.
+        detail: String,
+    },
+    /// A model was deleted.
+    ModelDeleted {
+        /// Bytes that became free.
+        bytes: u64,
+    },
+}
+
+/// What came of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImportReport {
+    /// Chats that were not there before.
+    pub added: u32,
+    /// Chats that were there and were older than the file's.
+    pub updated: u32,
+    /// Chats that were there already.
+    pub unchanged: u32,
+    /// Chats of the file that are not usable.
+    pub rejected: u32,
+}
