@@ -10,10 +10,8 @@
 pub mod golden;
 pub mod package;
 
-use engine::exec::{Dispatch, Executor};
-use engine::ops::{BufferId, Op, Step};
-use engine::shader::Choice;
-use engine::{DeviceOptions, KvType, Rows, Variant};
+use engine::exec::Executor;
+use engine::{DeviceOptions, Variant};
 
 /// A GPU executor, or none when `ALLOW_NO_GPU=1` says that this machine may lack one.
 pub fn gpu(variant: Option<Variant>) -> Option<Executor> {
@@ -71,80 +69,6 @@ impl Random {
 
     pub fn normals(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| self.normal()).collect()
-    }
-}
-
-/// One op with the contents of its buffers; runs it on any executor and returns every buffer afterwards.
-pub struct Case<'a> {
-    pub op: &'a dyn Fn() -> Box<dyn Op>,
-    pub buffers: Vec<Vec<u32>>,
-    pub step: Step,
-    pub kv: KvType,
-    pub rows: Rows,
-}
-
-impl Case<'_> {
-    pub fn run(&self, executor: &mut Executor) -> Vec<Vec<u32>> {
-        pollster::block_on(async {
-            let step = executor.create_buffer("step", 16).unwrap();
-            executor
-                .write(step, 0, bytemuck::bytes_of(&self.step))
-                .unwrap();
-            let mut ids: Vec<BufferId> = Vec::new();
-            for words in &self.buffers {
-                let id = executor
-                    .create_buffer("buffer", words.len() as u64 * 4)
-                    .unwrap();
-                executor.write(id, 0, bytemuck::cast_slice(words)).unwrap();
-                ids.push(id);
-            }
-            let variant = executor
-                .device()
-                .map_or(Variant::PORTABLE, engine::Device::variant);
-            let choice = Choice {
-                variant,
-                kv: self.kv,
-                rows: self.rows,
-            };
-            let dispatch = Dispatch {
-                label: "test".to_owned(),
-                op: (self.op)(),
-                buffers: ids.clone(),
-            };
-            let program = executor
-                .prepare(vec![dispatch], step, &choice)
-                .await
-                .unwrap();
-            executor.run(&[&program], &self.step).unwrap();
-            let mut out = Vec::new();
-            for (id, words) in ids.iter().zip(&self.buffers) {
-                let bytes = executor.read(*id, 0, words.len() as u64 * 4).await.unwrap();
-                out.push(bytemuck::pod_collect_to_vec(&bytes));
-            }
-            out
-        })
-    }
-
-    /// Runs the reference and every variant of the GPU; `compare` gets (variant, reference buffers, GPU buffers).
-    /// Also asserts that all variants give the same bits.
-    pub fn check(&self, compare: impl Fn(Variant, &[Vec<u32>], &[Vec<u32>])) {
-        let expected = self.run(&mut Executor::cpu());
-        let mut first: Option<Vec<Vec<u32>>> = None;
-        for variant in variants() {
-            let Some(mut executor) = gpu(Some(variant)) else {
-                return;
-            };
-            let got = self.run(&mut executor);
-            compare(variant, &expected, &got);
-            match &first {
-                None => first = Some(got),
-                Some(first) => assert!(
-                    *first == got,
-                    "{variant} gives other bits than {}",
-                    Variant::ALL[0]
-                ),
-            }
-        }
     }
 }
 
