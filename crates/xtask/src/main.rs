@@ -6,6 +6,7 @@
 mod check;
 mod dist;
 mod e2e;
+mod policy;
 mod serve;
 mod shell;
 mod sizes;
