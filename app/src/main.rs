@@ -9,6 +9,8 @@ mod page;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 #[cfg(target_arch = "wasm32")]
+mod pwa;
+#[cfg(target_arch = "wasm32")]
 #[allow(
     unreachable_pub,
     reason = "the component macro makes functions public inside private modules"
@@ -17,5 +19,8 @@ mod views;
 
 fn main() {
     #[cfg(target_arch = "wasm32")]
-    views::mount();
+    {
+        views::mount();
+        pwa::drawn();
+    }
 }

@@ -42,8 +42,7 @@ pub(super) fn of(root: &Path) -> Result<String> {
 fn add(root: &Path, relative: &str, hash: &mut Sha256) -> Result<()> {
     let path = root.join(relative);
     if !path.is_dir() {
-        let bytes =
-            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         hash.update(format!("{relative}\n{}\n", bytes.len()));
         hash.update(&bytes);
         return Ok(());
@@ -92,7 +91,13 @@ mod tests {
         let root = tree("build-id-same");
         let name = of(&root).unwrap();
         assert_eq!(name.len(), 16);
-        for other in ["README.md", "docs/A.md", "engine/NOTES.md", "engine/tests/a.rs", "app/.a.swp"] {
+        for other in [
+            "README.md",
+            "docs/A.md",
+            "engine/NOTES.md",
+            "engine/tests/a.rs",
+            "app/.a.swp",
+        ] {
             fs::create_dir_all(root.join(other).parent().unwrap()).unwrap();
             fs::write(root.join(other), "text").unwrap();
             assert_eq!(of(&root).unwrap(), name, "{other}");

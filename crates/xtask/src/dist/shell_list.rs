@@ -39,10 +39,12 @@ pub(super) fn write(dist: &Path) -> Result<ShellList> {
 }
 
 /// Reads the list out of a built `sw.js`.
+#[cfg(test)]
 pub(crate) fn read(text: &str) -> Result<ShellList> {
     let line = marked_line(text)?;
     let json = line.trim_start_matches(MARK).trim_end_matches(';');
-    serde_json::from_str(json).context("sw.js: the list is no JSON; it was not built by `cargo xtask dist`")
+    serde_json::from_str(json)
+        .context("sw.js: the list is no JSON; it was not built by `cargo xtask dist`")
 }
 
 fn list(dist: &Path, worker_text: &str) -> Result<ShellList> {
@@ -52,7 +54,11 @@ fn list(dist: &Path, worker_text: &str) -> Result<ShellList> {
             continue;
         }
         let bytes = fs::read(dist.join(&path)).with_context(|| format!("cannot read {path}"))?;
-        let name = if path == "index.html" { PAGE.to_owned() } else { path };
+        let name = if path == "index.html" {
+            PAGE.to_owned()
+        } else {
+            path
+        };
         files.insert(name, hex(&Sha256::digest(&bytes)));
     }
     let policies: BTreeMap<String, String> = [
@@ -125,10 +131,7 @@ mod tests {
         );
         let list = write(&dist).unwrap();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(
-            list.files.keys().collect::<Vec<_>>(),
-            [PAGE, "app-1.js"]
-        );
+        assert_eq!(list.files.keys().collect::<Vec<_>>(), [PAGE, "app-1.js"]);
         assert_eq!(list.files["app-1.js"], empty);
         let built = fs::read_to_string(dist.join("sw.js")).unwrap();
         assert_eq!(read(&built).unwrap(), list);
