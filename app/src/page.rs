@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use crate::bridge::Bridge;
 use crate::debug::{self, Checks};
 use crate::platform;
+use crate::pwa::{self, Pwa};
 
 /// What every component gets: the state to read, and a way to say what the person did.
 #[derive(Clone, Copy)]
@@ -49,7 +50,9 @@ pub(crate) fn start() -> Page {
         })
     };
     performer.connect(&listener);
-    performer.perform(effects);
+    // The worker is a large download and a long compilation: the page is drawn first.
+    let starting = Rc::clone(&performer);
+    pwa::after_paint(move || starting.perform(effects));
 
     let ticking = Rc::clone(&listener);
     gloo::timers::callback::Interval::new(TICK_MILLIS, move || {
@@ -72,13 +75,16 @@ pub(crate) fn start() -> Page {
 struct Performer {
     checks: Rc<Checks>,
     bridge: std::cell::OnceCell<Bridge>,
+    pwa: std::cell::OnceCell<Rc<Pwa>>,
 }
 
 impl Performer {
     fn connect(&self, listener: &Listener) {
         let heard = Rc::clone(listener);
         let bridge = Bridge::new(move |action| heard(action));
-        if self.bridge.set(bridge).is_err() {
+        let heard = Rc::clone(listener);
+        let pwa = Pwa::start(move |action| heard(action));
+        if self.bridge.set(bridge).is_err() || self.pwa.set(pwa).is_err() {
             unreachable!("the parts are connected once");
         }
     }
@@ -87,6 +93,12 @@ impl Performer {
         for effect in effects {
             match (effect, self.bridge.get()) {
                 (Effect::Settle { key, result }, _) => self.checks.settle(key, result),
+                (Effect::ApplyUpdate, _) => {
+                    if let Some(pwa) = self.pwa.get() {
+                        pwa.apply_update();
+                    }
+                }
+                (Effect::Heal, _) => pwa::heal(),
                 (effect, Some(bridge)) => bridge.perform(effect),
                 (_, None) => {}
             }

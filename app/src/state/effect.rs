@@ -52,6 +52,8 @@ pub enum Effect {
     Erase,
     /// Load the page again.
     Reload,
+    /// Load page and worker again past all caches, once, since they are of different builds.
+    Heal,
 }
 
 /// A request to the database.

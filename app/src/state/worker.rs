@@ -55,8 +55,9 @@ impl State {
 
     fn on_hello(&mut self, hello: &Hello) -> Vec<Effect> {
         if let Err(fault) = hello.check() {
+            // What the page shows if that does not help.
             self.fail(fault);
-            return vec![Effect::Terminate];
+            return vec![Effect::Terminate, Effect::Heal];
         }
         self.engine.greeted = true;
         let mut effects = vec![Effect::Post(Request::Hello(Hello::own()))];

@@ -190,7 +190,7 @@ fn a_failed_answer_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn another_build_is_refused() {
+fn another_build_is_refused_and_healed_if_it_can_be() {
     let mut state = new();
     let effects = event(
         &mut state,
@@ -199,7 +199,7 @@ fn another_build_is_refused() {
             build: "old".into(),
         }),
     );
-    assert_eq!(effects, [Effect::Terminate]);
+    assert_eq!(effects, [Effect::Terminate, Effect::Heal]);
     assert_eq!(
         (state.name(), state.advice()),
         ("failed", Some(Retry::Reload))
