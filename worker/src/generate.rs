@@ -89,7 +89,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             .model
             .as_ref()
             .is_some_and(|loaded| loaded.session.is_none())
-            && !self.open_session(id).await.map_err(EngineFault::Fault)?
+            && !self.open_session(id, 0).await.map_err(EngineFault::Fault)?
         {
             return Ok(FinishReason::Cancelled);
         }

@@ -1,7 +1,7 @@
 //! The worker that runs the model: a closed event loop that takes [`protocol::Request`]s and gives [`protocol::Event`]s.
 //!
-//! [`Runtime`] is the loop. It knows no browser and no GPU: the world outside is a [`Host`] (time, network, hashes, the
-//! message port), the engine an [`Engine`], tokenizer and template a [`TextLoader`]. The browser's versions of them are
+//! [`Runtime`] is the loop. It knows no browser and no GPU: the world outside is a [`Host`] (time, network, store, hashes,
+//! the message port), the engine an [`Engine`], tokenizer and template a [`TextLoader`]. The browser's versions of them are
 //! the wasm-only module `web`; tests put scripted ones in their place and run every story natively under virtual time.
 //!
 //! What makes a lost GPU device harmless is in [`generate`](Runtime): the accepted tokens of an answer live here, not on
@@ -12,12 +12,16 @@ mod answer;
 mod engine_port;
 mod generate;
 mod inbox;
+mod keep;
 mod load;
+mod loading;
 mod offer;
 mod policy;
 mod ports;
+mod progress;
 mod race;
 mod runtime;
+mod store;
 mod text_port;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
@@ -26,8 +30,9 @@ pub use engine_port::{DeviceProbe, GpuEngine, GpuLoader, GpuSession};
 pub use inbox::Inbox;
 pub use policy::Policy;
 pub use ports::{
-    CacheMode, Decoder, Engine, EngineFault, FetchError, Host, Loader, Memory, Session, TextLoader,
-    TextModel,
+    Blob, CacheMode, Decoder, Engine, EngineFault, FetchError, Host, Loader, Memory, Session,
+    TextLoader, TextModel,
 };
 pub use runtime::Runtime;
+pub use store::{Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage};
 pub use text_port::{PackageText, PackageTexts};

@@ -2,11 +2,9 @@
 
 use model::Manifest;
 use model::manifest::{FileHash, MANIFEST_FILE};
-use protocol::{
-    ByteCount, Event, Fault, FaultCode, LoadProgress, LoadStage, RequestId, Settings, Status,
-};
+use protocol::{Event, Fault, FaultCode, Status};
 
-use crate::{CacheMode, Engine, EngineFault, FetchError, Host, Loader, Policy};
+use crate::{Blob, CacheMode, FetchError, Host, Policy};
 
 /// Where a package lies, and what its manifest says.
 pub(crate) struct Package {
@@ -16,16 +14,21 @@ pub(crate) struct Package {
     pub(crate) manifest: Manifest,
 }
 
-/// Fetches and checks the manifest of the package at `base_url`.
-pub(crate) async fn manifest(
-    host: &impl Host,
-    policy: &Policy,
-    base_url: &str,
-) -> Result<Package, Fault> {
-    let mut base_url = base_url.to_owned();
+/// A package's URL as the store knows it: with a slash at the end.
+pub(crate) fn base_url(model_url: &str) -> String {
+    let mut base_url = model_url.to_owned();
     if !base_url.ends_with('/') {
         base_url.push('/');
     }
+    base_url
+}
+
+/// Fetches and checks the manifest of the package at `base_url`. Returns its bytes too.
+pub(crate) async fn manifest<H: Host>(
+    host: &H,
+    policy: &Policy,
+    base_url: String,
+) -> Result<(Package, H::Bytes), Fault> {
     let url = format!("{base_url}{MANIFEST_FILE}");
     let bytes = fetch(
         host,
@@ -34,25 +37,28 @@ pub(crate) async fn manifest(
         MANIFEST_FILE,
         policy.max_manifest_bytes,
         CacheMode::Default,
+        &mut |_| {},
     )
     .await?;
-    let manifest = Manifest::from_json(&bytes)
+    let manifest = Manifest::from_json(&bytes.to_vec())
         .map_err(|error| Fault::new(FaultCode::BadModel, error.to_string()))?;
-    Ok(Package { base_url, manifest })
+    Ok((Package { base_url, manifest }, bytes))
 }
 
 /// Fetches a file of the package. The result has the stated length and hash. What a cache has wrong is fetched once more
 /// from the server.
-pub(crate) async fn file(
-    host: &impl Host,
+pub(crate) async fn file<H: Host>(
+    host: &H,
     policy: &Policy,
     base_url: &str,
     expected: &FileHash,
-) -> Result<Vec<u8>, Fault> {
+    on_bytes: &mut dyn FnMut(u64),
+) -> Result<H::Bytes, Fault> {
     let url = format!("{base_url}{}", expected.file);
     let mut wrong = None;
     for cache in [CacheMode::Default, CacheMode::Reload] {
-        let bytes = match fetch(host, policy, &url, &expected.file, expected.bytes, cache).await {
+        let (name, max_bytes) = (&expected.file, expected.bytes);
+        let bytes = match fetch(host, policy, &url, name, max_bytes, cache, on_bytes).await {
             Ok(bytes) => bytes,
             // Too long is as wrong as a wrong hash, and may come from the cache as well.
             Err(fault) if fault.code == FaultCode::Corrupt => {
@@ -61,7 +67,7 @@ pub(crate) async fn file(
             }
             Err(fault) => return Err(fault),
         };
-        let length = bytes.len() as u64;
+        let length = bytes.len();
         let hash = host.sha256(&bytes).await.map_err(|detail| {
             corrupt(
                 expected,
@@ -90,18 +96,19 @@ fn corrupt(expected: &FileHash, got: &str) -> Fault {
 }
 
 /// Fetches a file, several times if the network fails.
-async fn fetch(
-    host: &impl Host,
+async fn fetch<H: Host>(
+    host: &H,
     policy: &Policy,
     url: &str,
     name: &str,
     max_bytes: u64,
     cache: CacheMode,
-) -> Result<Vec<u8>, Fault> {
+    on_bytes: &mut dyn FnMut(u64),
+) -> Result<H::Bytes, Fault> {
     let mut waits = policy.fetch_waits_millis.iter();
     let mut attempt = 1;
     loop {
-        let error = match host.fetch(url, max_bytes, cache).await {
+        let error = match host.fetch(url, max_bytes, cache, on_bytes).await {
             Ok(bytes) => return Ok(bytes),
             Err(error) => error,
         };
@@ -135,43 +142,4 @@ fn fetch_fault(name: &str, max_bytes: u64, error: &FetchError) -> Fault {
         ),
         FetchError::Network(detail) => Fault::new(FaultCode::Network, format!("{name}: {detail}")),
     }
-}
-
-/// Opens a device and puts the package's weights on it, one shard at a time; no shard is held twice.
-pub(crate) async fn session<H: Host, E: Engine>(
-    host: &H,
-    engine: &E,
-    policy: &Policy,
-    package: &Package,
-    settings: &Settings,
-    id: RequestId,
-) -> Result<E::Session, EngineFault> {
-    let shards = &package.manifest.shards;
-    let bytes_total = shards
-        .iter()
-        .fold(0u64, |sum, shard| sum.saturating_add(shard.bytes));
-    let mut progress = LoadProgress {
-        stage: LoadStage::Download,
-        shards_done: 0,
-        shards_total: u32::try_from(shards.len()).unwrap_or(u32::MAX),
-        bytes_done: ByteCount::default(),
-        bytes_total: ByteCount::saturating(bytes_total),
-        fetched_bytes: ByteCount::default(),
-    };
-    host.post(Event::Loading { id, progress });
-    let mut loader = engine.open(&package.manifest, settings).await?;
-    for (index, shard) in (0u32..).zip(shards) {
-        let bytes = file(host, policy, &package.base_url, shard)
-            .await
-            .map_err(EngineFault::Fault)?;
-        loader.push_shard(index, &bytes).await?;
-        progress.shards_done = index + 1;
-        progress.bytes_done =
-            ByteCount::saturating(progress.bytes_done.get().saturating_add(shard.bytes));
-        progress.fetched_bytes = progress.bytes_done;
-        host.post(Event::Loading { id, progress });
-    }
-    progress.stage = LoadStage::Prepare;
-    host.post(Event::Loading { id, progress });
-    loader.finish().await
 }

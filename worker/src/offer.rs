@@ -4,14 +4,7 @@ use engine::SessionConfig;
 use model::Manifest;
 use protocol::{ByteCount, Fit, ModelOffer, StorageState};
 
-/// What the store holds of a package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Held {
-    /// Bytes that need not be fetched.
-    pub(crate) stored_bytes: u64,
-    /// Whether that is everything.
-    pub(crate) complete: bool,
-}
+use crate::store::Held;
 
 /// Describes the package at `model_url`.
 pub(crate) fn offer(

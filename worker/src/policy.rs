@@ -13,6 +13,14 @@ pub struct Policy {
     pub silence_seconds: u32,
     /// Waits before a file is fetched again, in milliseconds.
     pub fetch_waits_millis: Vec<u32>,
+    /// Seconds after which a silent database counts as lost, counted as `silence_seconds`.
+    pub store_seconds: u32,
+    /// How often a database operation is tried.
+    pub store_tries: u32,
+    /// Wait before a lost database is opened anew, in milliseconds.
+    pub store_wait_millis: u32,
+    /// Least milliseconds between two events that tell how far loading is.
+    pub progress_millis: u32,
     /// Milliseconds for which tokens are collected before they are sent.
     pub batch_millis: u32,
     /// Largest manifest that is read.
@@ -28,6 +36,10 @@ impl Default for Policy {
             max_losses_without_progress: 4,
             silence_seconds: 60,
             fetch_waits_millis: vec![500, 2000, 5000],
+            store_seconds: 15,
+            store_tries: 3,
+            store_wait_millis: 250,
+            progress_millis: 100,
             batch_millis: 16,
             max_manifest_bytes: 16 << 20,
             max_tokenizer_bytes: 64 << 20,

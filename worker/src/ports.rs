@@ -9,8 +9,44 @@ use protocol::{
     CompileReport, DeviceReport, EqualityResult, Event, Fault, Message, SamplingSettings, Settings,
 };
 
-/// Time, network, hashes and the message port.
+use crate::store::Store;
+
+/// Bytes on their way between network, store and device. In a browser they live outside of the worker's own memory, so
+/// that a model passes through without ever being in it.
+pub trait Blob {
+    /// How many.
+    fn len(&self) -> u64;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy in the worker's memory.
+    fn to_vec(&self) -> Vec<u8>;
+}
+
+/// Plain memory, for hosts that have no better place.
+impl Blob for Vec<u8> {
+    fn len(&self) -> u64 {
+        self.as_slice().len() as u64
+    }
+
+    fn to_vec(&self) -> Vec<u8> {
+        self.clone()
+    }
+}
+
+/// Time, network, store, hashes and the message port.
 pub trait Host {
+    /// What a fetch brings.
+    type Bytes: Blob;
+    /// Where models are kept.
+    type Store: Store<Bytes = Self::Bytes>;
+
+    /// The store, open or not.
+    fn store(&self) -> &Self::Store;
+
     /// Milliseconds since some fixed moment.
     fn now(&self) -> f64;
 
@@ -23,7 +59,7 @@ pub trait Host {
     /// Sends an event to the page.
     fn post(&self, event: Event);
 
-    /// The whole body behind `url`.
+    /// The whole body behind `url`. `on_bytes` gets the number of bytes that have come, now and then.
     ///
     /// # Errors
     /// [`FetchError`]; in particular a body of more than `max_bytes` is refused before it is held.
@@ -32,13 +68,14 @@ pub trait Host {
         url: &str,
         max_bytes: u64,
         cache: CacheMode,
-    ) -> impl Future<Output = Result<Vec<u8>, FetchError>>;
+        on_bytes: &mut dyn FnMut(u64),
+    ) -> impl Future<Output = Result<Self::Bytes, FetchError>>;
 
     /// SHA-256 of `bytes` in lower-case hex.
     ///
     /// # Errors
     /// A technical line when the platform cannot hash.
-    fn sha256(&self, bytes: &[u8]) -> impl Future<Output = Result<String, String>>;
+    fn sha256(&self, bytes: &Self::Bytes) -> impl Future<Output = Result<String, String>>;
 }
 
 /// Whether a fetch may be answered from a cache.
@@ -192,11 +229,11 @@ pub trait TextLoader {
     /// What it makes.
     type Model: TextModel;
 
-    /// Reads a package's tokenizer file and chat template.
+    /// Reads a package's tokenizer file, which may be large and is given up, and chat template.
     ///
     /// # Errors
     /// A fault when they are unusable, or do not fit a vocabulary of `vocab` tokens.
-    fn load(&self, info: &TextInfo, tokenizer: &[u8], vocab: u32) -> Result<Self::Model, Fault>;
+    fn load(&self, info: &TextInfo, tokenizer: Vec<u8>, vocab: u32) -> Result<Self::Model, Fault>;
 }
 
 /// Tokenizer and chat template of a model.

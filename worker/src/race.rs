@@ -36,6 +36,36 @@ pub(crate) async fn first<A, B>(
     first_pinned(pin!(left), pin!(right)).await
 }
 
+/// Runs both until both have completed. Both are begun at once.
+#[cfg(target_arch = "wasm32")]
+pub(crate) async fn both<A, B>(
+    left: impl Future<Output = A>,
+    right: impl Future<Output = B>,
+) -> (A, B) {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    let (mut a, mut b) = (None, None);
+    std::future::poll_fn(move |context| {
+        if a.is_none()
+            && let Poll::Ready(value) = left.as_mut().poll(context)
+        {
+            a = Some(value);
+        }
+        if b.is_none()
+            && let Poll::Ready(value) = right.as_mut().poll(context)
+        {
+            b = Some(value);
+        }
+        match (a.take(), b.take()) {
+            (Some(left), Some(right)) => Poll::Ready((left, right)),
+            (left, right) => {
+                (a, b) = (left, right);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
 /// Runs `work` and calls `tick` before it starts and whenever the time is over that the last call named (milliseconds).
 /// `None` from `tick` gives up: the work is dropped, the result is `None`.
 pub(crate) async fn minding<T>(

@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use protocol::{
     ByteCount, EqualityReport, Event, Fault, FaultCode, Hello, ModelInfo, Outcome, Request,
-    RequestId, SamplingSettings, Settings, Status, StorageReport, StorageState,
+    RequestId, SamplingSettings, Settings,
 };
 
-use crate::load::{self, Package};
-use crate::offer;
+use crate::load::Package;
 use crate::race::{First, first};
 use crate::{Engine, EngineFault, Host, Inbox, Policy, Session, TextLoader};
 
@@ -29,6 +28,8 @@ pub struct Runtime<H, E: Engine, T: TextLoader> {
 pub(crate) struct Loaded<S, M> {
     pub(crate) package: Package,
     pub(crate) settings: Settings,
+    /// Whether the whole package is in the store. Otherwise its weights come from the network each time.
+    pub(crate) cached: bool,
     /// Absent when the package has no tokenizer: it can be measured, but not talked to.
     pub(crate) text: Option<M>,
     pub(crate) session: Option<S>,
@@ -88,21 +89,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             } => self.compare(id, &lengths, truncate).await,
             Request::DescribeDevice { .. } => self.describe().await,
             Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
-            Request::Storage { .. } => Ok(Outcome::Storage(StorageReport {
-                models: Vec::new(),
-                usage_bytes: None,
-                quota_bytes: None,
-                state: no_store(),
-            })),
-            Request::DeleteModel { .. } => Ok(Outcome::Deleted {
-                bytes: ByteCount::default(),
-            }),
-            Request::EraseModels { .. } => {
-                self.model = None;
-                Ok(Outcome::Deleted {
-                    bytes: ByteCount::default(),
-                })
-            }
+            Request::Storage { .. } => self.storage().await,
+            Request::DeleteModel { model_url, .. } => self.delete(&model_url).await,
+            Request::EraseModels { .. } => self.erase().await,
         };
         self.host.post(match result {
             Ok(outcome) => Event::Finished {
@@ -148,150 +137,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         }
     }
 
-    /// Says what a package is and needs.
-    async fn inspect(&self, model_url: &str) -> Result<Outcome, Fault> {
-        let read = load::manifest(&self.host, &self.policy, model_url);
-        match first(read, self.inbox.cancelled()).await {
-            First::Left(package) => {
-                let manifest = package?.manifest;
-                Ok(Outcome::Inspected(offer::offer(
-                    model_url,
-                    &manifest,
-                    offer::Held::default(),
-                    no_store(),
-                )))
-            }
-            First::Right(()) => Ok(Outcome::Cancelled),
-        }
-    }
-
-    async fn load(
-        &mut self,
-        id: RequestId,
-        model_url: &str,
-        settings: Settings,
-    ) -> Result<Outcome, Fault> {
-        let started_at = self.host.now();
-        settings
-            .check()
-            .map_err(|error| Fault::new(FaultCode::BadRequest, error.to_string()))?;
-        // The old model goes first: two would not fit beside each other.
-        self.model = None;
-        let inbox = Rc::clone(&self.inbox);
-        let loaded = match first(self.read_package(model_url, settings), inbox.cancelled()).await {
-            First::Left(loaded) => loaded?,
-            First::Right(()) => return Ok(Outcome::Cancelled),
-        };
-        self.model = Some(loaded);
-        if !self.open_session(id).await? {
-            self.model = None;
-            return Ok(Outcome::Cancelled);
-        }
-        self.info(started_at)
-            .map(Outcome::Loaded)
-            .ok_or_else(no_model)
-    }
-
-    /// Fetches what is needed besides the weights.
-    async fn read_package(
-        &self,
-        model_url: &str,
-        settings: Settings,
-    ) -> Result<Loaded<E::Session, T::Model>, Fault> {
-        let package = load::manifest(&self.host, &self.policy, model_url).await?;
-        let text = match &package.manifest.text {
-            None => None,
-            Some(info) => {
-                if info.tokenizer.bytes > self.policy.max_tokenizer_bytes {
-                    let detail = format!(
-                        "{}: expected at most {} bytes, got {}",
-                        info.tokenizer.file, self.policy.max_tokenizer_bytes, info.tokenizer.bytes
-                    );
-                    return Err(Fault::new(FaultCode::BadModel, detail));
-                }
-                let bytes =
-                    load::file(&self.host, &self.policy, &package.base_url, &info.tokenizer)
-                        .await?;
-                Some(
-                    self.texts
-                        .load(info, &bytes, package.manifest.architecture.vocab)?,
-                )
-            }
-        };
-        Ok(Loaded {
-            package,
-            settings,
-            text,
-            session: None,
-        })
-    }
-
-    /// Puts the package's weights on a new device, patiently. `false` = cancelled. The package stays when this fails, so
-    /// that the next request can try again.
-    pub(crate) async fn open_session(&mut self, id: RequestId) -> Result<bool, Fault> {
-        let waits = self.policy.device_waits_millis.clone();
-        let mut last = Fault::new(FaultCode::NoAdapter, "no attempt was made");
-        for millis in waits {
-            let inbox = Rc::clone(&self.inbox);
-            let attempt = async {
-                self.host.sleep(millis).await;
-                let loaded = self
-                    .model
-                    .as_ref()
-                    .ok_or_else(|| EngineFault::Fault(no_model()))?;
-                load::session(
-                    &self.host,
-                    &self.engine,
-                    &self.policy,
-                    &loaded.package,
-                    &loaded.settings,
-                    id,
-                )
-                .await
-            };
-            let result = match first(attempt, inbox.cancelled()).await {
-                First::Left(result) => result,
-                First::Right(()) => return Ok(false),
-            };
-            match result {
-                Ok(session) => {
-                    self.generation += 1;
-                    if let Some(loaded) = self.model.as_mut() {
-                        loaded.session = Some(session);
-                    }
-                    return Ok(true);
-                }
-                Err(EngineFault::Lost(detail)) => {
-                    log::warn!("device lost while loading: {detail}");
-                    last = Fault::new(FaultCode::DeviceLost, detail);
-                }
-                Err(EngineFault::Absent(fault)) => {
-                    log::warn!("no device yet: {fault}");
-                    last = fault;
-                }
-                Err(EngineFault::Fault(fault)) => return Err(fault),
-            }
-        }
-        Err(last)
-    }
-
-    /// Replaces a lost device. `false` = cancelled.
-    pub(crate) async fn recover(&mut self, id: RequestId, detail: String) -> Result<bool, Fault> {
-        log::warn!("device lost: {detail}");
-        self.host.post(Event::Status(Status::DeviceLost { detail }));
-        if let Some(loaded) = self.model.as_mut() {
-            loaded.session = None;
-        }
-        let open = self.open_session(id).await?;
-        if open {
-            self.host.post(Event::Status(Status::DeviceRestored {
-                generation: self.generation,
-            }));
-        }
-        Ok(open)
-    }
-
-    fn info(&self, started_at: f64) -> Option<ModelInfo> {
+    pub(crate) fn info(&self, started_at: f64) -> Option<ModelInfo> {
         let loaded = self.model.as_ref()?;
         let session = loaded.session.as_ref()?;
         let manifest = &loaded.package.manifest;
@@ -311,7 +157,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             kv_bytes: ByteCount::saturating(memory.kv_bytes),
             activation_bytes: ByteCount::saturating(memory.activation_bytes),
             load_millis: self.host.now() - started_at,
-            cached: false,
+            cached: loaded.cached,
         })
     }
 
@@ -338,7 +184,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         truncate: u32,
     ) -> Result<Outcome, Fault> {
         if self.model.as_ref().ok_or_else(no_model)?.session.is_none()
-            && !self.open_session(id).await?
+            && !self.open_session(id, 0).await?
         {
             return Ok(Outcome::Cancelled);
         }
@@ -363,12 +209,6 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 Ok(Outcome::Cancelled)
             }
         }
-    }
-}
-
-fn no_store() -> StorageState {
-    StorageState::Unavailable {
-        detail: "models are not stored yet".to_owned(),
     }
 }
 

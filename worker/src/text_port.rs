@@ -19,9 +19,9 @@ pub struct PackageText {
 impl TextLoader for PackageTexts {
     type Model = PackageText;
 
-    fn load(&self, info: &TextInfo, tokenizer: &[u8], vocab: u32) -> Result<PackageText, Fault> {
+    fn load(&self, info: &TextInfo, tokenizer: Vec<u8>, vocab: u32) -> Result<PackageText, Fault> {
         let unusable = |error: text::Error| Fault::new(FaultCode::BadModel, error.to_string());
-        let tokenizer = Tokenizer::from_json(tokenizer, vocab).map_err(unusable)?;
+        let tokenizer = Tokenizer::from_json(&tokenizer, vocab).map_err(unusable)?;
         let bos = info.bos.as_ref().map(|token| token.text.as_str());
         let eos = info.eos.as_ref().map(|token| token.text.as_str());
         let template = info

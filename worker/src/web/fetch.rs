@@ -6,12 +6,16 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, ReadableStreamDefaultReader, RequestCache, RequestInit, Response};
 
+use super::bytes::{Collector, JsBytes};
 use super::scope;
 use crate::race::{First, first};
 use crate::{CacheMode, FetchError};
 
 /// A transfer that brings nothing for so long is broken off.
 const STALL_MILLIS: u32 = 30_000;
+
+/// Room to begin with for a body of unknown length.
+const FIRST_BYTES: u64 = 64 * 1024;
 
 /// Breaks the transfer off when it is dropped; an ended one does not mind.
 struct AbortOnDrop(AbortController);
@@ -27,7 +31,8 @@ pub(super) async fn fetch(
     url: &str,
     max_bytes: u64,
     cache: CacheMode,
-) -> Result<Vec<u8>, FetchError> {
+    on_bytes: &mut dyn FnMut(u64),
+) -> Result<JsBytes, FetchError> {
     let network = |error: JsValue| FetchError::Network(words(&error));
     let abort = AbortOnDrop(AbortController::new().map_err(network)?);
     let init = RequestInit::new();
@@ -51,25 +56,26 @@ pub(super) async fn fetch(
         return Err(FetchError::TooLong);
     }
     let Some(body) = response.body() else {
-        return Ok(Vec::new());
+        return Ok(Collector::new(0).finish());
     };
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
-    let capacity = usize::try_from(stated_bytes.unwrap_or(0)).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(capacity);
+    // What the server states may be the length of a compressed body, so it is only a hint.
+    let capacity = stated_bytes.unwrap_or(FIRST_BYTES).min(max_bytes);
+    let mut collected = Collector::new(u32::try_from(capacity).unwrap_or(0));
+    let mut length = 0;
     loop {
         let part = unstalled(JsFuture::from(reader.read())).await?;
         let get = |name: &str| Reflect::get(&part, &JsValue::from_str(name)).map_err(network);
         if get("done")?.is_truthy() {
-            return Ok(bytes);
+            return Ok(collected.finish());
         }
         let part: Uint8Array = get("value")?.unchecked_into();
-        let start = bytes.len();
-        let end = start + part.length() as usize;
-        if end as u64 > max_bytes {
+        length += u64::from(part.length());
+        if length > max_bytes {
             return Err(FetchError::TooLong);
         }
-        bytes.resize(end, 0);
-        part.copy_to(&mut bytes[start..]);
+        collected.push(&part);
+        on_bytes(length);
     }
 }
 

@@ -4,24 +4,35 @@ use gloo::timers::future::TimeoutFuture;
 use protocol::Event;
 use wasm_bindgen_futures::JsFuture;
 
+use super::bytes::JsBytes;
 use super::clock::EventLoop;
+use super::idb_store::IdbStore;
 use super::{fetch, scope, wire};
 use crate::{CacheMode, FetchError, Host};
 
 /// The browser as a [`Host`].
 pub(super) struct WebHost {
     event_loop: Option<EventLoop>,
+    store: IdbStore,
 }
 
 impl WebHost {
     pub(super) fn new() -> Self {
         Self {
             event_loop: EventLoop::new(),
+            store: IdbStore::default(),
         }
     }
 }
 
 impl Host for WebHost {
+    type Bytes = JsBytes;
+    type Store = IdbStore;
+
+    fn store(&self) -> &IdbStore {
+        &self.store
+    }
+
     fn now(&self) -> f64 {
         scope()
             .performance()
@@ -48,15 +59,16 @@ impl Host for WebHost {
         url: &str,
         max_bytes: u64,
         cache: CacheMode,
-    ) -> Result<Vec<u8>, FetchError> {
-        fetch::fetch(url, max_bytes, cache).await
+        on_bytes: &mut dyn FnMut(u64),
+    ) -> Result<JsBytes, FetchError> {
+        fetch::fetch(url, max_bytes, cache, on_bytes).await
     }
 
-    async fn sha256(&self, bytes: &[u8]) -> Result<String, String> {
+    async fn sha256(&self, bytes: &JsBytes) -> Result<String, String> {
         let words = |error| fetch::words(&error);
         let subtle = scope().crypto().map_err(words)?.subtle();
         let digest = subtle
-            .digest_with_str_and_u8_array("SHA-256", bytes)
+            .digest_with_str_and_buffer_source("SHA-256", bytes.buffer())
             .map_err(words)?;
         let digest = JsFuture::from(digest).await.map_err(words)?;
         let digest = js_sys::Uint8Array::new(&digest).to_vec();

@@ -1,9 +1,11 @@
 //! The runtime in a browser: a dedicated module worker.
 
+mod bytes;
 mod clock;
 mod fetch;
 mod gpu_probe;
 mod host;
+mod idb_store;
 mod logger;
 mod wire;
 

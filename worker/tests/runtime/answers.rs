@@ -212,7 +212,7 @@ fn cancel_works_in_prefill_in_steps_and_during_recovery() {
             &[question(2, 0), question(3, 0)],
             move |world, event| {
                 if when(event) {
-                    world.inbox.push(Request::Cancel { id: RequestId(2) });
+                    world.push(Request::Cancel { id: RequestId(2) });
                 }
             },
         );
@@ -260,7 +260,7 @@ fn a_queued_request_can_be_cancelled_and_unknown_numbers_do_nothing() {
                 }
             ) {
                 for id in [3, 99, 1] {
-                    world.inbox.push(Request::Cancel { id: RequestId(id) });
+                    world.push(Request::Cancel { id: RequestId(id) });
                 }
             }
         },

@@ -3,4 +3,5 @@
 
 mod answers;
 mod requests;
+mod storage;
 mod support;

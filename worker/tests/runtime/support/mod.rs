@@ -2,6 +2,7 @@
 
 mod engine;
 mod package;
+mod store;
 mod world;
 
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use worker::{Policy, Runtime};
 
 pub(crate) use engine::{Break, FakeEngine, FakeTexts, Open, Script};
 pub(crate) use package::{BASE_URL, Tiny};
+pub(crate) use store::StoreBreak;
 pub(crate) use world::{Outside, World};
 
 /// The request that loads the model in [`start`].
@@ -23,15 +25,22 @@ pub(crate) const LOAD: RequestId = RequestId(1);
 pub(crate) fn worker(script: Script) -> (Rc<World>, impl Future<Output = ()>) {
     let world = Rc::new(World::default());
     world.serve(&Tiny::default());
-    let engine = FakeEngine::new(Rc::clone(&world), script);
+    let run = worker_in(&world, script);
+    (world, run)
+}
+
+/// A worker in a world that may have seen others before: its disk and its server stay, its requests and events do not.
+pub(crate) fn worker_in(world: &Rc<World>, script: Script) -> impl Future<Output = ()> + use<> {
+    world.forget();
+    let engine = FakeEngine::new(Rc::clone(world), script);
     let runtime = Runtime::new(
-        Outside(Rc::clone(&world)),
+        Outside::new(Rc::clone(world)),
         engine,
         FakeTexts,
-        Rc::clone(&world.inbox),
+        world.inbox(),
         Policy::default(),
     );
-    (world, runtime.run())
+    runtime.run()
 }
 
 /// Runs a worker that is greeted, loads the tiny package and then gets `requests`; returns when it waits for more.
@@ -42,10 +51,10 @@ pub(crate) fn play(
 ) -> Rc<World> {
     let (world, run) = worker(script);
     *world.on_event.borrow_mut() = Box::new(on_event);
-    world.inbox.push(Request::Hello(Hello::own()));
-    world.inbox.push(load(LOAD));
+    world.push(Request::Hello(Hello::own()));
+    world.push(load(LOAD));
     for request in requests {
-        world.inbox.push(request.clone());
+        world.push(request.clone());
     }
     world.run_until_idle(run);
     world

@@ -80,14 +80,14 @@ impl Tiny {
     }
 
     /// Every file of the package by its URL.
-    pub(crate) fn files(&self) -> HashMap<String, Vec<u8>> {
+    pub(crate) fn files(&self, base_url: &str) -> HashMap<String, Vec<u8>> {
         let shards = self.manifest.shards.iter().zip(&self.shards);
         let mut files: HashMap<_, _> = shards
-            .map(|(shard, bytes)| (format!("{BASE_URL}{}", shard.file), bytes.clone()))
+            .map(|(shard, bytes)| (format!("{base_url}{}", shard.file), bytes.clone()))
             .collect();
-        files.insert(format!("{BASE_URL}tokenizer.json"), b"{}".to_vec());
+        files.insert(format!("{base_url}tokenizer.json"), b"{}".to_vec());
         files.insert(
-            format!("{BASE_URL}manifest.json"),
+            format!("{base_url}manifest.json"),
             serde_json::to_vec(&self.manifest).unwrap(),
         );
         files

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use worker::{CacheMode, FetchError, Host, Inbox};
 
 use super::Tiny;
+use super::store::{Disk, FakeStore};
 
 /// Result of a fetch.
 pub(crate) type Fetched = Result<Vec<u8>, FetchError>;
@@ -28,13 +29,19 @@ type Hook = Box<dyn FnMut(&World, &Event)>;
 
 /// What is outside of the worker.
 pub(crate) struct World {
-    pub(crate) inbox: Rc<Inbox>,
+    inbox: RefCell<Rc<Inbox>>,
+    /// Ends the worker where it stands, as closing a page does.
+    pub(crate) killed: Cell<bool>,
     /// Sees every event as it is posted, and may push requests.
     pub(crate) on_event: RefCell<Hook>,
     /// What the network does wrong: for each URL ending, the results of its next fetches.
     pub(crate) mishaps: RefCell<HashMap<&'static str, VecDeque<Fetched>>>,
+    /// Milliseconds that the second half of a file takes.
+    pub(crate) slowness: Cell<u32>,
     /// Every fetch: URL and whether a cache might answer.
     pub(crate) fetches: RefCell<Vec<(String, CacheMode)>>,
+    /// What is stored.
+    pub(crate) disk: Disk,
     files: RefCell<HashMap<String, Vec<u8>>>,
     now: Cell<f64>,
     timers: RefCell<Vec<(f64, Timer)>>,
@@ -44,10 +51,13 @@ pub(crate) struct World {
 impl Default for World {
     fn default() -> Self {
         Self {
-            inbox: Rc::default(),
+            inbox: RefCell::default(),
+            killed: Cell::new(false),
             on_event: RefCell::new(Box::new(|_, _| {})),
             mishaps: RefCell::default(),
+            slowness: Cell::new(0),
             fetches: RefCell::default(),
+            disk: Disk::default(),
             files: RefCell::default(),
             now: Cell::new(0.0),
             timers: RefCell::default(),
@@ -67,7 +77,32 @@ impl Wake for Flag {
 impl World {
     /// Puts a package on the server.
     pub(crate) fn serve(&self, package: &Tiny) {
-        self.files.borrow_mut().extend(package.files());
+        self.serve_at(super::BASE_URL, package);
+    }
+
+    /// Puts a package on the server, in a folder of its own.
+    pub(crate) fn serve_at(&self, base_url: &str, package: &Tiny) {
+        self.files.borrow_mut().extend(package.files(base_url));
+    }
+
+    /// The message port of the worker that lives now.
+    pub(crate) fn inbox(&self) -> Rc<Inbox> {
+        Rc::clone(&self.inbox.borrow())
+    }
+
+    /// Sends a request to the worker that lives now.
+    pub(crate) fn push(&self, request: Request) {
+        self.inbox().push(request);
+    }
+
+    /// Makes room for another worker: what belonged to the last one goes.
+    pub(crate) fn forget(&self) {
+        self.killed.set(false);
+        self.inbox.take();
+        self.timers.take();
+        self.events.take();
+        self.fetches.take();
+        self.disk.calls.take();
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
@@ -81,6 +116,9 @@ impl World {
         let waker = Waker::from(Arc::clone(&flag));
         let mut context = Context::from_waker(&waker);
         for _ in 0..1_000_000 {
+            if self.killed.get() {
+                return;
+            }
             if flag.0.swap(false, Ordering::Relaxed) {
                 if future.as_mut().poll(&mut context).is_ready() {
                     return;
@@ -110,20 +148,33 @@ impl World {
         self.now.set(self.now.get().max(at));
         match timer {
             Timer::Wake(waker) => waker.wake(),
-            Timer::Push(request) => self.inbox.push(request),
+            Timer::Push(request) => self.push(request),
         }
         true
     }
 }
 
 /// The world as the worker sees it.
-pub(crate) struct Outside(pub(crate) Rc<World>);
+pub(crate) struct Outside {
+    world: Rc<World>,
+    store: FakeStore,
+}
+
+impl Outside {
+    pub(crate) fn new(world: Rc<World>) -> Self {
+        let store = FakeStore {
+            world: Rc::clone(&world),
+            open: Cell::new(false),
+        };
+        Self { world, store }
+    }
+}
 
 impl std::ops::Deref for Outside {
     type Target = World;
 
     fn deref(&self) -> &World {
-        &self.0
+        &self.world
     }
 }
 
@@ -150,6 +201,13 @@ impl World {
 }
 
 impl Host for Outside {
+    type Bytes = Vec<u8>;
+    type Store = FakeStore;
+
+    fn store(&self) -> &FakeStore {
+        &self.store
+    }
+
     fn now(&self) -> f64 {
         self.now.get()
     }
@@ -182,6 +240,7 @@ impl Host for Outside {
         url: &str,
         max_bytes: u64,
         cache: CacheMode,
+        on_bytes: &mut dyn FnMut(u64),
     ) -> Result<Vec<u8>, FetchError> {
         self.fetches.borrow_mut().push((url.to_owned(), cache));
         self.wait(10).await;
@@ -199,13 +258,16 @@ impl Host for Outside {
             .cloned()
             .ok_or(FetchError::Status(404))?;
         if bytes.len() as u64 > max_bytes {
-            Err(FetchError::TooLong)
-        } else {
-            Ok(bytes)
+            return Err(FetchError::TooLong);
         }
+        let half = bytes.len() as u64 / 2;
+        on_bytes(half);
+        self.wait(self.slowness.get()).await;
+        on_bytes(bytes.len() as u64);
+        Ok(bytes)
     }
 
-    async fn sha256(&self, bytes: &[u8]) -> Result<String, String> {
+    async fn sha256(&self, bytes: &Vec<u8>) -> Result<String, String> {
         Ok(hex(bytes))
     }
 }

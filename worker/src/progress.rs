@@ -1,0 +1,119 @@
+//! Progress of loading, as events that do not come too often.
+
+use protocol::{ByteCount, Event, LoadProgress, LoadStage, RequestId};
+
+use crate::Host;
+
+/// Counts and tells. Every stage's first and last count are told, those between at most once in a while.
+pub(crate) struct Meter<'a, H> {
+    host: &'a H,
+    id: RequestId,
+    every_millis: u32,
+    progress: LoadProgress,
+    /// Bytes of the shards that are through.
+    shard_bytes: u64,
+    /// Bytes of the current shard that have come.
+    part_bytes: u64,
+    fetched_bytes: u64,
+    told_at: f64,
+}
+
+impl<'a, H: Host> Meter<'a, H> {
+    /// A meter for request `id` that tells at most every `every_millis`.
+    pub(crate) fn new(host: &'a H, id: RequestId, every_millis: u32) -> Self {
+        Self {
+            host,
+            id,
+            every_millis,
+            progress: LoadProgress {
+                stage: LoadStage::Download,
+                shards_done: 0,
+                shards_total: 0,
+                bytes_done: ByteCount::default(),
+                bytes_total: ByteCount::default(),
+                fetched_bytes: ByteCount::default(),
+            },
+            shard_bytes: 0,
+            part_bytes: 0,
+            fetched_bytes: 0,
+            told_at: f64::NEG_INFINITY,
+        }
+    }
+
+    /// A stage begins. For each shard: its bytes, and whether it is through already.
+    pub(crate) fn begin(&mut self, stage: LoadStage, shards: impl Iterator<Item = (u64, bool)>) {
+        let mut bytes_total = 0u64;
+        self.shard_bytes = 0;
+        self.part_bytes = 0;
+        self.progress.stage = stage;
+        self.progress.shards_done = 0;
+        self.progress.shards_total = 0;
+        for (bytes, done) in shards {
+            self.progress.shards_total += 1;
+            bytes_total = bytes_total.saturating_add(bytes);
+            if done {
+                self.progress.shards_done += 1;
+                self.shard_bytes = self.shard_bytes.saturating_add(bytes);
+            }
+        }
+        self.progress.bytes_total = ByteCount::saturating(bytes_total);
+        self.tell();
+    }
+
+    /// Bytes that have come from the network so far.
+    pub(crate) fn fetched_bytes(&self) -> u64 {
+        self.fetched_bytes
+    }
+
+    /// Counts what has come from the network before this meter was made.
+    pub(crate) fn add_fetched(&mut self, bytes: u64) {
+        self.fetched_bytes = self.fetched_bytes.saturating_add(bytes);
+    }
+
+    /// The next stage, which has nothing to count: the counts stay.
+    pub(crate) fn prepare(&mut self) {
+        self.progress.stage = LoadStage::Prepare;
+        self.tell();
+    }
+
+    /// So many bytes of the current shard have come in the attempt that is running; fewer than before = a new attempt.
+    pub(crate) fn part(&mut self, bytes: u64) {
+        let new = if bytes < self.part_bytes {
+            bytes
+        } else {
+            bytes - self.part_bytes
+        };
+        self.fetched_bytes = self.fetched_bytes.saturating_add(new);
+        self.part_bytes = bytes;
+        self.tell_if_due();
+    }
+
+    /// A shard of so many bytes is through.
+    pub(crate) fn shard(&mut self, bytes: u64) {
+        self.progress.shards_done += 1;
+        self.shard_bytes = self.shard_bytes.saturating_add(bytes);
+        self.part_bytes = 0;
+        if self.progress.shards_done == self.progress.shards_total {
+            self.tell();
+        } else {
+            self.tell_if_due();
+        }
+    }
+
+    fn tell_if_due(&mut self) {
+        if self.host.now() - self.told_at >= f64::from(self.every_millis) {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.told_at = self.host.now();
+        let bytes_done = self.shard_bytes.saturating_add(self.part_bytes);
+        self.progress.bytes_done = ByteCount::saturating(bytes_done);
+        self.progress.fetched_bytes = ByteCount::saturating(self.fetched_bytes);
+        self.host.post(Event::Loading {
+            id: self.id,
+            progress: self.progress,
+        });
+    }
+}

@@ -1,0 +1,351 @@
+//! The store as the loader uses it: patient, checked, and by package.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+
+use model::Manifest;
+use model::manifest::{FileHash, MANIFEST_FILE};
+use protocol::{ByteCount, Fault, FaultCode, StorageReport, StorageState, StoredModel};
+
+use super::{Store, StoreError, StoredFile, StoredPackage};
+use crate::load::Package;
+use crate::race::minding;
+use crate::{Blob, Host, Policy};
+
+/// Milliseconds between two looks at a database that is silent.
+const TICK_MILLIS: u32 = 1000;
+
+/// An open store.
+pub(crate) struct Shelf<'a, H> {
+    host: &'a H,
+    policy: &'a Policy,
+}
+
+/// What the store holds of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Held {
+    /// Bytes that need not be fetched.
+    pub(crate) stored_bytes: u64,
+    /// Whether that is everything.
+    pub(crate) complete: bool,
+}
+
+impl<'a, H: Host> Shelf<'a, H> {
+    /// Opens the store. Without one (private mode, denied) models run from memory, so that is no failure; a database that
+    /// exists but never answers is one.
+    pub(crate) async fn open(
+        host: &'a H,
+        policy: &'a Policy,
+    ) -> Result<Result<Self, StorageState>, Fault> {
+        let shelf = Self { host, policy };
+        for _ in 0..policy.store_tries {
+            match shelf.timed(host.store().open()).await {
+                Ok(()) => return Ok(Ok(shelf)),
+                Err(StoreError::Lost(detail)) => {
+                    log::warn!("the store does not open: {detail}");
+                    host.store().close();
+                }
+                Err(StoreError::Unavailable(detail) | StoreError::Full(detail)) => {
+                    log::warn!("models can't be kept: {detail}");
+                    return Ok(Err(StorageState::Unavailable { detail }));
+                }
+            }
+        }
+        let detail = format!(
+            "the model database did not open within {} s, {} times",
+            policy.store_seconds, policy.store_tries
+        );
+        Err(Fault::new(FaultCode::Storage, detail))
+    }
+
+    /// Waits for `work`, but not for ever. Time counts in ticks of a running event loop, so that a worker that was frozen
+    /// meanwhile does not blame the database.
+    async fn timed<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let ticks = Cell::new(0);
+        let tick = || {
+            ticks.set(ticks.get() + 1);
+            (ticks.get() <= self.policy.store_seconds).then_some(TICK_MILLIS)
+        };
+        minding(self.host, work, tick)
+            .await
+            .unwrap_or_else(|| Err(StoreError::Lost("no answer".to_owned())))
+    }
+
+    /// Runs an operation; a lost connection is opened anew and the operation repeated, which changes nothing since every
+    /// operation may be repeated.
+    async fn run<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        doing: &str,
+        operation: impl Fn(&'a H::Store) -> F,
+    ) -> Result<T, Fault> {
+        let store = self.host.store();
+        let mut last = String::new();
+        for attempt in 0..self.policy.store_tries {
+            if attempt > 0 {
+                log::warn!("{doing}: {last}; opening the store again");
+                store.close();
+                self.host.sleep(self.policy.store_wait_millis).await;
+                if let Err(error) = self.timed(store.open()).await {
+                    last = format!("{error:?}");
+                    continue;
+                }
+            }
+            match self.timed(operation(store)).await {
+                Ok(value) => return Ok(value),
+                Err(StoreError::Full(detail)) => {
+                    return Err(Fault::new(FaultCode::StorageFull, detail));
+                }
+                Err(StoreError::Lost(detail) | StoreError::Unavailable(detail)) => last = detail,
+            }
+        }
+        let tries = self.policy.store_tries;
+        let detail = format!("{doing}: failed {tries} times, last with: {last}");
+        Err(Fault::new(FaultCode::Storage, detail))
+    }
+
+    async fn journal(&self) -> Result<Vec<StoredFile>, Fault> {
+        self.run("reading the journal", Store::journal).await
+    }
+
+    /// Hashes of the files that are stored for a package.
+    pub(crate) async fn hashes(&self, package: &str) -> Result<HashSet<String>, Fault> {
+        let journal = self.journal().await?;
+        let own = journal.into_iter().filter(|file| file.package == package);
+        Ok(own.map(|file| file.sha256).collect())
+    }
+
+    /// What is stored of a package with this manifest.
+    pub(crate) async fn held(&self, package: &Package) -> Result<Held, Fault> {
+        let hashes = self.hashes(&package.base_url).await?;
+        let (mut stored_bytes, mut complete) = (0, true);
+        for file in distinct_files(&package.manifest) {
+            if hashes.contains(&file.sha256) {
+                stored_bytes += file.bytes;
+            } else {
+                complete = false;
+            }
+        }
+        Ok(Held {
+            stored_bytes,
+            complete,
+        })
+    }
+
+    /// The package at `base_url`, if all of it is stored.
+    pub(crate) async fn complete_package(&self, base_url: &str) -> Result<Option<Package>, Fault> {
+        let packages = self.run("listing the packages", Store::packages).await?;
+        let Some(stored) = packages.into_iter().find(|stored| stored.url == base_url) else {
+            return Ok(None);
+        };
+        let journal = self.journal().await?;
+        let entry = journal
+            .into_iter()
+            .find(|file| file.package == base_url && file.sha256 == stored.manifest_sha256);
+        let Some(entry) = entry else { return Ok(None) };
+        let hash = FileHash {
+            file: entry.file,
+            bytes: entry.bytes,
+            sha256: entry.sha256,
+        };
+        let Some(bytes) = self.get(base_url, &hash).await? else {
+            return Ok(None);
+        };
+        // A manifest of another version of this program is fetched again.
+        let Ok(manifest) = Manifest::from_json(&bytes.to_vec()) else {
+            return Ok(None);
+        };
+        let package = Package {
+            base_url: base_url.to_owned(),
+            manifest,
+        };
+        let complete = self.held(&package).await?.complete;
+        Ok(complete.then_some(package))
+    }
+
+    /// Notes a package whose manifest was just fetched, and drops what an earlier version of it has left.
+    pub(crate) async fn put_package(
+        &self,
+        package: &Package,
+        manifest: &H::Bytes,
+    ) -> Result<(), Fault> {
+        let sha256 = self
+            .host
+            .sha256(manifest)
+            .await
+            .map_err(|detail| Fault::new(FaultCode::Storage, detail))?;
+        let file = FileHash {
+            file: MANIFEST_FILE.to_owned(),
+            bytes: manifest.len(),
+            sha256: sha256.clone(),
+        };
+        let url = &package.base_url;
+        let mut wanted: HashSet<&str> = HashSet::from([sha256.as_str()]);
+        wanted.extend(distinct_files(&package.manifest).map(|file| file.sha256.as_str()));
+        let stale = |file: &StoredFile| &file.package == url && !wanted.contains(&*file.sha256);
+        self.drop_files(None, stale).await?;
+        self.put(url, &file, manifest).await?;
+        let stored = StoredPackage {
+            url: url.clone(),
+            name: package.manifest.name.clone(),
+            manifest_sha256: sha256.clone(),
+            total_bytes: file
+                .bytes
+                .saturating_add(sum(distinct_files(&package.manifest).map(|file| file.bytes))),
+        };
+        self.run("noting a package", |store| store.put_package(&stored))
+            .await
+    }
+
+    /// Stores a file whose hash was checked.
+    pub(crate) async fn put(
+        &self,
+        package: &str,
+        file: &FileHash,
+        bytes: &H::Bytes,
+    ) -> Result<(), Fault> {
+        let entry = entry(package, file);
+        self.run(&format!("storing {}", file.file), |store| {
+            store.put(&entry, bytes)
+        })
+        .await
+    }
+
+    /// A stored file; `None` when it is not there or its bytes have gone bad.
+    pub(crate) async fn get(
+        &self,
+        package: &str,
+        file: &FileHash,
+    ) -> Result<Option<H::Bytes>, Fault> {
+        let entry = entry(package, file);
+        let doing = format!("reading {}", file.file);
+        let Some(bytes) = self.run(&doing, |store| store.get(&entry)).await? else {
+            log::warn!("{} is missing in the store", file.file);
+            return Ok(None);
+        };
+        let good = bytes.len() == file.bytes
+            && self.host.sha256(&bytes).await.as_deref() == Ok(file.sha256.as_str());
+        if !good {
+            log::warn!("{} has gone bad in the store", file.file);
+        }
+        Ok(good.then_some(bytes))
+    }
+
+    /// Removes the journal entries that `doomed` picks, the records that no other entry needs, and a package's entry.
+    /// Returns the bytes of these records.
+    async fn drop_files(
+        &self,
+        package: Option<&str>,
+        doomed: impl Fn(&StoredFile) -> bool,
+    ) -> Result<u64, Fault> {
+        let (gone, kept): (Vec<_>, Vec<_>) = self.journal().await?.into_iter().partition(doomed);
+        let needed: HashSet<&str> = kept.iter().map(|file| file.sha256.as_str()).collect();
+        let mut seen = HashSet::new();
+        let free: Vec<&StoredFile> = gone
+            .iter()
+            .filter(|file| !needed.contains(&*file.sha256) && seen.insert(&file.sha256))
+            .collect();
+        if gone.is_empty() && package.is_none() {
+            return Ok(0);
+        }
+        let journal_keys: Vec<String> = gone.iter().map(StoredFile::key).collect();
+        let record_keys: Vec<String> = free.iter().flat_map(|file| file.record_keys()).collect();
+        self.run("deleting", |store| {
+            store.remove(package, &journal_keys, &record_keys)
+        })
+        .await?;
+        Ok(sum(free.iter().map(|file| file.bytes)))
+    }
+
+    /// Deletes a package. Returns the bytes that this frees.
+    pub(crate) async fn delete(&self, base_url: &str) -> Result<u64, Fault> {
+        self.drop_files(Some(base_url), |file| file.package == base_url)
+            .await
+    }
+
+    /// Deletes everything. Returns the bytes that this frees.
+    pub(crate) async fn erase(&self) -> Result<u64, Fault> {
+        let packages = self.run("listing the packages", Store::packages).await?;
+        let mut bytes = 0;
+        for package in packages {
+            bytes += self.delete(&package.url).await?;
+        }
+        // Entries whose package was never noted.
+        Ok(bytes + self.drop_files(None, |_| true).await?)
+    }
+
+    /// What is stored.
+    pub(crate) async fn report(&self) -> Result<StorageReport, Fault> {
+        let packages = self.run("listing the packages", Store::packages).await?;
+        let journal = self.journal().await?;
+        let estimate = self.host.store().estimate().await;
+        let mut models: Vec<StoredModel> = packages
+            .into_iter()
+            .map(|package| {
+                let own = journal.iter().filter(|file| file.package == package.url);
+                let stored_bytes = sum(own.map(|file| file.bytes));
+                StoredModel {
+                    model_url: package.url,
+                    name: package.name,
+                    stored_bytes: ByteCount::saturating(stored_bytes),
+                    total_bytes: ByteCount::saturating(package.total_bytes),
+                    complete: stored_bytes >= package.total_bytes,
+                }
+            })
+            .collect();
+        models.sort_by(|a, b| a.model_url.cmp(&b.model_url));
+        Ok(StorageReport {
+            models,
+            usage_bytes: estimate.usage_bytes.map(ByteCount::saturating),
+            quota_bytes: estimate.quota_bytes.map(ByteCount::saturating),
+            state: StorageState::Durable,
+        })
+    }
+
+    /// The fault of a store without room for `missing_bytes` more.
+    pub(crate) async fn full(&self, missing_bytes: u64, detail: &str) -> Fault {
+        let estimate = self.host.store().estimate().await;
+        let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
+        let allowed = match (estimate.usage_bytes, estimate.quota_bytes) {
+            (Some(usage), Some(quota)) => {
+                format!(
+                    ", the browser allows {}",
+                    megabytes(quota.saturating_sub(usage))
+                )
+            }
+            _ => String::new(),
+        };
+        let needed = megabytes(missing_bytes);
+        Fault::new(
+            FaultCode::StorageFull,
+            format!("the model needs {needed} MB more{allowed} ({detail})"),
+        )
+    }
+}
+
+fn entry(package: &str, file: &FileHash) -> StoredFile {
+    StoredFile {
+        package: package.to_owned(),
+        file: file.file.clone(),
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+    }
+}
+
+/// Every file of a package but the manifest; of files with the same contents only the first.
+fn distinct_files(manifest: &Manifest) -> impl Iterator<Item = &FileHash> {
+    let tokenizer = manifest.text.as_ref().map(|text| &text.tokenizer);
+    let mut seen = HashSet::new();
+    manifest
+        .shards
+        .iter()
+        .chain(tokenizer)
+        .filter(move |file| seen.insert(file.sha256.as_str()))
+}
+
+/// The sum, as large as it gets: manifests may claim anything.
+pub(crate) fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
+}

@@ -1,0 +1,330 @@
+//! The store in IndexedDB, through rexie.
+//!
+//! Database `tern-models`, version 1, with three object stores: `packages` (by URL), `journal` (by URL and hash) and
+//! `records` (by hash and part, each an ArrayBuffer of at most 8 MiB).
+//!
+//! Every operation runs as a task of its own. A future of rexie that is dropped while its request runs takes its
+//! callbacks with it, and the browser's call of one of them would be an error; so what is cancelled or timed out here is
+//! only no longer waited for. It also means that an operation, once begun, is never cut in the middle.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use js_sys::{ArrayBuffer, Uint8Array};
+use rexie::{ObjectStore, Rexie, Transaction, TransactionMode, TransactionResult};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::StorageEstimate;
+
+use super::bytes::{JsBytes, release};
+use super::scope;
+use crate::store::{Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage};
+use crate::{Blob as _, race};
+
+const DATABASE: &str = "tern-models";
+const VERSION: u32 = 1;
+const PACKAGES: &str = "packages";
+const JOURNAL: &str = "journal";
+const RECORDS: &str = "records";
+
+/// The browser's database of models.
+#[derive(Default)]
+pub(super) struct IdbStore {
+    database: RefCell<Option<Rc<Rexie>>>,
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+impl IdbStore {
+    /// Runs `operation` to its end, whether or not somebody waits for it.
+    async fn run<T: 'static, F>(&self, operation: impl FnOnce(Rc<Rexie>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + 'static,
+    {
+        let database = self.database.borrow().clone();
+        let database =
+            database.ok_or_else(|| StoreError::Lost("the database is not open".to_owned()))?;
+        spawned(operation(database)).await
+    }
+}
+
+/// Runs `work` as a task of its own and waits for it.
+async fn spawned<T: 'static>(work: impl Future<Output = Result<T>> + 'static) -> Result<T> {
+    let (sender, receiver) = oneshot::channel();
+    spawn_local(async move {
+        // Whoever gave up waiting does not want to know.
+        sender.send(work.await).ok();
+    });
+    receiver
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Lost("the operation was dropped".to_owned())))
+}
+
+impl Store for IdbStore {
+    type Bytes = JsBytes;
+
+    async fn open(&self) -> Result<()> {
+        if self.database.borrow().is_some() {
+            return Ok(());
+        }
+        let opened = spawned(async {
+            let builder = Rexie::builder(DATABASE).version(VERSION);
+            let builder = [PACKAGES, JOURNAL, RECORDS]
+                .into_iter()
+                .fold(builder, |builder, name| {
+                    builder.add_object_store(ObjectStore::new(name))
+                });
+            let database = builder.build().await;
+            database
+                .map(Rc::new)
+                .map_err(|error| StoreError::Unavailable(words(&error)))
+        })
+        .await?;
+        *self.database.borrow_mut() = Some(opened);
+        Ok(())
+    }
+
+    fn close(&self) {
+        // A hanging operation may still hold it; then the browser closes it when that ends, or with the worker.
+        let database = self.database.borrow_mut().take();
+        if let Some(Ok(database)) = database.map(Rc::try_unwrap) {
+            database.close();
+        }
+    }
+
+    async fn packages(&self) -> Result<Vec<StoredPackage>> {
+        self.run(|database| all(database, PACKAGES)).await
+    }
+
+    async fn journal(&self) -> Result<Vec<StoredFile>> {
+        self.run(|database| all(database, JOURNAL)).await
+    }
+
+    async fn put_package(&self, package: &StoredPackage) -> Result<()> {
+        let (key, value) = (JsValue::from_str(&package.url), to_js(package)?);
+        self.run(|database| async move {
+            let writing = Writing::begin(&database, &[PACKAGES])?;
+            let store = writing.store(PACKAGES)?;
+            let put = store.put(&value, Some(&key)).await.map(drop);
+            writing.end(put, 0).await
+        })
+        .await
+    }
+
+    async fn put(&self, file: &StoredFile, bytes: &JsBytes) -> Result<()> {
+        let (file, bytes) = (file.clone(), bytes.clone());
+        self.run(|database| async move {
+            let (key, entry) = (JsValue::from_str(&file.key()), to_js(&file)?);
+            let records: Vec<_> = file
+                .record_keys()
+                .zip(0u32..)
+                .map(|(key, part)| (record(&bytes, part), Some(JsValue::from_str(&key))))
+                .collect();
+            let writing = Writing::begin(&database, &[RECORDS, JOURNAL])?;
+            let (into_records, into_journal) = (writing.store(RECORDS)?, writing.store(JOURNAL)?);
+            // Both are asked for before either is waited for, so that the transaction can't end between them.
+            let (records, entry) = race::both(
+                into_records.put_all(records.into_iter()),
+                into_journal.put(&entry, Some(&key)),
+            )
+            .await;
+            writing.end(records.and(entry).map(drop), bytes.len()).await
+        })
+        .await
+    }
+
+    async fn get(&self, file: &StoredFile) -> Result<Option<JsBytes>> {
+        let file = file.clone();
+        self.run(|database| async move {
+            let reading = reading(&database, &[RECORDS, JOURNAL])?;
+            let journal = reading.store(JOURNAL).map_err(lost)?;
+            let key = JsValue::from_str(&file.key());
+            if !journal.key_exists(key).await.map_err(lost)? {
+                return Ok(None);
+            }
+            let records = reading.store(RECORDS).map_err(lost)?;
+            let mut parts: Vec<ArrayBuffer> = Vec::new();
+            for key in file.record_keys() {
+                let value = records.get(JsValue::from_str(&key)).await.map_err(lost)?;
+                match value.and_then(|value| value.dyn_into().ok()) {
+                    Some(part) => parts.push(part),
+                    None => return Ok(None),
+                }
+            }
+            Ok(Some(joined(parts)))
+        })
+        .await
+    }
+
+    async fn remove(
+        &self,
+        package: Option<&str>,
+        journal_keys: &[String],
+        record_keys: &[String],
+    ) -> Result<()> {
+        let package = package.map(str::to_owned);
+        let (journal_keys, record_keys) = (journal_keys.to_vec(), record_keys.to_vec());
+        self.run(|database| async move {
+            let writing = Writing::begin(&database, &[PACKAGES, JOURNAL, RECORDS])?;
+            let deleted = async {
+                // The journal goes first: were the transaction cut, records without an entry would only be room lost.
+                let journal = writing.transaction.store(JOURNAL)?;
+                for key in &journal_keys {
+                    journal.delete(JsValue::from_str(key)).await?;
+                }
+                let records = writing.transaction.store(RECORDS)?;
+                for key in &record_keys {
+                    records.delete(JsValue::from_str(key)).await?;
+                }
+                if let Some(package) = &package {
+                    let packages = writing.transaction.store(PACKAGES)?;
+                    packages.delete(JsValue::from_str(package)).await?;
+                }
+                Ok(())
+            }
+            .await;
+            writing.end(deleted, 0).await
+        })
+        .await
+    }
+
+    async fn estimate(&self) -> Estimate {
+        estimate().await.unwrap_or_default()
+    }
+}
+
+/// A transaction that changes something.
+struct Writing {
+    transaction: Transaction,
+}
+
+impl Writing {
+    fn begin(database: &Rexie, stores: &[&str]) -> Result<Self> {
+        let transaction = database
+            .transaction(stores, TransactionMode::ReadWrite)
+            .map_err(lost)?;
+        Ok(Self { transaction })
+    }
+
+    fn store(&self, name: &str) -> Result<rexie::Store> {
+        self.transaction.store(name).map_err(lost)
+    }
+
+    /// Commits what `result` has asked for, or undoes it. `bytes` were to be stored.
+    async fn end(self, result: rexie::Result<()>, bytes: u64) -> Result<()> {
+        match result {
+            Ok(()) => match self.transaction.done().await {
+                Ok(TransactionResult::Committed) => Ok(()),
+                // Rexie does not tell why a transaction was aborted. A lack of room is the usual reason, and the browser
+                // says how much there is.
+                Ok(TransactionResult::Aborted) => {
+                    let estimate = estimate().await.unwrap_or_default();
+                    let room = |quota: u64| quota.saturating_sub(estimate.usage_bytes.unwrap_or(0));
+                    if estimate
+                        .quota_bytes
+                        .is_some_and(|quota| room(quota) <= 2 * bytes)
+                    {
+                        Err(StoreError::Full("the transaction was aborted".to_owned()))
+                    } else {
+                        Err(StoreError::Lost("the transaction was aborted".to_owned()))
+                    }
+                }
+                Err(error) => Err(lost(error)),
+            },
+            Err(error) => {
+                self.transaction.abort().await.ok();
+                Err(lost(error))
+            }
+        }
+    }
+}
+
+fn reading(database: &Rexie, stores: &[&str]) -> Result<Transaction> {
+    database
+        .transaction(stores, TransactionMode::ReadOnly)
+        .map_err(lost)
+}
+
+/// All values of an object store. One that can't be read is left out, as if it were not there.
+async fn all<T: DeserializeOwned>(database: Rc<Rexie>, store: &str) -> Result<Vec<T>> {
+    let reading = reading(&database, &[store])?;
+    let values = reading
+        .store(store)
+        .map_err(lost)?
+        .get_all(None, None)
+        .await
+        .map_err(lost)?;
+    Ok(values
+        .into_iter()
+        .filter_map(|value| serde_wasm_bindgen::from_value(value).ok())
+        .collect())
+}
+
+/// The bytes of one record: all of them, or a copy of a part.
+fn record(bytes: &JsBytes, part: u32) -> JsValue {
+    let buffer = bytes.buffer();
+    if bytes.len() <= RECORD_BYTES {
+        return buffer.clone().into();
+    }
+    let start = u64::from(part) * RECORD_BYTES;
+    let end = bytes.len().min(start + RECORD_BYTES);
+    // An ArrayBuffer is shorter than 2^32 bytes in a 32-bit worker.
+    buffer.slice_with_end(start as u32, end as u32).into()
+}
+
+fn joined(parts: Vec<ArrayBuffer>) -> JsBytes {
+    if let [whole] = &parts[..] {
+        return JsBytes::new(whole.clone());
+    }
+    let length = parts.iter().map(ArrayBuffer::byte_length).sum();
+    let bytes = Uint8Array::new_with_length(length);
+    let mut at = 0;
+    for part in parts {
+        bytes.set(&Uint8Array::new(&part), at);
+        at += part.byte_length();
+        release(&part);
+    }
+    JsBytes::new(bytes.buffer())
+}
+
+async fn estimate() -> std::result::Result<Estimate, JsValue> {
+    let estimate = JsFuture::from(scope().navigator().storage().estimate()?).await?;
+    let estimate: StorageEstimate = estimate.unchecked_into();
+    let bytes = |value: Option<f64>| {
+        value
+            .filter(|value| *value >= 0.0)
+            .map(|value| value as u64)
+    };
+    Ok(Estimate {
+        usage_bytes: bytes(estimate.get_usage()),
+        quota_bytes: bytes(estimate.get_quota()),
+    })
+}
+
+fn to_js(value: &impl Serialize) -> Result<JsValue> {
+    value
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+        .map_err(|error| StoreError::Lost(error.to_string()))
+}
+
+/// What an error of a running operation means.
+fn lost(error: rexie::Error) -> StoreError {
+    let words = words(&error);
+    // The name of the browser's exception is all that there is to tell by.
+    if words.contains("QuotaExceeded") {
+        StoreError::Full(words)
+    } else {
+        StoreError::Lost(words)
+    }
+}
+
+/// Rexie's own words for an error are the same for all; its source says more.
+fn words(error: &rexie::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
+}

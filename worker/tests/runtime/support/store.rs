@@ -1,0 +1,201 @@
+//! The store's twin in memory. It outlives a worker, as a database outlives a page, and fails on demand.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+
+use worker::{Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage};
+
+use super::World;
+
+/// How an operation goes wrong. Nothing of it happens, except where said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreBreak {
+    /// It goes well.
+    Works,
+    /// There is no database.
+    Unavailable,
+    /// No room.
+    Full,
+    /// The connection is lost.
+    Lost,
+    /// It is done, but the answer never comes.
+    Hang,
+}
+
+/// What is on the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) packages: RefCell<BTreeMap<String, StoredPackage>>,
+    pub(crate) journal: RefCell<BTreeMap<String, StoredFile>>,
+    pub(crate) records: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// For each operation: how its next calls go; afterwards they work.
+    pub(crate) breaks: RefCell<HashMap<&'static str, VecDeque<StoreBreak>>>,
+    /// Every call.
+    pub(crate) calls: RefCell<Vec<&'static str>>,
+    /// Bytes that records may take in all; 0 = any number.
+    pub(crate) quota_bytes: Cell<u64>,
+}
+
+impl Disk {
+    /// Lets the next calls of an operation go wrong.
+    pub(crate) fn breaks(&self, operation: &'static str, breaks: &[StoreBreak]) {
+        self.breaks
+            .borrow_mut()
+            .insert(operation, breaks.iter().copied().collect());
+    }
+
+    pub(crate) fn count(&self, operation: &str) -> usize {
+        self.calls
+            .borrow()
+            .iter()
+            .filter(|call| **call == operation)
+            .count()
+    }
+
+    fn used(&self) -> u64 {
+        self.records
+            .borrow()
+            .values()
+            .map(|record| record.len() as u64)
+            .sum()
+    }
+}
+
+/// A connection to the disk.
+pub(crate) struct FakeStore {
+    pub(crate) world: Rc<World>,
+    pub(crate) open: Cell<bool>,
+}
+
+impl FakeStore {
+    /// One operation. Those that change something must be repeatable, so a hanging one is done first.
+    async fn operate<T>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&Disk) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let disk = &self.world.disk;
+        disk.calls.borrow_mut().push(operation);
+        assert!(
+            operation == "open" || self.open.get(),
+            "{operation} without an open database"
+        );
+        self.world.wait(1).await;
+        let next = disk
+            .breaks
+            .borrow_mut()
+            .get_mut(operation)
+            .and_then(VecDeque::pop_front);
+        match next.unwrap_or(StoreBreak::Works) {
+            StoreBreak::Works => act(disk),
+            StoreBreak::Unavailable => Err(StoreError::Unavailable("denied".into())),
+            StoreBreak::Full => Err(StoreError::Full("quota".into())),
+            StoreBreak::Lost => Err(StoreError::Lost("connection lost".into())),
+            StoreBreak::Hang => {
+                act(disk)?;
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+impl Store for FakeStore {
+    type Bytes = Vec<u8>;
+
+    async fn open(&self) -> Result<(), StoreError> {
+        if self.open.get() {
+            return Ok(());
+        }
+        self.operate("open", |_| Ok(())).await?;
+        self.open.set(true);
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.open.set(false);
+    }
+
+    async fn packages(&self) -> Result<Vec<StoredPackage>, StoreError> {
+        self.operate("packages", |disk| {
+            Ok(disk.packages.borrow().values().cloned().collect())
+        })
+        .await
+    }
+
+    async fn journal(&self) -> Result<Vec<StoredFile>, StoreError> {
+        self.operate("journal", |disk| {
+            Ok(disk.journal.borrow().values().cloned().collect())
+        })
+        .await
+    }
+
+    async fn put_package(&self, package: &StoredPackage) -> Result<(), StoreError> {
+        self.operate("put_package", |disk| {
+            let mut packages = disk.packages.borrow_mut();
+            packages.insert(package.url.clone(), package.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put(&self, file: &StoredFile, bytes: &Vec<u8>) -> Result<(), StoreError> {
+        self.operate("put", |disk| {
+            let quota = disk.quota_bytes.get();
+            if quota > 0 && disk.used() + bytes.len() as u64 > quota {
+                return Err(StoreError::Full("quota".into()));
+            }
+            let mut records = disk.records.borrow_mut();
+            for (part, key) in file.record_keys().enumerate() {
+                let start = part * RECORD_BYTES as usize;
+                let end = bytes.len().min(start + RECORD_BYTES as usize);
+                records.insert(key, bytes[start..end].to_vec());
+            }
+            disk.journal.borrow_mut().insert(file.key(), file.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn get(&self, file: &StoredFile) -> Result<Option<Vec<u8>>, StoreError> {
+        self.operate("get", |disk| {
+            if !disk.journal.borrow().contains_key(&file.key()) {
+                return Ok(None);
+            }
+            let records = disk.records.borrow();
+            let parts: Option<Vec<_>> = file.record_keys().map(|key| records.get(&key)).collect();
+            Ok(parts.map(|parts| parts.into_iter().flatten().copied().collect()))
+        })
+        .await
+    }
+
+    async fn remove(
+        &self,
+        package: Option<&str>,
+        journal_keys: &[String],
+        record_keys: &[String],
+    ) -> Result<(), StoreError> {
+        self.operate("remove", |disk| {
+            if let Some(package) = package {
+                disk.packages.borrow_mut().remove(package);
+            }
+            for key in journal_keys {
+                disk.journal.borrow_mut().remove(key);
+            }
+            for key in record_keys {
+                disk.records.borrow_mut().remove(key);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn estimate(&self) -> Estimate {
+        let disk = &self.world.disk;
+        let quota = disk.quota_bytes.get();
+        Estimate {
+            usage_bytes: Some(disk.used()),
+            quota_bytes: (quota > 0).then_some(quota),
+        }
+    }
+}
