@@ -101,15 +101,16 @@ struct State {
 }
 
 /// Compares, for each length, the state after a prefill in chunks with the state after as many single decode steps, bit for
-/// bit: keys, values and the logits of the last position. For some lengths above `truncate`, the cache is also cut to
-/// that many tokens and prefilled again. Leaves the session empty and greedy.
+/// bit: keys, values and the logits of the last position. Unless `cut` is 0, each length above it is compared a second time,
+/// behind a cache that was cut to that many tokens, where the chunks start elsewhere. Before each prefill its place in the
+/// cache is filled with wrong values, so that bits which are not written again show. Leaves the session empty and greedy.
 ///
 /// # Errors
 /// [`Error::ContextFull`] when a length exceeds the context, [`Error::DeviceLost`]; a difference is a result.
 pub async fn prefill_equals_decode(
     session: &mut Session,
     lengths: &[u32],
-    truncate: u32,
+    cut: u32,
 ) -> Result<Vec<Equality>, Error> {
     let mut lengths: Vec<u32> = lengths.iter().copied().filter(|&n| n > 0).collect();
     lengths.sort_unstable();
@@ -125,6 +126,7 @@ pub async fn prefill_equals_decode(
         session.replay(&tokens[..n as usize]).await?;
         expected_logits.push(read_logits(session).await?);
     }
+    // A step writes its own position alone, so the last cache holds that of every length.
     let kv = Rc::new(read_kv(session).await?);
     let expected: Vec<State> = expected_logits
         .into_iter()
@@ -134,26 +136,36 @@ pub async fn prefill_equals_decode(
         })
         .collect();
     let mut out = Vec::new();
-    session.truncate(0);
-    let chunk = session.plan.chunk;
-    for (&n, expected) in lengths.iter().zip(&expected) {
-        // Whole chunks before the last are the same dispatches for every length: they are kept.
-        session.truncate((n - 1) / chunk * chunk);
-        out.push(compare_after_prefill(session, &tokens[..n as usize], expected, false).await?);
-    }
-    // After a cut the chunks start elsewhere. A few lengths beyond it show what all would.
-    let step = (lengths.len() / 16).max(1);
-    for (&n, expected) in lengths
-        .iter()
-        .zip(&expected)
-        .step_by(step)
-        .filter(|(n, _)| truncate < **n)
-    {
-        session.truncate(truncate);
-        out.push(compare_after_prefill(session, &tokens[..n as usize], expected, true).await?);
+    let starts = std::iter::once(0).chain((0 < cut && cut < longest).then_some(cut));
+    for start in starts {
+        session.truncate(start);
+        for (&n, expected) in lengths.iter().zip(&expected).filter(|(n, _)| start < **n) {
+            // Whole chunks before the last are the same dispatches for every length: they are kept.
+            let kept = start + (n - 1 - start) / session.plan.chunk * session.plan.chunk;
+            session.truncate(kept);
+            spoil_from(session, &kv, session.cached())?;
+            let prompt = &tokens[..n as usize];
+            out.push(compare_after_prefill(session, prompt, expected, start > 0).await?);
+        }
     }
     session.truncate(0);
     Ok(out)
+}
+
+/// Fills the cache from position `first` on with the given keys and values, the lowest bit of each byte flipped: finite,
+/// and wrong everywhere.
+fn spoil_from(session: &mut Session, kv: &[Vec<u8>], first: usize) -> Result<(), Error> {
+    let head_bytes = kv.first().map_or(0, Vec::len) / session.plan.arch.kv_heads as usize;
+    let first_byte = head_bytes / session.plan.context as usize * first;
+    let ids = session.plan.io.kv.clone();
+    for (id, bytes) in ids.iter().flat_map(|kv| [kv.k, kv.v]).zip(kv) {
+        for (head, rows) in bytes.chunks_exact(head_bytes).enumerate() {
+            let wrong: Vec<u8> = rows[first_byte..].iter().map(|byte| byte ^ 1).collect();
+            let offset = (head * head_bytes + first_byte) as u64;
+            session.executor.write(id, offset, &wrong)?;
+        }
+    }
+    Ok(())
 }
 
 async fn compare_after_prefill(

@@ -271,7 +271,7 @@ impl Session {
     }
 
     /// Positions of `tokens` whose keys and values are in the cache.
-    fn cached(&self) -> usize {
+    pub(crate) fn cached(&self) -> usize {
         self.tokens.len().min(self.submitted as usize)
     }
 

@@ -221,8 +221,6 @@ impl Session for GpuSession {
         lengths: &[u32],
         truncate: u32,
     ) -> Result<Vec<EqualityResult>, EngineFault> {
-        // The engine cuts wherever the length is above; a cut beyond every length is none.
-        let truncate = if truncate == 0 { u32::MAX } else { truncate };
         let results = diagnostics::prefill_equals_decode(&mut self.0, lengths, truncate)
             .await
             .map_err(fault)?;
