@@ -1,6 +1,6 @@
 // The site under test: dist/ with the models, and the same models for the native program.
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { required } from "./browser.mjs";
@@ -10,9 +10,22 @@ import { serve } from "./server.mjs";
 export const SMALL_MODEL = join(required("TERN_WORK"), "models", "g256");
 export const DEFAULT_MODEL = required("TERN_DEFAULT_MODEL");
 
-/** Serves the built site with the small model as `models/g256`. */
-export function serveSite(fault) {
-  return serve({ "/": required("TERN_DIST"), "/models/g256/": SMALL_MODEL }, fault);
+/** The same model with room for more tokens than it was made for: only for checks of its arithmetic. */
+const LONG_MODEL = `${SMALL_MODEL}-long`;
+const LONG_CONTEXT = 320;
+
+/** Serves the built site with the small model as `models/g256` and `models/g256-long`. */
+export async function serveSite(fault) {
+  await makeLongModel();
+  return serve({ "/": required("TERN_DIST"), "/models/g256/": SMALL_MODEL, "/models/g256-long/": LONG_MODEL }, fault);
+}
+
+async function makeLongModel() {
+  await rm(LONG_MODEL, { recursive: true, force: true });
+  await cp(SMALL_MODEL, LONG_MODEL, { recursive: true });
+  const manifest = JSON.parse(await readFile(join(SMALL_MODEL, "manifest.json"), "utf8"));
+  manifest.architecture.context = LONG_CONTEXT;
+  await writeFile(join(LONG_MODEL, "manifest.json"), JSON.stringify(manifest));
 }
 
 /** The token ids of the native program's greedy answer to a question, the stop token left out, as the page does. */

@@ -7,8 +7,8 @@ import { ChatPage } from "../pages/chat.mjs";
 import { serveSite } from "../site.mjs";
 
 const TIMEOUT = { timeout: 20 * 60_000 };
-/** Around the sizes of chunks, workgroups and KV blocks; the small model's context ends at 256. */
-const LENGTHS = [1, 2, 3, 7, 16, 31, 63, 64, 65, 100, 127, 128, 129, 200, 255];
+/** Every one, plain and again behind the cut where it is longer. */
+const LENGTHS = Array.from({ length: 300 }, (_, index) => index + 1);
 const TRUNCATE = 17;
 
 describe(`kernels in the browser on ${GPU}`, () => {
@@ -21,10 +21,9 @@ describe(`kernels in the browser on ${GPU}`, () => {
     await browser?.close();
     await server?.close();
   });
-  const open = (parameters) => ChatPage.open(browser, server.url, { model: "models/g256", ...parameters });
 
   test("every variant compiles", TIMEOUT, async () => {
-    const chat = await open();
+    const chat = await ChatPage.open(browser, server.url, { model: "models/g256" });
     await chat.waitFor("ready");
     const { results } = await chat.check("variants");
     const refused = results.filter(({ error }) => error !== null);
@@ -46,8 +45,8 @@ describe(`kernels in the browser on ${GPU}`, () => {
   });
 
   for (const kv of ["f16", "f32"]) {
-    test(`prefill equals decode bit for bit, ${kv} cache`, TIMEOUT, async () => {
-      const chat = await open({ kv });
+    test(`prefill equals decode bit for bit over 1 to 300 tokens and after a cut, ${kv} cache`, TIMEOUT, async () => {
+      const chat = await ChatPage.open(browser, server.url, { model: "models/g256-long", context: 320, kv });
       await chat.waitFor("ready");
       const { results } = await chat.check("prefill", { lengths: LENGTHS, truncate: TRUNCATE });
       const cut = LENGTHS.filter((length) => length > TRUNCATE);
