@@ -6,8 +6,9 @@ use app::{Action, Effect, State, TICK_MILLIS};
 use leptos::prelude::*;
 
 use crate::bridge::Bridge;
+use crate::db::Db;
 use crate::debug::{self, Checks};
-use crate::platform;
+use crate::platform::{self, Browser};
 use crate::pwa::{self, Pwa};
 
 /// What every component gets: the state to read, and a way to say what the person did.
@@ -74,33 +75,48 @@ pub(crate) fn start() -> Page {
 #[derive(Default)]
 struct Performer {
     checks: Rc<Checks>,
-    bridge: std::cell::OnceCell<Bridge>,
-    pwa: std::cell::OnceCell<Rc<Pwa>>,
+    parts: std::cell::OnceCell<Parts>,
+}
+
+/// The parts of the page that do something and tell what came of it.
+struct Parts {
+    bridge: Bridge,
+    db: Db,
+    pwa: Rc<Pwa>,
+    browser: Browser,
 }
 
 impl Performer {
     fn connect(&self, listener: &Listener) {
         let heard = Rc::clone(listener);
-        let bridge = Bridge::new(move |action| heard(action));
-        let heard = Rc::clone(listener);
-        let pwa = Pwa::start(move |action| heard(action));
-        if self.bridge.set(bridge).is_err() || self.pwa.set(pwa).is_err() {
+        let told = Rc::clone(listener);
+        let parts = Parts {
+            bridge: Bridge::new(move |action| heard(action)),
+            db: Db::new(Rc::clone(listener)),
+            pwa: Pwa::start(move |action| told(action)),
+            browser: Browser::start(listener),
+        };
+        if self.parts.set(parts).is_err() {
             unreachable!("the parts are connected once");
         }
     }
 
     fn perform(&self, effects: Vec<Effect>) {
+        let Some(parts) = self.parts.get() else {
+            return;
+        };
         for effect in effects {
-            match (effect, self.bridge.get()) {
-                (Effect::Settle { key, result }, _) => self.checks.settle(key, result),
-                (Effect::ApplyUpdate, _) => {
-                    if let Some(pwa) = self.pwa.get() {
-                        pwa.apply_update();
-                    }
+            match effect {
+                Effect::Settle { key, result } => self.checks.settle(key, result),
+                Effect::Spawn | Effect::Terminate | Effect::Post(_) => parts.bridge.perform(effect),
+                Effect::Db(request) => parts.db.perform(request),
+                Effect::ApplyUpdate => parts.pwa.apply_update(),
+                Effect::Heal => pwa::heal(),
+                Effect::Erase => {
+                    parts.db.close();
+                    parts.browser.erase();
                 }
-                (Effect::Heal, _) => pwa::heal(),
-                (effect, Some(bridge)) => bridge.perform(effect),
-                (_, None) => {}
+                effect => parts.browser.perform(effect),
             }
         }
     }

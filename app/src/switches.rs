@@ -12,7 +12,9 @@ const DEFAULT_MAX_TOKENS: u32 = 1024;
 pub struct Switches {
     /// `model`: folder of the package, relative to the page.
     pub model: String,
-    /// `temperature`: 0 = greedy. Overrides the package's suggestion.
+    /// `start`: `1` = load the model without asking, also when it has to be downloaded.
+    pub start: bool,
+    /// `temperature`: 0 = greedy, for which `greedy=1` is another word. Overrides the package's suggestion.
     pub temperature: Option<f64>,
     /// `seed`: fixed seed of the sampler. Otherwise each answer gets its own.
     pub seed: Option<u32>,
@@ -26,6 +28,7 @@ impl Default for Switches {
     fn default() -> Self {
         Self {
             model: DEFAULT_MODEL.to_owned(),
+            start: false,
             temperature: None,
             seed: None,
             max_tokens: DEFAULT_MAX_TOKENS,
@@ -59,6 +62,8 @@ impl Switches {
                 };
                 self.temperature = value.parse().ok().filter(usable);
             }
+            "greedy" if value == "1" => self.temperature = Some(0.0),
+            "start" => self.start = value == "1",
             "seed" => self.seed = value.parse().ok(),
             "max_tokens" => self.max_tokens = value.parse().unwrap_or(self.max_tokens),
             "context" => {
@@ -112,11 +117,14 @@ mod tests {
             ("temperature", "0.5"),
             ("seed", "7"),
             ("max_tokens", "12"),
+            ("start", "1"),
             ("context", "512"),
             ("kv", "f32"),
             ("subgroups", "0"),
         ]);
         assert_eq!(switches.model, "models/other");
+        assert!(switches.start);
+        assert_eq!(read(&[("greedy", "1")]).temperature, Some(0.0));
         assert_eq!(
             (switches.temperature, switches.seed, switches.max_tokens),
             (Some(0.5), Some(7), 12)
@@ -138,6 +146,8 @@ mod tests {
             ("temperature", "NaN"),
             ("temperature", "-1"),
             ("seed", "x"),
+            ("greedy", "yes"),
+            ("start", ""),
             ("max_tokens", "-1"),
             ("context", "99999999999"),
             ("context", "4000000000"),

@@ -1,8 +1,92 @@
 //! The browser, as far as the page needs it beside its worker and its database.
 
-use app::{Clock, Environment, Opening, Switches};
+mod announcer;
+mod erase;
+mod files;
+mod locks;
+mod surroundings;
+mod wake;
+
+use std::rc::Rc;
+
+use app::{Action, Clock, Effect, Opening, Switches};
 use leptos::prelude::{document, window};
-use web_sys::Url;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{StorageEstimate, Url};
+
+use crate::page::Listener;
+use locks::EngineLock;
+use wake::ScreenLock;
+
+/// What the browser does for the page.
+pub(crate) struct Browser {
+    listener: Listener,
+    lock: Rc<EngineLock>,
+    screen: ScreenLock,
+}
+
+impl Browser {
+    /// Tells `listener` of whatever happens around the page.
+    pub(crate) fn start(listener: &Listener) -> Self {
+        surroundings::listen(listener);
+        Self {
+            listener: Rc::clone(listener),
+            lock: EngineLock::new(Rc::clone(listener)),
+            screen: ScreenLock::default(),
+        }
+    }
+
+    /// Performs an effect that concerns the browser.
+    pub(crate) fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::ClaimEngine { steal } => self.lock.claim(steal),
+            Effect::Persist => self.persist(),
+            Effect::WakeLock(wanted) => self.screen.set(wanted),
+            Effect::Announce(words) => announcer::say(&words),
+            Effect::Copy(text) => files::copy(text),
+            Effect::SaveFile { name, mime, text } => files::save(&name, mime, &text),
+            Effect::PickFile => files::pick(&self.listener),
+            // A page that cannot be loaded again stays as it is.
+            Effect::Reload => drop(window().location().reload()),
+            _ => {}
+        }
+    }
+
+    /// Deletes everything that this app ever stored, and tells what came of it.
+    pub(crate) fn erase(&self) {
+        let tell = Rc::clone(&self.listener);
+        spawn_local(async move {
+            let result = erase::everything().await;
+            tell(Action::Erased(result));
+        });
+    }
+
+    /// Asks the browser to keep our data when room gets scarce.
+    fn persist(&self) {
+        let Some(storage) = storage() else { return };
+        let tell = Rc::clone(&self.listener);
+        spawn_local(async move {
+            let Ok(asked) = storage.persist() else { return };
+            if let Ok(answer) = JsFuture::from(asked).await {
+                tell(Action::Persisted(answer.is_truthy()));
+            }
+        });
+    }
+}
+
+/// The browser's storage, absent on pages that are not secure.
+fn storage() -> Option<web_sys::StorageManager> {
+    let navigator = window().navigator();
+    let storage = js_sys::Reflect::get(&navigator, &"storage".into()).ok()?;
+    storage.is_object().then(|| navigator.storage())
+}
+
+/// How many bytes the browser still lets us store, when it says.
+pub(crate) async fn room_left() -> Option<f64> {
+    let estimate = JsFuture::from(storage()?.estimate().ok()?).await.ok()?;
+    let estimate: StorageEstimate = wasm_bindgen::JsCast::unchecked_into(estimate);
+    Some(estimate.get_quota()? - estimate.get_usage().unwrap_or(0.0))
+}
 
 /// What the page knows when it was just opened.
 pub(crate) fn opening() -> Opening {
@@ -11,7 +95,7 @@ pub(crate) fn opening() -> Opening {
     Opening {
         switches,
         model_url,
-        environment: Environment::default(),
+        environment: surroundings::environment(),
         clock: clock(),
         seed: random(),
     }

@@ -1,14 +1,17 @@
 //! Questions and answers: asking, stopping, asking again.
 
-use protocol::{Fault, FaultCode, Generate, Request};
+use protocol::{Fault, FaultCode, Generate, Request, RequestId};
 
-use super::{Action, Answer, Check, Effect, Finish, Phase, State, Turn, turn};
+use super::{Action, Answer, Change, Check, Effect, Finish, Phase, State, Turn, turn};
 
 impl State {
     pub(super) fn on_answering(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::Send { text } => self.send(&text),
             Action::Stop => self.stop(),
+            Action::Regenerate => self.regenerate(),
+            Action::Continue => self.go_on(),
+            Action::EditAndResend { key, text } => self.edit_and_resend(key, &text),
             _ => Vec::new(),
         }
     }
@@ -18,10 +21,9 @@ impl State {
         if !self.can_send() || text.is_empty() {
             return Vec::new();
         }
-        self.last_key += 1;
         let number = self.chats.open.turns.last().map_or(0, |turn| turn.number) + 1;
         let turn = Turn {
-            key: self.last_key,
+            key: self.next_key(),
             number,
             question: text.to_owned(),
             asked_millis: self.clock.wall_millis,
@@ -29,21 +31,76 @@ impl State {
             answer: Answer::default(),
         };
         self.chats.open.turns.push(turn);
+        self.answer_anew()
+    }
+
+    fn regenerate(&mut self) -> Vec<Effect> {
+        if !self.can_regenerate() {
+            return Vec::new();
+        }
+        let (key, seed) = (self.next_key(), self.random.seed());
+        if let Some(turn) = self.chats.open.turns.last_mut() {
+            turn.key = key;
+            turn.seed = seed;
+            turn.answer = Answer::default();
+        }
+        self.answer_anew()
+    }
+
+    fn edit_and_resend(&mut self, key: u32, text: &str) -> Vec<Effect> {
+        let open = &mut self.chats.open;
+        let Ok(index) = open.turns.binary_search_by_key(&key, |turn| turn.key) else {
+            return Vec::new();
+        };
+        if self.engine.phase != Phase::Ready || open.loading || text.trim().is_empty() {
+            return Vec::new();
+        }
+        let number = open.turns.get(index).map_or(0, |turn| turn.number);
+        open.turns.truncate(index);
+        let chat = open.head.id;
+        self.save(Change::DeleteTurnsFrom { chat, number });
+        self.send(text)
+    }
+
+    /// Has the last turn answered from the start, and the chat listed with it.
+    fn answer_anew(&mut self) -> Vec<Effect> {
+        self.touch_open_chat();
+        self.save_last_turn();
+        self.generate()
+    }
+
+    /// Goes on with the last answer behind its last token.
+    fn go_on(&mut self) -> Vec<Effect> {
+        if !self.can_continue() {
+            return Vec::new();
+        }
+        if let Some(turn) = self.chats.open.turns.last_mut() {
+            turn.answer.finish = None;
+        }
+        self.touch_open_chat();
+        self.save_last_turn();
         self.generate()
     }
 
     /// Has the last turn answered, behind whatever of its answer is there.
     pub(super) fn generate(&mut self) -> Vec<Effect> {
-        let Some(turn) = self.chats.open.turns.last() else {
+        let suggested = self.sampling();
+        let model = self.engine.model.as_ref().map(|model| model.name.clone());
+        let open = &mut self.chats.open;
+        let Some(turn) = open.turns.last_mut() else {
             return Vec::new();
         };
-        let suggested = self.engine.model.as_ref().and_then(|model| model.sampling);
+        turn.answer.model = model.unwrap_or_default();
+        turn.answer.prefill = None;
+        let seed = turn.seed;
+        let resume = turn.answer.ids.clone();
         let job = Generate {
-            messages: turn::messages(&self.chats.open.head.system_prompt, &self.chats.open.turns),
-            sampling: self.switches.sampling(suggested, turn.seed),
+            messages: turn::messages(&open.head.system_prompt, &open.turns),
+            sampling: self.switches.sampling(Some(suggested), seed),
             max_tokens: self.switches.max_tokens,
-            resume: turn.answer.ids.clone(),
+            resume,
         };
+        self.start_announcing();
         let id = self.engine.next_id();
         self.engine.request = Some(id);
         self.engine.phase = Phase::Answering;
@@ -52,8 +109,14 @@ impl State {
     }
 
     fn stop(&mut self) -> Vec<Effect> {
-        if self.engine.phase != Phase::Answering || self.engine.stopping {
-            return Vec::new();
+        match self.engine.phase {
+            Phase::Answering if !self.engine.stopping => {}
+            Phase::Paused => {
+                self.end_answer(Finish::Cancelled);
+                self.engine.phase = self.idle_phase();
+                return Vec::new();
+            }
+            _ => return Vec::new(),
         }
         match self.engine.request {
             Some(id) if self.engine.greeted && self.engine.model.is_some() => {
@@ -63,39 +126,45 @@ impl State {
             // A dead worker is being replaced: there is nobody to ask, and nothing to wait for.
             _ => {
                 self.end_answer(Finish::Cancelled);
-                self.engine.phase = if self.engine.greeted {
-                    Phase::Loading
-                } else {
-                    Phase::Starting
-                };
+                self.engine.phase = self.idle_phase();
                 Vec::new()
             }
         }
     }
 
-    pub(super) fn retry(&mut self) -> Vec<Effect> {
-        match self.engine.phase {
-            Phase::Failed => {
-                self.engine.fault = None;
-                self.engine.restarts = 0;
-                if self.engine.greeted {
-                    self.load()
-                } else {
-                    self.engine.phase = Phase::Starting;
-                    vec![Effect::Spawn]
-                }
-            }
-            Phase::Ready if self.engine.fault.is_some() => {
-                self.engine.fault = None;
-                match self.chats.open.turns.last_mut() {
-                    Some(turn) if turn.answer.finish == Some(Finish::Failed) => {
-                        turn.answer.finish = None;
-                        self.generate()
-                    }
-                    _ => Vec::new(),
-                }
-            }
-            _ => Vec::new(),
+    /// Puts a running answer aside, because the person goes somewhere else; it can be continued later.
+    pub(super) fn put_aside(&mut self) -> Vec<Effect> {
+        if !matches!(self.engine.phase, Phase::Answering | Phase::Paused) {
+            return Vec::new();
+        }
+        let cancelled = self.break_off();
+        let finish = if self.engine.stopping {
+            Finish::Cancelled
+        } else {
+            Finish::Interrupted
+        };
+        self.end_answer(finish);
+        self.engine.phase = self.idle_phase();
+        cancelled
+            .map(|id| Effect::Post(Request::Cancel { id }))
+            .into_iter()
+            .collect()
+    }
+
+    /// Stops listening to the running answer. Returns the request that the worker should be told of, if it works on one.
+    pub(super) fn break_off(&mut self) -> Option<RequestId> {
+        let is_answer = self.engine.greeted && self.engine.model.is_some();
+        self.engine.request.take_if(|_| is_answer)
+    }
+
+    /// The phase of an engine that answers nothing.
+    pub(super) const fn idle_phase(&self) -> Phase {
+        if self.engine.model.is_some() {
+            Phase::Ready
+        } else if self.engine.greeted {
+            Phase::Loading
+        } else {
+            Phase::Starting
         }
     }
 
@@ -119,7 +188,7 @@ impl State {
         })]
     }
 
-    /// Ends the running answer, if there is one.
+    /// Ends the running answer, if there is one, and stores it.
     pub(super) fn end_answer(&mut self, finish: Finish) {
         self.engine.stopping = false;
         self.engine.recovering = false;
@@ -128,6 +197,15 @@ impl State {
         {
             turn.answer.finish = Some(finish);
             turn.answer.prefill = None;
+            self.save_last_turn();
         }
+    }
+
+    /// Tries the last answer again after a failure.
+    pub(super) fn retry_answer(&mut self) -> Vec<Effect> {
+        self.engine.fault = None;
+        let failed = self.chats.open.turns.last().map(|turn| turn.answer.finish)
+            == Some(Some(Finish::Failed));
+        if failed { self.go_on() } else { Vec::new() }
     }
 }

@@ -2,6 +2,8 @@
 
 use protocol::{DeviceReport, Fault, LoadProgress, ModelInfo, ModelOffer, RequestId};
 
+use super::loading::Chore;
+
 /// What is going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -49,7 +51,9 @@ pub struct Engine {
     pub(super) request: Option<RequestId>,
     pub(super) checks: Vec<(RequestId, u32)>,
     /// Questions about storage and deletions under way.
-    pub(super) chores: Vec<RequestId>,
+    pub(super) chores: Vec<(RequestId, Chore)>,
+    /// Whether the browser has not said yet which tab may have the engine.
+    pub(super) waits_for_lock: bool,
     /// Whether the worker and the page have greeted each other.
     pub(super) greeted: bool,
     /// Whether the person has agreed to a download, so that a new worker need not ask again.
@@ -78,6 +82,7 @@ impl Engine {
             request: None,
             checks: Vec::new(),
             chores: Vec::new(),
+            waits_for_lock: true,
             greeted: false,
             agreed: false,
             stopping: false,

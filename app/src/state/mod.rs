@@ -1,6 +1,7 @@
 //! The state and how it changes.
 
 mod action;
+mod announce;
 mod answering;
 mod chats;
 mod chatting;
@@ -8,12 +9,19 @@ mod effect;
 mod engine;
 mod environment;
 pub mod limits;
+mod loading;
 mod notice;
+mod opening;
 mod preferences;
 mod random;
+mod saving;
 mod select;
+mod surroundings;
+mod transfer;
 mod turn;
 mod worker;
+
+use std::collections::BTreeMap;
 
 pub use action::{Action, Check};
 pub use chats::{Chat, ChatHead, ChatId, ChatIdError, Chats, StoredChat, Undo};
@@ -21,21 +29,23 @@ pub use effect::{Change, DbEvent, DbRequest, Effect, ReadPurpose};
 pub use engine::{Engine, Phase, Rate};
 pub use environment::{Clock, Database, Environment};
 pub use notice::{ImportReport, Notice};
+pub use opening::Opening;
 pub use preferences::{Preferences, TextSize, Theme};
+pub use transfer::{EXPORT_FORMAT, EXPORT_VERSION};
 pub use turn::{Answer, Finish, Turn};
 
 use crate::Switches;
 use random::Random;
 
-/// Milliseconds between two [`Action::Tick`]s.
+/// Milliseconds between two [`Action::Tick`]s. A running answer is stored with every tick.
 pub const TICK_MILLIS: u32 = 500;
+/// How long a deleted chat can be brought back.
+pub const UNDO_MILLIS: f64 = 8000.0;
 /// How often a dead worker is replaced without an answer or a loaded model in between.
 const MAX_RESTARTS: u32 = 3;
 /// Ticks of a running page without a word from the worker after which it counts as dead: 90 s. Long enough for a slow device
 /// to compile the worker itself.
 const MAX_SILENT_TICKS: u32 = 180;
-/// How long a deleted chat can be brought back.
-pub const UNDO_MILLIS: f64 = 8000.0;
 
 /// Everything that the page knows. Views read it; it changes through [`State::on`] only.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +71,13 @@ pub struct State {
     random: Random,
     clock: Clock,
     last_key: u32,
+    /// Turns of chats that are not open and that the database may not hold.
+    shelf: BTreeMap<ChatId, Vec<Turn>>,
+    saving: saving::Saving,
+    /// Up to which byte the running answer has been read out.
+    announced: usize,
+    /// Whether the screen is kept on.
+    awake: bool,
 }
 
 /// What is on the screen.
@@ -73,51 +90,26 @@ pub enum Screen {
     Settings,
 }
 
-/// What a page knows when it was just opened.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Opening {
-    /// What the address asks for.
-    pub switches: Switches,
-    /// Absolute URL of the package.
-    pub model_url: String,
-    /// Where the page runs.
-    pub environment: Environment,
-    /// The time.
-    pub clock: Clock,
-    /// A random number.
-    pub seed: u64,
-}
-
 impl State {
-    /// The state of a page that was just opened, and what it does first.
-    #[must_use]
-    pub fn new(opening: Opening) -> (Self, Vec<Effect>) {
-        let mut random = Random::new(opening.seed);
-        let head = ChatHead::new(ChatId(random.next()), opening.clock.wall_millis);
-        let state = Self {
-            screen: Screen::Chat,
-            chats: Chats {
-                list: Vec::new(),
-                open: Chat::empty(head),
-            },
-            engine: Engine::new(),
-            preferences: Preferences::default(),
-            environment: opening.environment,
-            undo: None,
-            notice: None,
-            erasing: false,
-            switches: opening.switches,
-            model_url: opening.model_url,
-            random,
-            clock: opening.clock,
-            last_key: 0,
-        };
-        (state, vec![Effect::Spawn])
-    }
-
-    /// Takes what happened and says what to do.
+    /// Takes what happened and says what to do, in order.
     #[must_use]
     pub fn on(&mut self, action: Action) -> Vec<Effect> {
+        if self.erasing {
+            return match action {
+                Action::Erased(result) => self.erased(result),
+                Action::Tick(clock) => {
+                    self.clock = clock;
+                    Vec::new()
+                }
+                _ => Vec::new(),
+            };
+        }
+        let effects = self.act(action);
+        let effects = self.with_writes(effects);
+        self.with_wake_lock(effects)
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::Send { .. }
             | Action::Stop
@@ -132,6 +124,12 @@ impl State {
             | Action::SetSystemPrompt(_)
             | Action::SetSampling(_)
             | Action::ResetSampling => self.on_chatting(action),
+            Action::Download
+            | Action::CancelDownload
+            | Action::Retry
+            | Action::UseHere
+            | Action::EngineLock(_)
+            | Action::DeleteModel(_) => self.on_loading(action),
             Action::OpenSettings
             | Action::CloseSettings
             | Action::SetTheme(_)
@@ -140,41 +138,28 @@ impl State {
             | Action::SetSidebar(_)
             | Action::DismissInstallHint
             | Action::DismissNotice => self.on_preference(action),
-            Action::Copy(text) => vec![Effect::Copy(text)],
+            Action::PickImport
+            | Action::Import(_)
+            | Action::ExportAll
+            | Action::ExportChat(_)
+            | Action::EraseEverything
+            | Action::Erased(_) => self.on_transfer(action),
+            Action::Db(event) => self.on_db(event),
             Action::Event(event) => self.on_event(event),
             Action::WorkerError(detail) => self.worker_error(detail),
             Action::Tick(clock) => self.tick(clock),
-            Action::Retry => self.retry(),
             Action::Check { key, check } => self.check(key, check),
-            Action::Online(online) => {
-                self.environment.online = online;
-                Vec::new()
-            }
-            Action::UpdateReady => {
-                self.environment.update_ready = true;
-                Vec::new()
-            }
-            Action::Persisted(persisted) => {
-                self.environment.persisted = Some(persisted);
-                Vec::new()
-            }
-            Action::ApplyUpdate if self.can_update() => vec![Effect::ApplyUpdate],
-            _ => Vec::new(),
+            Action::Copy(text) => vec![Effect::Copy(text)],
+            Action::Visibility { .. }
+            | Action::Online(_)
+            | Action::UpdateReady
+            | Action::ApplyUpdate
+            | Action::Persisted(_) => self.on_surroundings(action),
         }
     }
 
-    fn on_preference(&mut self, action: Action) -> Vec<Effect> {
-        match action {
-            Action::OpenSettings => self.screen = Screen::Settings,
-            Action::CloseSettings => self.screen = Screen::Chat,
-            Action::SetTheme(theme) => self.preferences.theme = theme,
-            Action::SetTextSize(size) => self.preferences.text_size = size,
-            Action::ToggleSidebar => self.preferences.sidebar ^= true,
-            Action::SetSidebar(shown) => self.preferences.sidebar = shown,
-            Action::DismissInstallHint => self.preferences.install_hint_dismissed = true,
-            Action::DismissNotice => self.notice = None,
-            _ => {}
-        }
-        Vec::new()
+    const fn next_key(&mut self) -> u32 {
+        self.last_key += 1;
+        self.last_key
     }
 }

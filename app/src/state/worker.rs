@@ -2,55 +2,53 @@
 
 use protocol::{Event, Fault, FaultCode, Hello, Outcome, Request, RequestId, Status};
 
-use super::{Clock, Effect, Finish, MAX_RESTARTS, MAX_SILENT_TICKS, Phase, State, TICK_MILLIS};
+use super::{Answer, Effect, Finish, MAX_RESTARTS, MAX_SILENT_TICKS, Phase, State, TICK_MILLIS};
 
 impl State {
     pub(super) fn on_event(&mut self, event: Event) -> Vec<Effect> {
+        if self.engine.phase == Phase::Elsewhere {
+            return Vec::new();
+        }
         self.engine.silent_ticks = 0;
         match event {
-            Event::Hello(hello) => self.on_hello(&hello),
-            Event::Beat => Vec::new(),
-            Event::Trap { text } => self.replace_worker(Fault::new(FaultCode::Trap, text)),
-            Event::Status(status) => {
-                self.on_status(&status);
-                Vec::new()
-            }
+            Event::Hello(hello) => return self.on_hello(&hello),
+            Event::Beat => {}
+            Event::Trap { text } => return self.replace_worker(Fault::new(FaultCode::Trap, text)),
+            Event::Status(status) => self.on_status(&status),
             Event::Loading { progress, .. } => {
                 self.engine.progress = Some(progress);
                 self.engine.network_trouble = false;
-                Vec::new()
             }
             Event::Trimmed { id, messages } => {
-                if self.engine.request == Some(id)
-                    && let Some(turn) = self.chats.open.turns.last_mut()
-                {
-                    turn.answer.trimmed = messages;
+                if let Some(answer) = self.answer_of(id) {
+                    answer.trimmed = messages;
                 }
-                Vec::new()
             }
             Event::Prefill { id, done, total } => {
-                if self.engine.request == Some(id)
-                    && let Some(turn) = self.chats.open.turns.last_mut()
-                    && turn.answer.ids.is_empty()
-                {
-                    turn.answer.prefill = Some((done, total));
+                if let Some(answer) = self.answer_of(id).filter(|answer| answer.ids.is_empty()) {
+                    answer.prefill = Some((done, total));
                 }
-                Vec::new()
             }
             Event::Tokens { id, text, ids, .. } => {
-                if self.engine.request == Some(id)
-                    && let Some(turn) = self.chats.open.turns.last_mut()
-                {
-                    turn.answer.text.push_str(&text);
-                    turn.answer.ids.extend(ids);
-                    turn.answer.prefill = None;
+                if let Some(answer) = self.answer_of(id) {
+                    answer.text.push_str(&text);
+                    answer.ids.extend(ids);
+                    answer.prefill = None;
                     self.engine.recovering = false;
+                    return self.announce(false).into_iter().collect();
                 }
-                Vec::new()
             }
-            Event::Finished { id, outcome } => self.on_finished(id, outcome),
-            Event::Failed { id, fault } => self.on_failed(id, fault),
+            Event::Finished { id, outcome } => return self.on_finished(id, outcome),
+            Event::Failed { id, fault } => return self.on_failed(id, fault),
         }
+        Vec::new()
+    }
+
+    /// The running answer, if this request is for it.
+    fn answer_of(&mut self, id: RequestId) -> Option<&mut Answer> {
+        let is_current = self.engine.request == Some(id) && self.engine.phase == Phase::Answering;
+        let turn = self.chats.open.turns.last_mut().filter(|_| is_current)?;
+        Some(&mut turn.answer)
     }
 
     fn on_hello(&mut self, hello: &Hello) -> Vec<Effect> {
@@ -61,25 +59,8 @@ impl State {
         }
         self.engine.greeted = true;
         let mut effects = vec![Effect::Post(Request::Hello(Hello::own()))];
-        effects.extend(self.load());
+        effects.extend(self.begin());
         effects
-    }
-
-    /// Asks for the model. An answer that waits for it keeps its phase.
-    pub(super) fn load(&mut self) -> Vec<Effect> {
-        let id = self.engine.next_id();
-        self.engine.request = Some(id);
-        self.engine.model = None;
-        self.engine.progress = None;
-        if self.engine.phase != Phase::Answering {
-            self.engine.phase = Phase::Loading;
-        }
-        let (model_url, settings) = (self.model_url.clone(), self.switches.settings);
-        vec![Effect::Post(Request::Load {
-            id,
-            model_url,
-            settings,
-        })]
     }
 
     fn on_status(&mut self, status: &Status) {
@@ -91,7 +72,7 @@ impl State {
             // An answer goes on recovering until its next token.
             Status::DeviceRestored { generation } => {
                 self.engine.recovering &= self.engine.phase == Phase::Answering;
-                self.engine.progress = None;
+                self.end_progress();
                 if let Some(device) = &mut self.engine.device {
                     device.generation = *generation;
                 }
@@ -115,47 +96,41 @@ impl State {
                 result: Ok(outcome),
             }];
         }
+        if let Some(chore) = self.take_chore(id) {
+            return self.on_chore(chore, Ok(*outcome));
+        }
+        let is_current = self.engine.request == Some(id);
+        let is_answering = self.engine.phase == Phase::Answering && self.engine.model.is_some();
         match *outcome {
             Outcome::Described(report) => self.engine.device = Some(report),
-            Outcome::Loaded(info) if self.engine.request == Some(id) => {
-                self.engine.request = None;
-                self.engine.model = Some(info);
-                self.engine.progress = None;
-                let mut effects =
-                    if self.engine.phase == Phase::Answering && self.running().is_some() {
-                        self.generate()
-                    } else {
-                        self.engine.phase = Phase::Ready;
-                        self.engine.recovering = false;
-                        self.engine.restarts = 0;
-                        Vec::new()
-                    };
-                if self.engine.device.is_none() {
-                    let id = self.engine.next_id();
-                    effects.push(Effect::Post(Request::DescribeDevice { id }));
-                }
-                return effects;
-            }
-            Outcome::Answered { reason, usage } if self.engine.request == Some(id) => {
+            Outcome::Inspected(offer) if is_current => return self.on_inspected(offer),
+            Outcome::Loaded(info) if is_current => return self.on_loaded(info),
+            Outcome::Answered { reason, usage } if is_current && is_answering => {
                 if let Some(turn) = self.chats.open.turns.last_mut() {
                     turn.answer.usage = Some(usage);
                 }
-                self.end_request(Finish::from(reason));
+                return self.end_request(Finish::from(reason));
             }
-            Outcome::Cancelled if self.engine.request == Some(id) => {
-                self.end_request(Finish::Cancelled)
+            Outcome::Cancelled if is_current && is_answering => {
+                return self.end_request(Finish::Cancelled);
+            }
+            Outcome::Cancelled if is_current => {
+                self.end_answer(Finish::Cancelled);
+                return self.on_load_cancelled();
             }
             _ => {}
         }
         Vec::new()
     }
 
-    fn end_request(&mut self, finish: Finish) {
+    fn end_request(&mut self, finish: Finish) -> Vec<Effect> {
+        let rest = self.announce(true);
         self.end_answer(finish);
         self.engine.request = None;
         self.engine.restarts = 0;
-        self.engine.network_trouble = false;
+        self.end_progress();
         self.engine.phase = Phase::Ready;
+        rest.into_iter().collect()
     }
 
     fn on_failed(&mut self, id: Option<RequestId>, fault: Fault) -> Vec<Effect> {
@@ -165,74 +140,87 @@ impl State {
                 result: Err(fault),
             }];
         }
-        if id.is_none() || id == self.engine.request {
-            let loaded = self.engine.model.is_some() && fault.code != FaultCode::VersionMismatch;
-            self.engine.request = None;
-            if loaded {
-                // The worker lives and has its model: only this answer failed.
-                self.end_request(Finish::Failed);
-                self.engine.fault = Some(fault);
-            } else {
-                self.fail(fault);
-            }
+        if let Some(chore) = id.and_then(|id| self.take_chore(id)) {
+            return self.on_chore(chore, Err(fault));
         }
-        Vec::new()
+        if id.is_some() && id != self.engine.request {
+            return Vec::new();
+        }
+        let is_loaded = self.engine.model.is_some() && fault.code != FaultCode::VersionMismatch;
+        if !is_loaded {
+            self.fail(fault);
+            return Vec::new();
+        }
+        // The worker lives and has its model: only this answer failed.
+        let effects = self.end_request(Finish::Failed);
+        self.engine.fault = Some(fault);
+        effects
     }
 
     fn take_check(&mut self, id: RequestId) -> Option<u32> {
-        let index = self
-            .engine
-            .checks
-            .iter()
-            .position(|(check, _)| *check == id)?;
-        Some(self.engine.checks.remove(index).1)
+        let checks = &mut self.engine.checks;
+        let index = checks.iter().position(|(check, _)| *check == id)?;
+        Some(checks.remove(index).1)
     }
 
-    fn fail(&mut self, fault: Fault) {
+    pub(super) fn fail(&mut self, fault: Fault) {
         self.end_answer(Finish::Failed);
         self.engine.request = None;
-        self.engine.progress = None;
-        self.engine.network_trouble = false;
+        self.end_progress();
         self.engine.phase = Phase::Failed;
         self.engine.fault = Some(fault);
     }
 
-    pub(super) fn tick(&mut self, clock: Clock) -> Vec<Effect> {
-        self.clock = clock;
-        if self.engine.phase == Phase::Failed {
+    /// Counts how long the worker has said nothing. A hidden page counts nothing: it may be frozen, and so may the worker.
+    pub(super) fn count_silence(&mut self) -> Vec<Effect> {
+        let is_quiet = matches!(self.engine.phase, Phase::Failed | Phase::Elsewhere);
+        if is_quiet || self.environment.hidden || self.engine.waits_for_lock {
             return Vec::new();
         }
         self.engine.silent_ticks += 1;
         if self.engine.silent_ticks <= MAX_SILENT_TICKS {
             return Vec::new();
         }
+        let seconds = MAX_SILENT_TICKS * TICK_MILLIS / 1000;
         self.replace_worker(Fault::new(
             FaultCode::Silent,
-            format!(
-                "the worker said nothing for {} s",
-                MAX_SILENT_TICKS * TICK_MILLIS / 1000
-            ),
+            format!("the worker said nothing for {seconds} s"),
         ))
     }
 
     pub(super) fn worker_error(&mut self, detail: String) -> Vec<Effect> {
+        if self.engine.phase == Phase::Elsewhere {
+            return Vec::new();
+        }
         self.replace_worker(Fault::new(FaultCode::Trap, detail))
     }
 
-    /// The worker is dead: a new one loads the model, and a running answer goes on behind its last token.
-    pub(super) fn replace_worker(&mut self, fault: Fault) -> Vec<Effect> {
-        let mut effects: Vec<Effect> = std::mem::take(&mut self.engine.checks)
+    /// Gives everybody who waits for a check the same answer.
+    pub(super) fn settle_checks(&mut self, fault: &Fault) -> Vec<Effect> {
+        std::mem::take(&mut self.engine.checks)
             .into_iter()
             .map(|(_, key)| Effect::Settle {
                 key,
                 result: Err(fault.clone()),
             })
-            .collect();
+            .collect()
+    }
+
+    /// Whatever was known of the worker is true no more.
+    pub(super) fn forget_worker(&mut self) {
         self.engine.greeted = false;
         self.engine.request = None;
         self.engine.model = None;
         self.engine.device = None;
+        self.engine.chores.clear();
         self.engine.silent_ticks = 0;
+        self.end_progress();
+    }
+
+    /// The worker is dead: a new one loads the model, and a running answer goes on behind its last token.
+    fn replace_worker(&mut self, fault: Fault) -> Vec<Effect> {
+        let mut effects = self.settle_checks(&fault);
+        self.forget_worker();
         if self.engine.stopping {
             self.end_answer(Finish::Cancelled);
         }

@@ -4,7 +4,8 @@ use app::{Action, Clock, Effect, Finish, Phase, State, strings};
 use protocol::{Event, Fault, FaultCode, FinishReason, Hello, Outcome, Request, Retry};
 
 use crate::support::{
-    answered, answering, event, finished, generating, greet, info, loading, new, ready, tokens,
+    act, answered, answering, event, finished, generating, greet, info, inspecting, loading, new,
+    offer, ready, tokens,
 };
 
 #[test]
@@ -18,10 +19,10 @@ fn an_answer_survives_its_worker() {
                 },
             )
         },
-        |state| state.on(Action::WorkerError("out of memory".into())),
+        |state| act(state, Action::WorkerError("out of memory".into())),
         |state| {
             (0..181)
-                .flat_map(|_| state.on(Action::Tick(Clock::default())))
+                .flat_map(|_| act(state, Action::Tick(Clock::default())))
                 .collect()
         },
     ];
@@ -82,8 +83,8 @@ fn a_worker_that_keeps_dying_is_given_up() {
         (state.engine.fault.as_ref().unwrap().code, state.advice()),
         (FaultCode::Trap, Some(Retry::Reload))
     );
-    assert!(state.on(Action::Tick(Clock::default())).is_empty());
-    assert_eq!(state.on(Action::Retry), [Effect::Spawn]);
+    assert!(act(&mut state, Action::Tick(Clock::default())).is_empty());
+    assert_eq!(act(&mut state, Action::Retry), [Effect::Spawn]);
     assert_eq!(
         (state.name(), state.engine.fault.is_some()),
         ("loading", false)
@@ -94,7 +95,7 @@ fn a_worker_that_keeps_dying_is_given_up() {
 fn a_beating_worker_is_not_silent() {
     let mut state = ready();
     for _ in 0..500 {
-        assert!(state.on(Action::Tick(Clock::default())).is_empty());
+        assert!(act(&mut state, Action::Tick(Clock::default())).is_empty());
         assert!(event(&mut state, Event::Beat).is_empty());
     }
 }
@@ -108,7 +109,7 @@ fn stop_while_the_worker_is_replaced_ends_the_answer_at_once() {
             text: "panic".into(),
         },
     );
-    assert!(state.on(Action::Stop).is_empty());
+    assert!(act(&mut state, Action::Stop).is_empty());
     assert_eq!(
         state.chats.open.turns[0].answer.finish,
         Some(Finish::Cancelled)
@@ -126,7 +127,7 @@ fn stop_while_the_worker_is_replaced_ends_the_answer_at_once() {
 #[test]
 fn a_worker_that_dies_after_stop_does_not_go_on() {
     let (mut state, _) = answering();
-    let _cancel = state.on(Action::Stop);
+    let _cancel = act(&mut state, Action::Stop);
     assert_eq!(
         event(
             &mut state,
@@ -159,7 +160,11 @@ fn a_failed_load_can_be_tried_again() {
         (state.name(), state.engine.fault.clone(), state.advice()),
         ("failed", Some(fault), Some(Retry::Again))
     );
-    let again = loading(&state.on(Action::Retry));
+    let look = inspecting(&act(&mut state, Action::Retry));
+    let again = loading(&event(
+        &mut state,
+        finished(look, Outcome::Inspected(offer(true))),
+    ));
     event(&mut state, finished(again, Outcome::Loaded(info())));
     assert_eq!(state.name(), "ready");
 }
@@ -178,7 +183,7 @@ fn a_failed_answer_goes_on_where_it_stopped() {
         (state.name(), state.chats.open.turns[0].answer.finish),
         ("ready", Some(Finish::Failed))
     );
-    let (_, job) = generating(&state.on(Action::Retry));
+    let (_, job) = generating(&act(&mut state, Action::Retry));
     assert_eq!(job.resume, [1, 2]);
     assert_eq!(
         (

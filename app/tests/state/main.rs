@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod deaths;
+mod saving;
 mod soundness;
 mod stories;
 mod support;

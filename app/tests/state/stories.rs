@@ -7,7 +7,7 @@ use protocol::{
 };
 
 use crate::support::{
-    answered, answering, event, finished, generating, greet, info, new, ready, send, tokens,
+    act, answered, answering, event, finished, generating, greet, info, new, ready, send, tokens,
 };
 
 #[test]
@@ -84,10 +84,10 @@ fn from_opening_to_an_answer() {
 fn stop_asks_once_and_waits_for_the_end() {
     let (mut state, id) = answering();
     assert_eq!(
-        state.on(Action::Stop),
+        act(&mut state, Action::Stop),
         [Effect::Post(Request::Cancel { id })]
     );
-    assert!(state.on(Action::Stop).is_empty());
+    assert!(act(&mut state, Action::Stop).is_empty());
     event(&mut state, tokens(id, 2, "!", &[3]));
     event(&mut state, answered(id, FinishReason::Cancelled));
     assert_eq!(
@@ -164,10 +164,13 @@ fn the_report_counts_devices() {
 #[test]
 fn checks_are_settled_once() {
     let mut state = new();
-    let early = state.on(Action::Check {
-        key: 1,
-        check: Check::Variants,
-    });
+    let early = act(
+        &mut state,
+        Action::Check {
+            key: 1,
+            check: Check::Variants,
+        },
+    );
     assert!(matches!(
         early[..],
         [Effect::Settle {
@@ -180,7 +183,7 @@ fn checks_are_settled_once() {
         lengths: vec![1, 2],
         truncate: 0,
     };
-    let effects = state.on(Action::Check { key: 2, check });
+    let effects = act(&mut state, Action::Check { key: 2, check });
     let [Effect::Post(Request::PrefillEqualsDecode { id, .. })] = effects[..] else {
         panic!("{effects:?}")
     };
@@ -194,10 +197,13 @@ fn checks_are_settled_once() {
         }]
     );
 
-    let _posted = state.on(Action::Check {
-        key: 3,
-        check: Check::Variants,
-    });
+    let _posted = act(
+        &mut state,
+        Action::Check {
+            key: 3,
+            check: Check::Variants,
+        },
+    );
     let effects = event(
         &mut state,
         Event::Trap {
@@ -214,18 +220,6 @@ fn checks_are_settled_once() {
             Effect::Spawn
         ]
     ));
-}
-
-#[test]
-fn a_new_chat_forgets() {
-    let (mut state, id) = answering();
-    let _nothing = state.on(Action::NewChat);
-    assert_eq!(state.chats.open.turns.len(), 1, "not while an answer runs");
-    event(&mut state, answered(id, FinishReason::Stop));
-    let _nothing = state.on(Action::NewChat);
-    assert!(state.chats.open.turns.is_empty());
-    let (_, job) = generating(&send(&mut state, "Again"));
-    assert_eq!(job.messages.len(), 1);
 }
 
 #[test]

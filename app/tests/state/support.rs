@@ -1,33 +1,125 @@
 //! A page under test, and what its tests say to it.
 
-use app::{Action, Clock, Effect, Environment, Opening, Phase, State, Switches};
+use app::{
+    Action, Change, ChatHead, Clock, DbEvent, DbRequest, Effect, Environment, Opening, Phase,
+    State, Switches,
+};
 use protocol::{
-    ByteCount, Event, FinishReason, Generate, Hello, ModelInfo, Outcome, Request, RequestId, Role,
-    SamplingSettings, Usage,
+    ByteCount, Event, FinishReason, Fit, Generate, Hello, ModelInfo, ModelOffer, Outcome, Request,
+    RequestId, Role, SamplingSettings, StorageState, Usage,
 };
 
 pub(crate) const URL: &str = "https://host/models/m/";
 
-pub(crate) fn new() -> State {
-    let (state, effects) = State::new(Opening {
+pub(crate) fn opening() -> Opening {
+    Opening {
         switches: Switches::default(),
         model_url: URL.to_owned(),
         environment: Environment::default(),
-        clock: Clock::default(),
+        clock: clock(0.0),
         seed: 1,
-    });
-    assert_eq!(effects, [Effect::Spawn]);
+    }
+}
+
+/// A moment, in seconds after the start of the page.
+pub(crate) fn clock(seconds: f64) -> Clock {
+    Clock {
+        wall_millis: 1.7e12 + seconds * 1000.0,
+        steady_millis: seconds * 1000.0,
+    }
+}
+
+/// A page that was opened, before anybody answered.
+pub(crate) fn unanswered(opening: Opening) -> State {
+    let (state, effects) = State::new(opening);
+    assert_eq!(
+        effects,
+        [
+            Effect::ClaimEngine { steal: false },
+            Effect::Db(DbRequest::Open)
+        ]
+    );
     state
 }
 
+/// A page that has the engine and an empty database.
+pub(crate) fn new() -> State {
+    let mut state = unanswered(opening());
+    assert_eq!(state.on(Action::EngineLock(true)), [Effect::Spawn]);
+    assert_eq!(db(&mut state, opened(&[])), []);
+    state
+}
+
+pub(crate) fn opened(chats: &[ChatHead]) -> DbEvent {
+    DbEvent::Opened {
+        chats: chats.to_vec(),
+        preferences: None,
+    }
+}
+
+pub(crate) fn db(state: &mut State, event: DbEvent) -> Vec<Effect> {
+    state.on(Action::Db(event))
+}
+
+/// Lets the state take an action, and returns what concerns the worker.
+pub(crate) fn act(state: &mut State, action: Action) -> Vec<Effect> {
+    let concerns_worker = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Spawn
+                | Effect::Terminate
+                | Effect::Post(_)
+                | Effect::Settle { .. }
+                | Effect::Heal
+        )
+    };
+    state
+        .on(action)
+        .into_iter()
+        .filter(concerns_worker)
+        .collect()
+}
+
 pub(crate) fn event(state: &mut State, event: Event) -> Vec<Effect> {
-    state.on(Action::Event(event))
+    act(state, Action::Event(event))
 }
 
 pub(crate) fn send(state: &mut State, text: &str) -> Vec<Effect> {
-    state.on(Action::Send {
-        text: text.to_owned(),
-    })
+    act(
+        state,
+        Action::Send {
+            text: text.to_owned(),
+        },
+    )
+}
+
+/// The changes among the effects.
+pub(crate) fn written(effects: &[Effect]) -> Vec<Change> {
+    effects
+        .iter()
+        .flat_map(|effect| match effect {
+            Effect::Db(DbRequest::Write(changes)) => changes.clone(),
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
+pub(crate) fn offer(complete: bool) -> ModelOffer {
+    let bytes = |n| ByteCount::saturating(n);
+    ModelOffer {
+        model_url: URL.to_owned(),
+        name: "Tiny".into(),
+        license: None,
+        download_bytes: bytes(10_000_000),
+        stored_bytes: bytes(if complete { 10_000_000 } else { 0 }),
+        complete,
+        max_context: 100,
+        weight_bytes: bytes(9_000_000),
+        kv_bytes: bytes(1_000_000),
+        other_bytes: bytes(1_000_000),
+        fit: Fit::Fits,
+        storage: StorageState::Durable,
+    }
 }
 
 pub(crate) fn info() -> ModelInfo {
@@ -100,10 +192,31 @@ pub(crate) fn generating(effects: &[Effect]) -> (RequestId, Generate) {
     job
 }
 
+/// The only look at the stored model among the effects.
+pub(crate) fn inspecting(effects: &[Effect]) -> RequestId {
+    let ids: Vec<RequestId> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Post(Request::Inspect { id, model_url }) if model_url == URL => Some(*id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids.len(), 1, "{effects:?}");
+    ids[0]
+}
+
+/// Greets the worker of a page whose model is stored, and returns the number of the load.
 pub(crate) fn greet(state: &mut State) -> RequestId {
     let effects = event(state, Event::Hello(Hello::own()));
     assert_eq!(effects[0], Effect::Post(Request::Hello(Hello::own())));
-    loading(&effects)
+    if effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Post(Request::Load { .. })))
+    {
+        return loading(&effects);
+    }
+    let id = inspecting(&effects);
+    loading(&event(state, finished(id, Outcome::Inspected(offer(true)))))
 }
 
 pub(crate) fn ready() -> State {

@@ -1,0 +1,92 @@
+//! Text that leaves the page and comes into it: clipboard and files.
+
+use std::rc::Rc;
+
+use app::Action;
+use gloo::events::EventListener;
+use gloo::timers::callback::Timeout;
+use leptos::logging::warn;
+use leptos::prelude::{document, window};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, HtmlInputElement, Url};
+
+use crate::page::Listener;
+
+/// How long a saved file stays readable for the browser that writes it.
+const KEEP_MILLIS: u32 = 60_000;
+/// Largest file that is read, in bytes; larger ones are refused before they fill the memory.
+const MAX_BYTES: f64 = 64.0 * 1024.0 * 1024.0;
+
+/// Puts text into the clipboard.
+pub(super) fn copy(text: String) {
+    let navigator = window().navigator();
+    let is_there = js_sys::Reflect::get(&navigator, &"clipboard".into())
+        .is_ok_and(|clipboard| clipboard.is_object());
+    if !is_there {
+        warn!("this page has no access to the clipboard");
+        return;
+    }
+    spawn_local(async move {
+        if let Err(error) = JsFuture::from(navigator.clipboard().write_text(&text)).await {
+            warn!("the text could not be copied: {error:?}");
+        }
+    });
+}
+
+/// Gives the person a file with `text`.
+pub(super) fn save(name: &str, mime: &str, text: &str) {
+    if let Err(error) = try_save(name, mime, text) {
+        warn!("the file could not be saved: {error:?}");
+    }
+}
+
+fn try_save(name: &str, mime: &str, text: &str) -> Result<(), JsValue> {
+    let options = BlobPropertyBag::new();
+    options.set_type(mime);
+    let parts = js_sys::Array::of1(&text.into());
+    let blob = Blob::new_with_str_sequence_and_options(&parts, &options)?;
+    let url = Url::create_object_url_with_blob(&blob)?;
+    let anchor: HtmlAnchorElement = document().create_element("a")?.unchecked_into();
+    anchor.set_href(&url);
+    anchor.set_download(name);
+    anchor.click();
+    // The browser reads it after the click has returned.
+    Timeout::new(KEEP_MILLIS, move || {
+        let _revoked = Url::revoke_object_url(&url);
+    })
+    .forget();
+    Ok(())
+}
+
+/// Lets the person choose a file and tells its text. Nothing is told when none is chosen.
+pub(super) fn pick(listener: &Listener) {
+    let Ok(input) = document().create_element("input") else {
+        return;
+    };
+    let input: HtmlInputElement = input.unchecked_into();
+    input.set_type("file");
+    input.set_accept(".json,application/json");
+    let tell = Rc::clone(listener);
+    let chosen = input.clone();
+    EventListener::once(&input, "change", move |_| {
+        let Some(file) = chosen.files().and_then(|files| files.get(0)) else {
+            return;
+        };
+        spawn_local(async move {
+            let text = if file.size() > MAX_BYTES {
+                Err(format!(
+                    "the file is too large: expected at most {MAX_BYTES} bytes, got {}",
+                    file.size()
+                ))
+            } else {
+                let text = JsFuture::from(file.text()).await;
+                text.map(|text| text.as_string().unwrap_or_default())
+                    .map_err(|error| format!("the file could not be read: {error:?}"))
+            };
+            tell(Action::Import(text));
+        });
+    })
+    .forget();
+    input.click();
+}

@@ -1,0 +1,274 @@
+//! What is written to the database, and what the database says.
+//!
+//! Changes are collected while an action is worked on and written before any other effect of it, so that a question is on
+//! its way to the disk before the worker hears of it. Changes that could not be written are kept and tried again.
+
+use super::{
+    Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, Finish, Phase, State,
+    Turn,
+};
+
+/// How long a failed write waits for another try.
+const RETRY_MILLIS: f64 = 10_000.0;
+
+/// Changes on their way to the database.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Saving {
+    /// Collected while an action is worked on.
+    pending: Vec<Change>,
+    /// Could not be written.
+    unwritten: Vec<Change>,
+    /// When `unwritten` is tried again, on the steady clock.
+    retry_at: f64,
+    /// Number of tokens of the running answer that were stored.
+    stored_tokens: usize,
+}
+
+impl State {
+    /// Puts the writes of this action in front of its other effects.
+    pub(super) fn with_writes(&mut self, mut effects: Vec<Effect>) -> Vec<Effect> {
+        let changes = std::mem::take(&mut self.saving.pending);
+        if changes.is_empty() {
+            return effects;
+        }
+        if self.saving.unwritten.is_empty() {
+            effects.insert(0, Effect::Db(DbRequest::Write(changes)));
+        } else {
+            // Later changes must not overtake earlier ones.
+            self.keep_unwritten(changes);
+        }
+        effects
+    }
+
+    pub(super) fn save(&mut self, change: Change) {
+        if self.can_save() {
+            merge(&mut self.saving.pending, change);
+        }
+    }
+
+    /// While the database can't even be opened there is nowhere to write to.
+    fn can_save(&self) -> bool {
+        let is_lost = matches!(self.environment.database, Database::Failed { .. })
+            && self.saving.unwritten.is_empty();
+        !is_lost && !self.erasing
+    }
+
+    /// Like [`Self::save`], for one of many changes that replace nothing.
+    pub(super) fn save_new(&mut self, change: Change) {
+        if self.can_save() {
+            self.saving.pending.push(change);
+        }
+    }
+
+    /// Stores the last turn of the open chat.
+    pub(super) fn save_last_turn(&mut self) {
+        let open = &self.chats.open;
+        if let Some(turn) = open.turns.last() {
+            self.saving.stored_tokens = turn.answer.ids.len();
+            let (chat, turn) = (open.head.id, turn.clone());
+            self.save(Change::PutTurn { chat, turn });
+        }
+    }
+
+    /// Stores the title and settings of the open chat, if it is a stored one.
+    pub(super) fn save_open_head(&mut self) {
+        let head = self.chats.open.head.clone();
+        if let Some(listed) = self
+            .chats
+            .list
+            .iter_mut()
+            .find(|listed| listed.id == head.id)
+        {
+            listed.clone_from(&head);
+            self.save(Change::PutChat(head));
+        }
+    }
+
+    pub(super) fn drop_writes(&mut self) {
+        self.saving = Saving::default();
+    }
+
+    /// Stores a running answer that grew, and tries failed writes again.
+    pub(super) fn save_on_tick(&mut self) -> Vec<Effect> {
+        if self.environment.hidden {
+            return Vec::new();
+        }
+        let grown = self
+            .running()
+            .is_some_and(|turn| turn.answer.ids.len() != self.saving.stored_tokens);
+        if grown {
+            self.save_last_turn();
+        }
+        if self.saving.unwritten.is_empty() || self.clock.steady_millis < self.saving.retry_at {
+            return Vec::new();
+        }
+        let mut changes = std::mem::take(&mut self.saving.unwritten);
+        for change in std::mem::take(&mut self.saving.pending) {
+            merge(&mut changes, change);
+        }
+        vec![Effect::Db(DbRequest::Write(changes))]
+    }
+
+    fn keep_unwritten(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            merge(&mut self.saving.unwritten, change);
+        }
+    }
+
+    pub(super) fn on_db(&mut self, event: DbEvent) -> Vec<Effect> {
+        match event {
+            DbEvent::Opened { chats, preferences } => {
+                self.environment.database = Database::Open;
+                if let Some(preferences) = preferences {
+                    self.preferences = preferences;
+                }
+                self.opened(chats)
+            }
+            DbEvent::Failed { detail } => {
+                self.environment.database = Database::Failed { detail };
+                self.saving = Saving::default();
+                self.chats.open.loading = false;
+                Vec::new()
+            }
+            DbEvent::Turns { chat, turns } => {
+                if self.chats.open.head.id == chat && self.chats.open.loading {
+                    self.chats.open.turns = self.with_keys(turns);
+                    self.chats.open.loading = false;
+                }
+                Vec::new()
+            }
+            DbEvent::Everything { purpose, chats } => self.export(purpose, chats),
+            DbEvent::Written => {
+                if self.saving.unwritten.is_empty() {
+                    self.environment.database = Database::Open;
+                }
+                Vec::new()
+            }
+            DbEvent::WriteFailed {
+                changes,
+                full,
+                detail,
+            } => {
+                self.write_failed(changes, full, detail);
+                Vec::new()
+            }
+        }
+    }
+
+    fn write_failed(&mut self, changes: Vec<Change>, full: bool, detail: String) {
+        // What failed is older than what was kept meanwhile.
+        let newer = std::mem::replace(&mut self.saving.unwritten, changes);
+        self.keep_unwritten(newer);
+        self.saving.retry_at = self.clock.steady_millis + RETRY_MILLIS;
+        self.environment.database = if full {
+            Database::Full { detail }
+        } else {
+            Database::Failed { detail }
+        };
+    }
+
+    /// Takes the list of chats as stored. Chats that were deleted before the page was closed go now.
+    fn opened(&mut self, stored: Vec<ChatHead>) -> Vec<Effect> {
+        let (deleted, mut list): (Vec<_>, Vec<_>) =
+            stored.into_iter().partition(|head| head.deleted);
+        if self.can_edit() {
+            for head in deleted {
+                self.save(Change::DeleteChat(head.id));
+            }
+        }
+        // Questions may have been asked before the database was there.
+        let is_new = |head: &ChatHead| !list.iter().any(|listed| listed.id == head.id);
+        let asked: Vec<ChatHead> = self
+            .chats
+            .list
+            .iter()
+            .filter(|head| is_new(head))
+            .cloned()
+            .collect();
+        list.extend(asked);
+        self.chats.list = list;
+        self.sort_chats();
+        if !self.chats.open.turns.is_empty() && self.engine.phase != Phase::Elsewhere {
+            return Vec::new();
+        }
+        let open = self.chats.open.head.id;
+        match self.chats.find(open).or_else(|| self.chats.list.first()) {
+            Some(head) => self.read_chat(head.clone()),
+            None => Vec::new(),
+        }
+    }
+
+    /// Shows a stored chat, from the shelf or from the database.
+    pub(super) fn read_chat(&mut self, head: ChatHead) -> Vec<Effect> {
+        let id = head.id;
+        self.chats.open = Chat::empty(head);
+        if let Some(turns) = self.shelf.remove(&id) {
+            self.chats.open.turns = self.with_keys(turns);
+            return Vec::new();
+        }
+        if !self.can_save() {
+            return Vec::new();
+        }
+        self.chats.open.loading = true;
+        vec![Effect::Db(DbRequest::ReadTurns(id))]
+    }
+
+    /// Keeps the open chat's turns in memory when the database may not hold them.
+    pub(super) fn shelve(&mut self) {
+        let open = &mut self.chats.open;
+        if self.environment.database.is_in_memory_only() && !open.turns.is_empty() {
+            let turns = std::mem::take(&mut open.turns);
+            self.shelf.insert(open.head.id, turns);
+        }
+    }
+
+    /// Stored turns with keys of this page. An answer that was running when it was stored was interrupted.
+    pub(super) fn with_keys(&mut self, mut turns: Vec<Turn>) -> Vec<Turn> {
+        for turn in &mut turns {
+            turn.key = self.next_key();
+            turn.answer.finish.get_or_insert(Finish::Interrupted);
+        }
+        turns
+    }
+
+    pub(super) fn sort_chats(&mut self) {
+        self.chats
+            .list
+            .sort_by(|a, b| b.updated_millis.total_cmp(&a.updated_millis));
+    }
+
+    /// Everything of a chat that lives in memory: its turns, if it is open or on the shelf.
+    pub(super) fn turns_in_memory(&self, id: ChatId) -> Option<&Vec<Turn>> {
+        let open = &self.chats.open;
+        if open.head.id == id && !open.loading {
+            return Some(&open.turns);
+        }
+        self.shelf.get(&id)
+    }
+}
+
+/// Adds a change. One that it makes pointless goes, so that a long answer waits as one change and not as hundreds.
+fn merge(changes: &mut Vec<Change>, change: Change) {
+    changes.retain(|earlier| !replaces(&change, earlier));
+    changes.push(change);
+}
+
+fn replaces(change: &Change, earlier: &Change) -> bool {
+    match (change, earlier) {
+        (Change::PutChat(head), Change::PutChat(other)) => head.id == other.id,
+        (
+            Change::PutTurn { chat, turn },
+            Change::PutTurn {
+                chat: other,
+                turn: earlier,
+            },
+        ) => chat == other && turn.number == earlier.number,
+        (Change::PutPreferences(_), Change::PutPreferences(_)) => true,
+        (Change::DeleteChat(id), Change::PutChat(head)) => *id == head.id,
+        (
+            Change::DeleteChat(id),
+            Change::PutTurn { chat, .. } | Change::DeleteTurnsFrom { chat, .. },
+        ) => id == chat,
+        _ => false,
+    }
+}
