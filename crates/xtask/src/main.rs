@@ -6,9 +6,11 @@
 mod check;
 mod dist;
 mod e2e;
+mod html;
 mod policy;
 mod serve;
 mod shell;
+mod site;
 mod sizes;
 mod suite;
 mod tidy;
@@ -35,7 +37,7 @@ struct Cli {
 enum Command {
     /// Build the app and serve it on this machine: the one command to try Tern
     Serve(serve::Options),
-    /// Run every test: tools, check, dist, sizes, e2e, with a summary of times
+    /// Run every test: tools, check, dist, sizes, site, e2e, with a summary of times
     Test,
     /// The same as `test`, as continuous integration calls it
     Ci,
@@ -47,6 +49,8 @@ enum Command {
     E2e(e2e::Options),
     /// Check the sizes of the built wasm files against their limits
     Sizes,
+    /// Check that the built site can be installed, works offline and keeps to its policies
+    Site,
     /// Check the rules that compilers do not: layering, file lengths, names, sizes
     Tidy,
     /// Install what building and testing need and this machine lacks
@@ -71,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Dist(options) => dist::run(&options),
         Command::E2e(options) => e2e::run(&options),
         Command::Sizes => sizes::run(),
+        Command::Site => site::run(),
         Command::Tidy => tidy::run(),
         Command::Tools => tools::run(),
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{check, dist, e2e, sizes, tools};
+use crate::{check, dist, e2e, site, sizes, tools};
 
 /// Runs everything. A failed step does not stop the others, so that one run shows all that is wrong.
 pub(crate) fn run() -> Result<()> {
@@ -14,9 +14,11 @@ pub(crate) fn run() -> Result<()> {
     let built = suite.step("dist", || dist::run(&dist::Options::default()));
     if built {
         suite.step("sizes", sizes::run);
+        suite.step("site", site::run);
         suite.step("e2e", || e2e::test(&[]));
     } else {
         suite.skip("sizes");
+        suite.skip("site");
         suite.skip("e2e");
     }
     suite.finish()

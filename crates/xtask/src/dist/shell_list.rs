@@ -28,7 +28,7 @@ pub(crate) struct ShellList {
 }
 
 /// Writes the list of the files in `dist` into `dist/sw.js`, which must still be the one from `public/`.
-pub(super) fn write(dist: &Path) -> Result<ShellList> {
+pub(crate) fn write(dist: &Path) -> Result<ShellList> {
     let path = dist.join("sw.js");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -39,7 +39,6 @@ pub(super) fn write(dist: &Path) -> Result<ShellList> {
 }
 
 /// Reads the list out of a built `sw.js`.
-#[cfg(test)]
 pub(crate) fn read(text: &str) -> Result<ShellList> {
     let line = marked_line(text)?;
     let json = line.trim_start_matches(MARK).trim_end_matches(';');
