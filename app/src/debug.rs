@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use app::{Action, Answer, Check, State};
+use app::{Action, Answer, ChatId, Check, Database, State};
 use js_sys::{Function, Object, Promise, Reflect};
 use protocol::{Fault, Outcome};
 use serde::Serialize;
@@ -54,6 +54,7 @@ struct LastAnswer<'a> {
     finish: Option<&'static str>,
     recoveries: u32,
     usage: Option<protocol::Usage>,
+    trimmed: u32,
 }
 
 impl<'a> LastAnswer<'a> {
@@ -65,6 +66,64 @@ impl<'a> LastAnswer<'a> {
             finish: answer.finish.map(app::Finish::name),
             recoveries: answer.recoveries,
             usage: answer.usage,
+            trimmed: answer.trimmed,
+        }
+    }
+}
+
+/// The chats, as tests need them.
+#[derive(Serialize)]
+struct ChatList<'a> {
+    open: ChatId,
+    loading: bool,
+    database: &'static str,
+    list: Vec<ListedChat<'a>>,
+    turns: Vec<ShownTurn<'a>>,
+}
+
+#[derive(Serialize)]
+struct ListedChat<'a> {
+    id: ChatId,
+    title: &'a str,
+}
+
+#[derive(Serialize)]
+struct ShownTurn<'a> {
+    key: u32,
+    question: &'a str,
+    answer: LastAnswer<'a>,
+}
+
+impl<'a> ChatList<'a> {
+    fn of(state: &'a State) -> Self {
+        let chats = &state.chats;
+        Self {
+            open: chats.open.head.id,
+            loading: chats.open.loading,
+            database: match state.environment.database {
+                Database::Opening => "opening",
+                Database::Open => "open",
+                Database::Failed { .. } => "failed",
+                Database::Full { .. } => "full",
+            },
+            list: chats
+                .list
+                .iter()
+                .map(|head| ListedChat {
+                    id: head.id,
+                    title: &head.title,
+                })
+                .collect(),
+            turns: chats
+                .open
+                .turns
+                .iter()
+                .map(|turn| ShownTurn {
+                    key: turn.key,
+                    question: &turn.question,
+                    answer: LastAnswer::of(&turn.answer),
+                })
+                .collect(),
         }
     }
 }
@@ -90,6 +149,15 @@ pub(crate) fn install(
             Some(model) => to_js(model),
             None => Ok(JsValue::NULL),
         }
+    })?;
+    property(&tern, "offer", with_state.clone(), |state| {
+        match &state.engine.offer {
+            Some(offer) => to_js(offer),
+            None => Ok(JsValue::NULL),
+        }
+    })?;
+    property(&tern, "chats", with_state.clone(), |state| {
+        to_js(&ChatList::of(state))
     })?;
     property(&tern, "lastAnswer", with_state, |state| {
         match state.chats.open.turns.last() {

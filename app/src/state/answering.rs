@@ -2,7 +2,7 @@
 
 use protocol::{Fault, FaultCode, Generate, Request, RequestId};
 
-use super::{Action, Answer, Change, Check, Effect, Finish, Phase, State, Turn, turn};
+use super::{Action, Answer, Change, Check, DbRequest, Effect, Finish, Phase, State, Turn, turn};
 
 impl State {
     pub(super) fn on_answering(&mut self, action: Action) -> Vec<Effect> {
@@ -105,7 +105,14 @@ impl State {
         self.engine.request = Some(id);
         self.engine.phase = Phase::Answering;
         self.engine.fault = None;
-        vec![Effect::Post(Request::Generate { id, job })]
+        let mut effects = Vec::new();
+        if self.environment.hidden {
+            // Whoever asks looks at the page, whatever the browser said last.
+            self.environment.hidden = false;
+            effects.push(Effect::Db(DbRequest::Wake));
+        }
+        effects.push(Effect::Post(Request::Generate { id, job }));
+        effects
     }
 
     fn stop(&mut self) -> Vec<Effect> {

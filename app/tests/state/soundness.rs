@@ -1,70 +1,282 @@
 //! Whatever happens, in any order.
 
-use app::{Action, Clock, Effect, Phase};
+use std::collections::BTreeMap;
+
+use app::{
+    Action, Change, ChatHead, ChatId, DbEvent, DbRequest, Effect, Finish, Phase, State, Turn,
+};
 use proptest::prelude::*;
-use protocol::{Event, Fault, FaultCode, FinishReason, Hello, Outcome, RequestId, Status};
+use protocol::{
+    Event, Fault, FaultCode, FinishReason, Hello, Outcome, Request, RequestId, SamplingSettings,
+    Status,
+};
 
-use crate::support::{answered, finished, info, new, tokens};
+use crate::support::{answered, clock, finished, info, new, offer, tokens};
 
-/// Anything that can happen, in any order; ids are small so that they often hit.
-fn any_action() -> impl Strategy<Value = Action> {
-    let id = (1u32..12).prop_map(RequestId);
+/// What the worker may say; numbers are small so that they often hit.
+fn any_event() -> impl Strategy<Value = Event> {
+    let id = (1u32..16).prop_map(RequestId);
     let fault = Fault::new(FaultCode::Gpu, "x");
     prop_oneof![
-        Just(Action::Event(Event::Hello(Hello::own()))),
-        Just(Action::Event(Event::Trap { text: "x".into() })),
-        Just(Action::Event(Event::Status(Status::DeviceLost {
-            detail: "x".into()
-        }))),
-        Just(Action::Event(Event::Status(Status::DeviceRestored {
-            generation: 2
-        }))),
+        Just(Event::Hello(Hello::own())),
+        Just(Event::Trap { text: "x".into() }),
+        Just(Event::Status(Status::DeviceLost { detail: "x".into() })),
+        Just(Event::Status(Status::DeviceRestored { generation: 2 })),
+        (id.clone(), any::<bool>())
+            .prop_map(|(id, complete)| finished(id, Outcome::Inspected(offer(complete)))),
         id.clone()
-            .prop_map(|id| Action::Event(finished(id, Outcome::Loaded(info())))),
+            .prop_map(|id| finished(id, Outcome::Loaded(info()))),
         id.clone()
-            .prop_map(|id| Action::Event(finished(id, Outcome::Cancelled))),
-        id.clone()
-            .prop_map(|id| Action::Event(answered(id, FinishReason::Stop))),
-        id.clone()
-            .prop_map(|id| Action::Event(tokens(id, 0, "t", &[7]))),
-        id.prop_map(move |id| Action::Event(Event::Failed {
+            .prop_map(|id| finished(id, Outcome::Loaded(info()))),
+        id.clone().prop_map(|id| finished(id, Outcome::Cancelled)),
+        id.clone().prop_map(|id| answered(id, FinishReason::Stop)),
+        id.clone().prop_map(|id| tokens(id, 0, "Done. ", &[7])),
+        id.clone().prop_map(|id| tokens(id, 0, "t", &[8])),
+        id.prop_map(move |id| Event::Failed {
             id: Some(id),
             fault: fault.clone()
-        })),
-        Just(Action::Tick(Clock::default())),
-        Just(Action::Send { text: "q".into() }),
-        Just(Action::Stop),
-        Just(Action::NewChat),
-        Just(Action::Retry),
+        }),
     ]
 }
 
+/// What the person and the browser may do.
+fn any_deed() -> impl Strategy<Value = Action> {
+    let text = || "q".to_owned();
+    let chat = (0usize..3).prop_map(|index| ChatId(index as u64));
+    prop_oneof![
+        (0u32..40).prop_map(|seconds| Action::Tick(clock(f64::from(seconds)))),
+        Just(Action::Send { text: text() }),
+        Just(Action::Send { text: text() }),
+        Just(Action::Stop),
+        Just(Action::Regenerate),
+        Just(Action::Continue),
+        (0u32..9).prop_map(move |key| Action::EditAndResend { key, text: text() }),
+        Just(Action::NewChat),
+        chat.clone().prop_map(Action::OpenChat),
+        chat.clone().prop_map(Action::DeleteChat),
+        Just(Action::UndoDelete),
+        Just(Action::SetSampling(SamplingSettings::default())),
+        Just(Action::Download),
+        Just(Action::CancelDownload),
+        Just(Action::Retry),
+        Just(Action::DeleteModel(crate::support::URL.into())),
+        Just(Action::OpenSettings),
+        any::<bool>().prop_map(|hidden| Action::Visibility { hidden }),
+        any::<bool>().prop_map(Action::EngineLock),
+        Just(Action::UseHere),
+        Just(Action::UpdateReady),
+        Just(Action::ApplyUpdate),
+        Just(Action::ExportAll),
+    ]
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    prop_oneof![any_event().prop_map(Action::Event), any_deed()]
+}
+
+/// A database that does what it is asked.
+#[derive(Default)]
+struct Disk {
+    heads: BTreeMap<ChatId, ChatHead>,
+    turns: BTreeMap<(ChatId, u32), Turn>,
+    asleep: bool,
+}
+
+impl Disk {
+    /// Performs a request, and answers.
+    fn perform(&mut self, request: &DbRequest) -> Option<DbEvent> {
+        match request {
+            DbRequest::Open => Some(DbEvent::Opened {
+                chats: self.heads.values().cloned().collect(),
+                preferences: None,
+            }),
+            DbRequest::ReadTurns(chat) => Some(DbEvent::Turns {
+                chat: *chat,
+                turns: self.of(*chat),
+            }),
+            DbRequest::Write(changes) => {
+                changes.iter().for_each(|change| self.change(change));
+                Some(DbEvent::Written)
+            }
+            DbRequest::Rest => {
+                self.asleep = true;
+                None
+            }
+            DbRequest::Wake => {
+                self.asleep = false;
+                None
+            }
+            DbRequest::ReadAll(_) => None,
+        }
+    }
+
+    fn of(&self, chat: ChatId) -> Vec<Turn> {
+        let range = (chat, 0)..=(chat, u32::MAX);
+        self.turns
+            .range(range)
+            .map(|(_, turn)| turn.clone())
+            .collect()
+    }
+
+    fn change(&mut self, change: &Change) {
+        match change {
+            Change::PutChat(head) => drop(self.heads.insert(head.id, head.clone())),
+            Change::PutTurn { chat, turn } => {
+                let mut turn = turn.clone();
+                turn.key = 0;
+                turn.answer.prefill = None;
+                self.turns.insert((*chat, turn.number), turn);
+            }
+            Change::DeleteTurnsFrom { chat, number } => {
+                self.turns.retain(|(of, at), _| of != chat || at < number);
+            }
+            Change::DeleteChat(id) => {
+                self.heads.remove(id);
+                self.turns.retain(|(of, _), _| of != id);
+            }
+            Change::PutPreferences(_) => {}
+        }
+    }
+}
+
+fn n_tokens(state: &State) -> usize {
+    let turns = &state.chats.open.turns;
+    turns.iter().map(|turn| turn.answer.ids.len()).sum()
+}
+
+/// The deeds that are meant to take tokens off the screen.
+fn forgets(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::NewChat
+            | Action::OpenChat(_)
+            | Action::DeleteChat(_)
+            | Action::UndoDelete
+            | Action::Regenerate
+            | Action::EditAndResend { .. }
+            | Action::EngineLock(_)
+    )
+}
+
+/// What must be true at any moment.
+fn check(state: &State) -> Result<(), TestCaseError> {
+    let phase = state.engine.phase;
+    let turns = &state.chats.open.turns;
+    let unfinished = turns
+        .iter()
+        .filter(|turn| turn.answer.finish.is_none())
+        .count();
+    let is_running = matches!(phase, Phase::Answering | Phase::Paused);
+    prop_assert_eq!(unfinished, usize::from(is_running));
+    prop_assert!(turns.is_sorted_by(|a, b| a.key < b.key && a.number < b.number));
+    prop_assert_eq!(phase == Phase::Failed, state.name() == "failed");
+    if phase == Phase::Failed {
+        prop_assert!(state.engine.fault.is_some());
+    }
+    if phase == Phase::Ready {
+        prop_assert!(state.engine.model.is_some());
+    }
+    prop_assert!(
+        phase != Phase::Answering || !state.environment.hidden || state.engine.model.is_none()
+    );
+    Ok(())
+}
+
+/// What the effects of one action must obey.
+fn check_effects(effects: &[Effect], last_id: &mut u32) -> Result<(), TestCaseError> {
+    let spawns = effects
+        .iter()
+        .filter(|effect| **effect == Effect::Spawn)
+        .count();
+    prop_assert!(spawns <= 1);
+    let mut generated = false;
+    for effect in effects {
+        if let Effect::Post(request) = effect {
+            generated |= matches!(request, Request::Generate { .. });
+            if let Some(id) = request.id() {
+                prop_assert!(id.0 > *last_id, "request numbers rise");
+                *last_id = id.0;
+            }
+        }
+        let writes = matches!(effect, Effect::Db(DbRequest::Write(_)));
+        prop_assert!(
+            !(writes && generated),
+            "a question is written before it is asked"
+        );
+    }
+    Ok(())
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
     #[test]
-    fn whatever_happens_the_state_stays_sound(actions in proptest::collection::vec(any_action(), 0..60)) {
+    fn whatever_happens_the_state_stays_sound(actions in proptest::collection::vec(any_action(), 0..90)) {
         let mut state = new();
+        let mut disk = Disk::default();
         let mut last_id = 0;
         for action in actions {
-            let tokens_before: usize = state.chats.open.turns.iter().map(|turn| turn.answer.ids.len()).sum();
-            let forgets = action == Action::NewChat;
-            let effects = state.on(action);
-            let spawns = effects.iter().filter(|effect| matches!(effect, Effect::Spawn)).count();
-            prop_assert!(spawns <= 1);
-            for effect in &effects {
-                if let Effect::Post(request) = effect && let Some(id) = request.id() {
-                    prop_assert!(id.0 > last_id, "request numbers rise");
-                    last_id = id.0;
+            let action = with_chats_there_are(action, &state);
+            let before = n_tokens(&state);
+            let may_forget = forgets(&action);
+            let mut effects = state.on(action);
+            check_effects(&effects, &mut last_id)?;
+            check(&state)?;
+            prop_assert!(may_forget || n_tokens(&state) >= before, "accepted tokens are never lost");
+            while !effects.is_empty() {
+                let answers: Vec<DbEvent> = effects
+                    .iter()
+                    .filter_map(|effect| match effect {
+                        Effect::Db(request) => disk.perform(request),
+                        _ => None,
+                    })
+                    .collect();
+                effects = Vec::new();
+                for answer in answers {
+                    effects.extend(state.on(Action::Db(answer)));
+                    check(&state)?;
                 }
             }
-            let unfinished = state.chats.open.turns.iter().filter(|turn| turn.answer.finish.is_none()).count();
-            prop_assert_eq!(unfinished > 0, state.engine.phase == Phase::Answering);
-            prop_assert!(unfinished <= 1);
-            prop_assert_eq!(state.engine.phase == Phase::Failed, state.name() == "failed");
-            if state.engine.phase == Phase::Failed {
-                prop_assert!(state.engine.fault.is_some());
-            }
-            let tokens_after: usize = state.chats.open.turns.iter().map(|turn| turn.answer.ids.len()).sum();
-            prop_assert!(forgets || tokens_after >= tokens_before, "accepted tokens are never lost");
         }
+        // One more tick, and a page that is closed now has lost nothing.
+        let visible = state.on(Action::Visibility { hidden: false });
+        let tick = state.on(Action::Tick(clock(50.0)));
+        for effect in visible.iter().chain(&tick) {
+            if let Effect::Db(request) = effect {
+                disk.perform(request);
+            }
+        }
+        let open = &state.chats.open;
+        if !open.loading {
+            let shown: Vec<Turn> = open.turns.iter().cloned().map(as_stored).collect();
+            let stored: Vec<Turn> = disk.of(open.head.id).into_iter().map(as_stored).collect();
+            prop_assert_eq!(shown, stored);
+        }
+        for head in &state.chats.list {
+            prop_assert_eq!(disk.heads.get(&head.id), Some(head));
+        }
+    }
+}
+
+/// A turn without what a page does not store, or reads otherwise than it wrote it.
+fn as_stored(mut turn: Turn) -> Turn {
+    turn.key = 0;
+    turn.answer.prefill = None;
+    turn.answer.finish.get_or_insert(Finish::Interrupted);
+    // Counted with the next write.
+    turn.answer.recoveries = 0;
+    turn.answer.model.clear();
+    turn
+}
+
+/// Chats have random numbers; a small one stands for a place in the list.
+fn with_chats_there_are(action: Action, state: &State) -> Action {
+    let nth = |id: ChatId| {
+        let index = usize::try_from(id.0).unwrap_or(0);
+        state.chats.list.get(index).map_or(id, |head| head.id)
+    };
+    match action {
+        Action::OpenChat(id) => Action::OpenChat(nth(id)),
+        Action::DeleteChat(id) => Action::DeleteChat(nth(id)),
+        action => action,
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn one(chat: &StoredChat) -> Effect {
     for turn in &chat.turns {
         text += &format!("\n## {}\n\n{}\n", strings::YOU, turn.question);
         if !turn.answer.text.is_empty() {
-            text += &format!("\n## {}\n\n{}\n", strings::MODEL, turn.answer.text.trim());
+            text += &format!("\n## {}\n\n{}\n", strings::TITLE, turn.answer.text.trim());
         }
     }
     Effect::SaveFile {
