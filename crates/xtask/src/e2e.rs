@@ -53,7 +53,7 @@ pub(crate) fn test(specs: &[String]) -> Result<()> {
 }
 
 /// How the specs learn which browser to start.
-fn environment(node: &mut std::process::Command, browser: &Browser) {
+pub(crate) fn environment(node: &mut std::process::Command, browser: &Browser) {
     let variables = browser
         .env
         .iter()

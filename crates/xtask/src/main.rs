@@ -6,6 +6,7 @@
 mod check;
 mod dist;
 mod e2e;
+mod figures;
 mod html;
 mod policy;
 mod serve;
@@ -47,6 +48,8 @@ enum Command {
     Dist(dist::Options),
     /// Drive the built page in Chromium (extra arguments name specs, e.g. `recovery`)
     E2e(e2e::Options),
+    /// Measure how soon the page is drawn and how long it is blocked, in Chromium on a slowed down CPU
+    ShellFigures(figures::Options),
     /// Check the sizes of the built wasm files against their limits
     Sizes,
     /// Check that the built site can be installed, works offline and keeps to its policies
@@ -74,6 +77,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check => check::run(),
         Command::Dist(options) => dist::run(&options),
         Command::E2e(options) => e2e::run(&options),
+        Command::ShellFigures(options) => figures::run(&options),
         Command::Sizes => sizes::run(),
         Command::Site => site::run(),
         Command::Tidy => tidy::run(),

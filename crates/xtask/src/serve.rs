@@ -4,6 +4,7 @@
 //! to compile.
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -54,6 +55,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_build {
         dist::run(&options.dist)?;
     }
+    let mut server = server()?;
+    server
+        .args(["--port", &port.to_string()])
+        .args(["--host", &host.to_string()])
+        .args(["--base", &options.base]);
+    if options.https {
+        server
+            .arg("--https-folder")
+            .arg(shell::target_dir().join("https"))
+            .args(["--https-port", &https_port.to_string()]);
+    }
+    shell::run(&mut server)
+}
+
+/// The server for `dist/`, built and ready to be started.
+pub(crate) fn server() -> Result<Command> {
     let folder = shell::root().join("dist");
     anyhow::ensure!(
         folder.join("index.html").is_file(),
@@ -67,22 +84,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "serve",
     ]))?;
     let mut server = shell::command(&shell::target_dir().join("debug/serve").to_string_lossy());
-    server
-        .arg(folder)
-        .args(["--port", &port.to_string()])
-        .args(["--host", &host.to_string()])
-        .args(["--base", &options.base]);
-    if options.https {
-        server
-            .arg("--https-folder")
-            .arg(shell::target_dir().join("https"))
-            .args(["--https-port", &https_port.to_string()]);
-    }
-    shell::run(&mut server)
+    server.arg(folder);
+    Ok(server)
 }
 
 /// Checks that nobody listens there; a port of 0 becomes one that is free.
-fn free_port(host: IpAddr, port: u16, option: &str) -> Result<u16> {
+pub(crate) fn free_port(host: IpAddr, port: u16, option: &str) -> Result<u16> {
     let listener = TcpListener::bind((host, port)).with_context(|| {
         format!("cannot listen on {host}:{port}; choose another port with {option}")
     })?;

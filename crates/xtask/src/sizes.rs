@@ -14,19 +14,23 @@ struct Limit {
     prefix: &'static str,
     raw_kib: u64,
     gzip_kib: u64,
+    /// What the app promises: no reason in a commit raises this one.
+    promised_gzip_kib: u64,
 }
 
-/// About a tenth above what was measured when the limit was last set.
+/// `raw_kib` and `gzip_kib`: about a tenth above what was measured when the limit was last set.
 const LIMITS: [Limit; 2] = [
     Limit {
         prefix: "app-",
         raw_kib: 380,
         gzip_kib: 150,
+        promised_gzip_kib: 1_000_000 / 1024,
     },
     Limit {
         prefix: "worker_bg",
         raw_kib: 3200,
         gzip_kib: 1220,
+        promised_gzip_kib: 2_500_000 / 1024,
     },
 ];
 
@@ -57,8 +61,13 @@ pub(crate) fn run() -> Result<()> {
             gzip_length(&bytes)?.div_ceil(1024),
         );
         println!(
-            "sizes: {:12} {raw_kib:5} KiB of {:5}, gzip {gzip_kib:5} KiB of {:5}",
-            limit.prefix, limit.raw_kib, limit.gzip_kib
+            "sizes: {:12} {raw_kib:5} KiB of {:5}, gzip {gzip_kib:5} KiB of {:5}, promised {:5}",
+            limit.prefix, limit.raw_kib, limit.gzip_kib, limit.promised_gzip_kib
+        );
+        anyhow::ensure!(
+            gzip_kib < limit.promised_gzip_kib,
+            "{} is larger than the app may ever be: make it smaller",
+            limit.prefix
         );
         if raw_kib > limit.raw_kib || gzip_kib > limit.gzip_kib {
             too_large.push(limit.prefix);
@@ -92,6 +101,13 @@ fn gzip_length(bytes: &[u8]) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn limits_stay_below_what_is_promised() {
+        for limit in &super::LIMITS {
+            assert!(limit.gzip_kib < limit.promised_gzip_kib, "{}", limit.prefix);
+        }
+    }
+
     #[test]
     fn gzip_shrinks_what_repeats() {
         let length = super::gzip_length(&[7; 100_000]).unwrap();
