@@ -152,7 +152,8 @@ fn a_second_tab_reads_and_can_take_over() {
     let head = app::ChatHead::new(app::ChatId(3), 5.0);
     let read = Effect::Db(DbRequest::ReadTurns(head.id));
     let list = [head.clone()];
-    assert_eq!(db(&mut state, opened(&list)), [read.clone()]);
+    let effects = db(&mut state, opened(&list));
+    assert_eq!(effects, std::slice::from_ref(&read));
     assert_eq!((state.name(), state.can_edit()), ("elsewhere", false));
     for action in [
         Action::DeleteChat(head.id),
