@@ -104,7 +104,7 @@ impl Inner {
             };
             self.close();
             if tries >= TRIES || problem.is_final() {
-                return Some(failed(request, &problem));
+                return Some(failed(&request, &problem));
             }
         }
     }
@@ -132,11 +132,11 @@ impl Inner {
     }
 }
 
-fn failed(request: DbRequest, problem: &Problem) -> DbEvent {
+fn failed(request: &DbRequest, problem: &Problem) -> DbEvent {
     let detail = problem.to_string();
     match request {
-        DbRequest::Write(changes) => DbEvent::WriteFailed {
-            changes,
+        DbRequest::ReadAll(_) => DbEvent::ExportFailed { detail },
+        DbRequest::Write(_) => DbEvent::WriteFailed {
             full: matches!(problem, Problem::Full { .. }),
             detail,
         },

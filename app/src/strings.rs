@@ -26,6 +26,8 @@ pub const RELOAD: &str = "Reload the page";
 pub const DETAILS: &str = "Technical details";
 /// Label of the conversation.
 pub const CONVERSATION: &str = "Conversation";
+/// Label of the region that screen readers read answers from.
+pub const ANNOUNCEMENTS: &str = "Announcements";
 /// Label of the loading bar.
 pub const LOADING_LABEL: &str = "Loading the model";
 /// Speaker of a question, for screen readers.

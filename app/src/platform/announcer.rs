@@ -2,34 +2,59 @@
 //! what is drawn can silence it.
 
 use leptos::prelude::document;
+use wasm_bindgen::JsValue;
 use web_sys::Element;
 
 /// The id of the region.
 const REGION: &str = "announcer";
+/// How many of the latest announcements stay: those that may still wait to be said.
+const KEPT: u32 = 8;
 
-/// Has `words` said. What was to be said before and was not yet is lost, as with every live region.
-pub(super) fn say(words: &str) {
-    if let Some(region) = region() {
-        region.set_text_content(Some(words));
+/// Makes the region. Screen readers say only what comes into one that they know already.
+pub(super) fn prepare() {
+    if let Err(error) = make() {
+        leptos::logging::warn!("announcements can't be made: {error:?}");
     }
 }
 
-/// The region, made when it is not there.
-fn region() -> Option<Element> {
+fn make() -> Result<(), JsValue> {
     let document = document();
-    if let Some(region) = document.get_element_by_id(REGION) {
-        return Some(region);
-    }
-    let region = document.create_element("div").ok()?;
+    let region = document.create_element("div")?;
     let attributes = [
         ("id", REGION),
+        ("role", "log"),
         ("aria-live", "polite"),
-        ("aria-atomic", "true"),
+        ("aria-label", app::strings::ANNOUNCEMENTS),
         ("class", "unseen"),
     ];
     for (name, value) in attributes {
-        region.set_attribute(name, value).ok()?;
+        region.set_attribute(name, value)?;
     }
-    document.body()?.append_child(&region).ok()?;
-    Some(region)
+    if let Some(body) = document.body() {
+        body.append_child(&region)?;
+    }
+    Ok(())
+}
+
+/// Has `words` said, after what waits to be said.
+pub(super) fn say(words: &str) {
+    let Some(region) = document().get_element_by_id(REGION) else {
+        return;
+    };
+    if let Err(error) = add(&region, words) {
+        leptos::logging::warn!("an announcement was not made: {error:?}");
+    }
+}
+
+fn add(region: &Element, words: &str) -> Result<(), JsValue> {
+    let line = document().create_element("p")?;
+    line.set_text_content(Some(words));
+    region.append_child(&line)?;
+    while region.child_element_count() > KEPT {
+        match region.first_element_child() {
+            Some(oldest) => oldest.remove(),
+            None => break,
+        }
+    }
+    Ok(())
 }

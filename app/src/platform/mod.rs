@@ -29,6 +29,7 @@ impl Browser {
     /// Tells `listener` of whatever happens around the page.
     pub(crate) fn start(listener: &Listener) -> Self {
         surroundings::listen(listener);
+        announcer::prepare();
         Self {
             listener: Rc::clone(listener),
             lock: EngineLock::new(Rc::clone(listener)),

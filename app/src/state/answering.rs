@@ -2,6 +2,7 @@
 
 use protocol::{Fault, FaultCode, Generate, Request, RequestId};
 
+use super::engine::Job;
 use super::{Action, Answer, Change, Check, DbRequest, Effect, Finish, Phase, State, Turn, turn};
 
 impl State {
@@ -101,8 +102,7 @@ impl State {
             resume,
         };
         self.start_announcing();
-        let id = self.engine.next_id();
-        self.engine.request = Some(id);
+        let id = self.engine.begin(Job::Answer);
         self.engine.phase = Phase::Answering;
         self.engine.fault = None;
         let mut effects = Vec::new();
@@ -126,7 +126,7 @@ impl State {
             _ => return Vec::new(),
         }
         match self.engine.request {
-            Some(id) if self.engine.greeted && self.engine.model.is_some() => {
+            Some(id) if self.engine.job == Job::Answer => {
                 self.engine.stopping = true;
                 vec![Effect::Post(Request::Cancel { id })]
             }
@@ -160,7 +160,7 @@ impl State {
 
     /// Stops listening to the running answer. Returns the request that the worker should be told of, if it works on one.
     pub(super) fn break_off(&mut self) -> Option<RequestId> {
-        let is_answer = self.engine.greeted && self.engine.model.is_some();
+        let is_answer = self.engine.job == Job::Answer;
         self.engine.request.take_if(|_| is_answer)
     }
 

@@ -137,12 +137,15 @@ pub enum DbEvent {
         /// All chats with their turns.
         chats: Vec<StoredChat>,
     },
-    /// A write is done.
+    /// Everything could not be read for a file.
+    ExportFailed {
+        /// Technical line.
+        detail: String,
+    },
+    /// The oldest unanswered write is done.
     Written,
-    /// A write is not done.
+    /// The oldest unanswered write is not done.
     WriteFailed {
-        /// What should have been written.
-        changes: Vec<Change>,
         /// Whether the disk is full or the quota used up.
         full: bool,
         /// Technical line.

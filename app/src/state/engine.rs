@@ -49,6 +49,8 @@ pub struct Engine {
     pub(super) last_id: u32,
     /// The inspection, load or answer that the worker works on.
     pub(super) request: Option<RequestId>,
+    /// Which of them it is.
+    pub(super) job: Job,
     pub(super) checks: Vec<(RequestId, u32)>,
     /// Questions about storage and deletions under way.
     pub(super) chores: Vec<(RequestId, Chore)>,
@@ -80,6 +82,7 @@ impl Engine {
             network_trouble: false,
             last_id: 0,
             request: None,
+            job: Job::Inspect,
             checks: Vec::new(),
             chores: Vec::new(),
             waits_for_lock: true,
@@ -90,6 +93,14 @@ impl Engine {
             restarts: 0,
             rate_mark: None,
         }
+    }
+
+    /// Numbers a request that the worker is to work on, in place of what it worked on before.
+    pub(super) const fn begin(&mut self, job: Job) -> RequestId {
+        let id = self.next_id();
+        self.request = Some(id);
+        self.job = job;
+        id
     }
 
     pub(super) const fn next_id(&mut self) -> RequestId {
@@ -105,4 +116,15 @@ pub struct Rate {
     pub bytes_per_second: f64,
     /// Seconds until the end at this speed.
     pub seconds_left: f64,
+}
+
+/// What the worker works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Looks what is stored.
+    Inspect,
+    /// Loads the model.
+    Load,
+    /// Answers.
+    Answer,
 }

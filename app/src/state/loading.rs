@@ -2,6 +2,7 @@
 
 use protocol::{Fault, FaultCode, LoadStage, Outcome, Request, RequestId};
 
+use super::engine::Job;
 use super::{Action, DbRequest, Effect, Finish, Notice, Phase, Rate, State};
 
 /// Weight of the newest second in the speed of a download.
@@ -91,8 +92,7 @@ impl State {
     }
 
     fn inspect(&mut self) -> Vec<Effect> {
-        let id = self.engine.next_id();
-        self.engine.request = Some(id);
+        let id = self.engine.begin(Job::Inspect);
         self.engine.model = None;
         self.engine.phase = Phase::Starting;
         let model_url = self.model_url.clone();
@@ -101,8 +101,7 @@ impl State {
 
     /// Asks for the model. An answer that waits for it keeps its phase.
     pub(super) fn load(&mut self) -> Vec<Effect> {
-        let id = self.engine.next_id();
-        self.engine.request = Some(id);
+        let id = self.engine.begin(Job::Load);
         self.engine.model = None;
         self.end_progress();
         if !matches!(self.engine.phase, Phase::Answering | Phase::Paused) {

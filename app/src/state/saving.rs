@@ -3,9 +3,11 @@
 //! Changes are collected while an action is worked on and written before any other effect of it, so that a question is on
 //! its way to the disk before the worker hears of it. Changes that could not be written are kept and tried again.
 
+use std::collections::VecDeque;
+
 use super::{
-    Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, Finish, Phase, State,
-    Turn,
+    Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, Finish, Notice, Phase,
+    State, Turn,
 };
 
 /// How long a failed write waits for another try.
@@ -16,12 +18,24 @@ const RETRY_MILLIS: f64 = 10_000.0;
 pub(super) struct Saving {
     /// Collected while an action is worked on.
     pending: Vec<Change>,
-    /// Could not be written.
+    /// Sent to the database, which has not answered yet.
+    sent: VecDeque<Sent>,
+    /// Could not be written, and whatever came behind it.
     unwritten: Vec<Change>,
     /// When `unwritten` is tried again, on the steady clock.
     retry_at: f64,
+    /// Whether there is no database at all.
+    is_closed: bool,
     /// Number of tokens of the running answer that were stored.
     stored_tokens: usize,
+}
+
+/// One write.
+#[derive(Debug, Clone, PartialEq)]
+struct Sent {
+    changes: Vec<Change>,
+    /// Whether the changes are in `unwritten` too, since an earlier write failed.
+    is_kept: bool,
 }
 
 impl State {
@@ -32,12 +46,20 @@ impl State {
             return effects;
         }
         if self.saving.unwritten.is_empty() {
-            effects.insert(0, Effect::Db(DbRequest::Write(changes)));
+            effects.insert(0, self.write(changes));
         } else {
             // Later changes must not overtake earlier ones.
             self.keep_unwritten(changes);
         }
         effects
+    }
+
+    fn write(&mut self, changes: Vec<Change>) -> Effect {
+        self.saving.sent.push_back(Sent {
+            changes: changes.clone(),
+            is_kept: false,
+        });
+        Effect::Db(DbRequest::Write(changes))
     }
 
     pub(super) fn save(&mut self, change: Change) {
@@ -47,10 +69,8 @@ impl State {
     }
 
     /// While the database can't even be opened there is nowhere to write to.
-    fn can_save(&self) -> bool {
-        let is_lost = matches!(self.environment.database, Database::Failed { .. })
-            && self.saving.unwritten.is_empty();
-        !is_lost && !self.erasing
+    const fn can_save(&self) -> bool {
+        !self.saving.is_closed && !self.erasing
     }
 
     /// Like [`Self::save`], for one of many changes that replace nothing.
@@ -106,7 +126,7 @@ impl State {
         for change in std::mem::take(&mut self.saving.pending) {
             merge(&mut changes, change);
         }
-        vec![Effect::Db(DbRequest::Write(changes))]
+        vec![self.write(changes)]
     }
 
     fn keep_unwritten(&mut self, changes: Vec<Change>) {
@@ -119,6 +139,7 @@ impl State {
         match event {
             DbEvent::Opened { chats, preferences } => {
                 self.environment.database = Database::Open;
+                self.saving.is_closed = false;
                 if let Some(preferences) = preferences {
                     self.preferences = preferences;
                 }
@@ -126,8 +147,15 @@ impl State {
             }
             DbEvent::Failed { detail } => {
                 self.environment.database = Database::Failed { detail };
-                self.saving = Saving::default();
+                self.saving = Saving {
+                    is_closed: true,
+                    ..Saving::default()
+                };
                 self.chats.open.loading = false;
+                Vec::new()
+            }
+            DbEvent::ExportFailed { detail } => {
+                self.notice = Some(Notice::ExportFailed { detail });
                 Vec::new()
             }
             DbEvent::Turns { chat, turns } => {
@@ -139,26 +167,35 @@ impl State {
             }
             DbEvent::Everything { purpose, chats } => self.export(purpose, chats),
             DbEvent::Written => {
-                if self.saving.unwritten.is_empty() {
+                self.saving.sent.pop_front();
+                if self.saving.unwritten.is_empty() && !self.saving.is_closed {
                     self.environment.database = Database::Open;
                 }
                 Vec::new()
             }
-            DbEvent::WriteFailed {
-                changes,
-                full,
-                detail,
-            } => {
-                self.write_failed(changes, full, detail);
+            DbEvent::WriteFailed { full, detail } => {
+                self.write_failed(full, detail);
                 Vec::new()
             }
         }
     }
 
-    fn write_failed(&mut self, changes: Vec<Change>, full: bool, detail: String) {
-        // What failed is older than what was kept meanwhile.
-        let newer = std::mem::replace(&mut self.saving.unwritten, changes);
-        self.keep_unwritten(newer);
+    /// Keeps what was not written. Writes behind it may still succeed, but they are repeated behind it in their order, so
+    /// that the earlier one does not undo them.
+    fn write_failed(&mut self, full: bool, detail: String) {
+        let Some(failed) = self.saving.sent.pop_front() else {
+            return;
+        };
+        if !failed.is_kept {
+            let mut changes = failed.changes;
+            for later in &mut self.saving.sent {
+                if !std::mem::replace(&mut later.is_kept, true) {
+                    changes.extend(later.changes.iter().cloned());
+                }
+            }
+            changes.append(&mut self.saving.unwritten);
+            self.keep_unwritten(changes);
+        }
         self.saving.retry_at = self.clock.steady_millis + RETRY_MILLIS;
         self.environment.database = if full {
             Database::Full { detail }
@@ -265,6 +302,9 @@ fn replaces(change: &Change, earlier: &Change) -> bool {
         ) => chat == other && turn.number == earlier.number,
         (Change::PutPreferences(_), Change::PutPreferences(_)) => true,
         (Change::DeleteChat(id), Change::PutChat(head)) => *id == head.id,
+        (Change::DeleteTurnsFrom { chat, number }, Change::PutTurn { chat: other, turn }) => {
+            chat == other && turn.number >= *number
+        }
         (
             Change::DeleteChat(id),
             Change::PutTurn { chat, .. } | Change::DeleteTurnsFrom { chat, .. },

@@ -2,6 +2,7 @@
 
 use protocol::{Event, Fault, FaultCode, Hello, Outcome, Request, RequestId, Status};
 
+use super::engine::Job;
 use super::{Answer, Effect, Finish, MAX_RESTARTS, MAX_SILENT_TICKS, Phase, State, TICK_MILLIS};
 
 impl State {
@@ -46,7 +47,7 @@ impl State {
 
     /// The running answer, if this request is for it.
     fn answer_of(&mut self, id: RequestId) -> Option<&mut Answer> {
-        let is_current = self.engine.request == Some(id) && self.engine.phase == Phase::Answering;
+        let is_current = self.engine.request == Some(id) && self.engine.job == Job::Answer;
         let turn = self.chats.open.turns.last_mut().filter(|_| is_current)?;
         Some(&mut turn.answer)
     }
@@ -99,22 +100,19 @@ impl State {
         if let Some(chore) = self.take_chore(id) {
             return self.on_chore(chore, Ok(*outcome));
         }
-        let is_current = self.engine.request == Some(id);
-        let is_answering = self.engine.phase == Phase::Answering && self.engine.model.is_some();
+        let is = |job: Job| self.engine.request == Some(id) && self.engine.job == job;
         match *outcome {
             Outcome::Described(report) => self.engine.device = Some(report),
-            Outcome::Inspected(offer) if is_current => return self.on_inspected(offer),
-            Outcome::Loaded(info) if is_current => return self.on_loaded(info),
-            Outcome::Answered { reason, usage } if is_current && is_answering => {
+            Outcome::Inspected(offer) if is(Job::Inspect) => return self.on_inspected(offer),
+            Outcome::Loaded(info) if is(Job::Load) => return self.on_loaded(info),
+            Outcome::Answered { reason, usage } if is(Job::Answer) => {
                 if let Some(turn) = self.chats.open.turns.last_mut() {
                     turn.answer.usage = Some(usage);
                 }
                 return self.end_request(Finish::from(reason));
             }
-            Outcome::Cancelled if is_current && is_answering => {
-                return self.end_request(Finish::Cancelled);
-            }
-            Outcome::Cancelled if is_current => {
+            Outcome::Cancelled if is(Job::Answer) => return self.end_request(Finish::Cancelled),
+            Outcome::Cancelled if is(Job::Load) => {
                 self.end_answer(Finish::Cancelled);
                 return self.on_load_cancelled();
             }
@@ -146,8 +144,9 @@ impl State {
         if id.is_some() && id != self.engine.request {
             return Vec::new();
         }
-        let is_loaded = self.engine.model.is_some() && fault.code != FaultCode::VersionMismatch;
-        if !is_loaded {
+        let is_answer = self.engine.job == Job::Answer || self.engine.request.is_none();
+        let is_loaded = self.engine.model.is_some() && is_answer;
+        if !is_loaded || fault.code == FaultCode::VersionMismatch {
             self.fail(fault);
             return Vec::new();
         }

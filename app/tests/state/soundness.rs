@@ -1,6 +1,6 @@
 //! Whatever happens, in any order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use app::{
     Action, Change, ChatHead, ChatId, DbEvent, DbRequest, Effect, Finish, Phase, State, Turn,
@@ -74,15 +74,38 @@ fn any_action() -> impl Strategy<Value = Action> {
     prop_oneof![any_event().prop_map(Action::Event), any_deed()]
 }
 
-/// A database that does what it is asked.
+/// A database that does what it is asked, later and not always.
 #[derive(Default)]
 struct Disk {
+    queue: VecDeque<DbRequest>,
+    fails: bool,
     heads: BTreeMap<ChatId, ChatHead>,
     turns: BTreeMap<(ChatId, u32), Turn>,
-    asleep: bool,
 }
 
 impl Disk {
+    fn ask(&mut self, effects: &[Effect]) {
+        let requests = effects.iter().filter_map(|effect| match effect {
+            Effect::Db(request) => Some(request.clone()),
+            _ => None,
+        });
+        self.queue.extend(requests);
+    }
+
+    /// Works on the oldest request, and tells the page what came of it.
+    fn step(&mut self, state: &mut State) -> Vec<Effect> {
+        let request = self.queue.pop_front();
+        let answer = match request {
+            Some(DbRequest::Write(_)) if self.fails => Some(DbEvent::WriteFailed {
+                full: true,
+                detail: "full".into(),
+            }),
+            Some(request) => self.perform(&request),
+            None => None,
+        };
+        answer.map_or_else(Vec::new, |answer| state.on(Action::Db(answer)))
+    }
+
     /// Performs a request, and answers.
     fn perform(&mut self, request: &DbRequest) -> Option<DbEvent> {
         match request {
@@ -98,15 +121,7 @@ impl Disk {
                 changes.iter().for_each(|change| self.change(change));
                 Some(DbEvent::Written)
             }
-            DbRequest::Rest => {
-                self.asleep = true;
-                None
-            }
-            DbRequest::Wake => {
-                self.asleep = false;
-                None
-            }
-            DbRequest::ReadAll(_) => None,
+            DbRequest::Rest | DbRequest::Wake | DbRequest::ReadAll(_) => None,
         }
     }
 
@@ -210,41 +225,39 @@ fn check_effects(effects: &[Effect], last_id: &mut u32) -> Result<(), TestCaseEr
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
     #[test]
-    fn whatever_happens_the_state_stays_sound(actions in proptest::collection::vec(any_action(), 0..90)) {
+    fn whatever_happens_the_state_stays_sound(actions in proptest::collection::vec((any_action(), 0u32..4, proptest::bool::weighted(0.15)), 0..90)) {
         let mut state = new();
         let mut disk = Disk::default();
         let mut last_id = 0;
-        for action in actions {
+        for (action, steps, fails) in actions {
             let action = with_chats_there_are(action, &state);
             let before = n_tokens(&state);
             let may_forget = forgets(&action);
-            let mut effects = state.on(action);
+            let effects = state.on(action);
             check_effects(&effects, &mut last_id)?;
             check(&state)?;
             prop_assert!(may_forget || n_tokens(&state) >= before, "accepted tokens are never lost");
-            while !effects.is_empty() {
-                let answers: Vec<DbEvent> = effects
-                    .iter()
-                    .filter_map(|effect| match effect {
-                        Effect::Db(request) => disk.perform(request),
-                        _ => None,
-                    })
-                    .collect();
-                effects = Vec::new();
-                for answer in answers {
-                    effects.extend(state.on(Action::Db(answer)));
-                    check(&state)?;
-                }
+            disk.ask(&effects);
+            for _ in 0..steps {
+                disk.fails = fails;
+                let effects = disk.step(&mut state);
+                disk.ask(&effects);
+                check(&state)?;
             }
         }
-        // One more tick, and a page that is closed now has lost nothing.
-        let visible = state.on(Action::Visibility { hidden: false });
-        let tick = state.on(Action::Tick(clock(50.0)));
-        for effect in visible.iter().chain(&tick) {
-            if let Effect::Db(request) = effect {
-                disk.perform(request);
+        // Some seconds with a disk that works, and a page that is closed then has lost nothing.
+        let effects = state.on(Action::Visibility { hidden: false });
+        disk.ask(&effects);
+        disk.fails = false;
+        for second in [50.0, 70.0, 90.0] {
+            let effects = state.on(Action::Tick(clock(second)));
+            disk.ask(&effects);
+            while !disk.queue.is_empty() {
+                let effects = disk.step(&mut state);
+                disk.ask(&effects);
             }
         }
+        prop_assert!(!state.environment.database.is_in_memory_only());
         let open = &state.chats.open;
         if !open.loading {
             let shown: Vec<Turn> = open.turns.iter().cloned().map(as_stored).collect();
