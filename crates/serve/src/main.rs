@@ -74,7 +74,7 @@ async fn plain(options: &Options, site: Router) -> Result<()> {
 }
 
 async fn secure(options: &Options, site: Router, authority: &Authority) -> Result<()> {
-    let names = Names::find();
+    let names = Names::find().listening_on(options.host);
     let certificate = authority.issue(&names.all)?;
     let config = RustlsConfig::from_der(certificate.chain, certificate.key)
         .await

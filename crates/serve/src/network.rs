@@ -29,6 +29,19 @@ impl Names {
         Self::of(addresses.iter().map(if_addrs::Interface::ip), host.trim())
     }
 
+    /// Leaves out what is not reached when the server listens on `host` alone.
+    #[must_use]
+    pub fn listening_on(mut self, host: IpAddr) -> Self {
+        match host {
+            IpAddr::V6(v6) if v6.is_unspecified() => {}
+            IpAddr::V4(v4) if v4.is_unspecified() => {
+                self.reachable.retain(|name| !name.contains(':'))
+            }
+            host => self.reachable = vec![host.to_string()],
+        }
+        self
+    }
+
     fn of(addresses: impl Iterator<Item = IpAddr>, host: &str) -> Self {
         let mut reachable: Vec<String> = addresses
             .filter(|address| is_local(*address) && !address.is_loopback())
@@ -147,6 +160,20 @@ mod tests {
                 Names::of(std::iter::empty(), host).reachable.is_empty(),
                 "{host}"
             );
+        }
+    }
+
+    #[test]
+    fn only_what_is_listened_on_is_offered() {
+        let addresses = ["192.168.1.7", "fd00::7"];
+        let names = Names::of(addresses.iter().map(|text| text.parse().unwrap()), "box");
+        for (host, expected) in [
+            ("::", &["192.168.1.7", "fd00::7", "box.local"][..]),
+            ("0.0.0.0", &["192.168.1.7", "box.local"]),
+            ("192.168.1.7", &["192.168.1.7"]),
+        ] {
+            let found = names.clone().listening_on(host.parse().unwrap());
+            assert_eq!(found.reachable, expected, "{host}");
         }
     }
 

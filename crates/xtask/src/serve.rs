@@ -3,7 +3,7 @@
 //! The server itself is the crate `serve`, built only when it is wanted: its dependencies would make every other command slow
 //! to compile.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -39,12 +39,11 @@ pub(crate) struct Options {
 
 /// Builds and serves until the process is ended.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let everywhere = if options.https {
-        Ipv4Addr::UNSPECIFIED
-    } else {
-        Ipv4Addr::LOCALHOST
+    let host = match options.host {
+        Some(host) => host,
+        None if options.https => everywhere(),
+        None => Ipv4Addr::LOCALHOST.into(),
     };
-    let host = options.host.unwrap_or(everywhere.into());
     // A port that is taken should not cost a build. It is given back at once, for the server.
     let port = free_port(host, options.port, "--port")?;
     let https_port = if options.https {
@@ -67,6 +66,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             .args(["--https-port", &https_port.to_string()]);
     }
     shell::run(&mut server)
+}
+
+/// All addresses of this machine: those of IPv6 include those of IPv4, where there is IPv6.
+fn everywhere() -> IpAddr {
+    let all = Ipv6Addr::UNSPECIFIED;
+    if TcpListener::bind((all, 0)).is_ok() {
+        all.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    }
 }
 
 /// The server for `dist/`, built and ready to be started.
