@@ -12,8 +12,8 @@ try {
 } catch (error) {
   console.error(error);
   if (!(await heal())) {
-    document.getElementById("boot-status").hidden = true;
-    document.getElementById("boot-failed").hidden = false;
+    document.getElementById("boot-status")?.toggleAttribute("hidden", true);
+    document.getElementById("boot-failed")?.toggleAttribute("hidden", false);
   }
 }
 

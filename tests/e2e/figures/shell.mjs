@@ -1,5 +1,6 @@
 // Figures of the shell: how soon something is drawn, how long the page is blocked, how much is fetched. Run by
 // `cargo xtask shell-figures`, which serves dist/ as a good host would (TERN_URL).
+import { connect, createServer } from "node:net";
 import { launch, required } from "../browser.mjs";
 
 /** A phone or an older iPad beside the machine that this runs on. */
@@ -22,20 +23,28 @@ function observe() {
   document.addEventListener("securitypolicyviolation", (event) => window.__figures.violations.push(event.violatedDirective));
 }
 
+/** Passes bytes between the browser and the server, and counts those that the browser gets, whoever in it asked for them. */
+async function counter(url) {
+  const { hostname, port } = new URL(url);
+  const count = { received: 0 };
+  const proxy = createServer((browser) => {
+    const server = connect(Number(port), hostname);
+    server.on("data", (bytes) => (count.received += bytes.length));
+    server.pipe(browser).pipe(server);
+    for (const end of [browser, server]) end.on("error", () => [browser, server].forEach((both) => both.destroy()));
+  });
+  await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  return { count, url: `http://127.0.0.1:${proxy.address().port}/`, close: () => proxy.close() };
+}
+
 /** One load of the page, with what came over the network meanwhile. */
-async function visit(page, session, action) {
-  const bytes = { requests: 0, received: 0 };
-  const received = ({ encodedDataLength }) => {
-    bytes.requests += 1;
-    bytes.received += encodedDataLength;
-  };
-  session.on("Network.loadingFinished", received);
+async function visit(page, count, action) {
+  const before = count.received;
   const start = Date.now();
   await action();
   await page.waitForFunction(() => window.__tern !== undefined, undefined, { timeout: 120_000 });
   const opened = Date.now() - start;
   await page.waitForTimeout(SETTLE_MILLIS);
-  session.off("Network.loadingFinished", received);
   const { firstPaint, tasks, shift, violations } = await page.evaluate(() => window.__figures);
   const over = tasks.map(([, duration]) => duration - BLOCKING_MILLIS).filter((rest) => rest > 0);
   return {
@@ -44,27 +53,27 @@ async function visit(page, session, action) {
     blocked: Math.round(over.reduce((sum, rest) => sum + rest, 0)),
     longest: Math.round(Math.max(0, ...tasks.map(([, duration]) => duration))),
     shift: Number(shift.toFixed(3)),
-    kilobytes: Math.round(bytes.received / 1000),
-    requests: bytes.requests,
+    kilobytes: Math.round((count.received - before) / 1000),
     violations: violations.length,
   };
 }
 
 async function measure(slowdown) {
   const browser = await launch();
+  const network = await counter(required("TERN_URL"));
   try {
     const context = await browser.newContext({ viewport: { width: 1180, height: 820 } });
     const page = await context.newPage();
     await page.addInitScript(observe);
     const session = await context.newCDPSession(page);
-    await session.send("Network.enable");
     await session.send("Emulation.setCPUThrottlingRate", { rate: slowdown });
-    const first = await visit(page, session, () => page.goto(required("TERN_URL"), { waitUntil: "commit" }));
+    const first = await visit(page, network.count, () => page.goto(network.url, { waitUntil: "commit" }));
     await page.evaluate(() => navigator.serviceWorker.ready);
-    const again = await visit(page, session, () => page.reload({ waitUntil: "commit" }));
+    const again = await visit(page, network.count, () => page.reload({ waitUntil: "commit" }));
     return { first, again };
   } finally {
     await browser.close();
+    network.close();
   }
 }
 
