@@ -4,6 +4,8 @@
 //! time went by) and returns [`Effect`]s; the binary of this crate performs them and draws the state with Leptos. So
 //! every story of the page is tested natively.
 
+pub mod keys;
+pub mod listing;
 pub mod markdown;
 mod state;
 pub mod strings;

@@ -3,6 +3,12 @@
 #[cfg(target_arch = "wasm32")]
 mod bridge;
 #[cfg(target_arch = "wasm32")]
+#[allow(
+    unreachable_pub,
+    reason = "the component macro makes functions public inside private modules"
+)]
+mod components;
+#[cfg(target_arch = "wasm32")]
 mod db;
 #[cfg(target_arch = "wasm32")]
 mod debug;

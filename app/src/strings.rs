@@ -1,17 +1,23 @@
 //! Every word that a person reads.
 
+mod format;
+mod interface;
+mod notices;
+mod screens;
+
+pub use format::*;
+pub use interface::*;
+pub use notices::*;
+pub use screens::*;
+
 use protocol::{ByteCount, FaultCode, LoadProgress, Retry, Usage};
 
 /// Name of the app.
 pub const TITLE: &str = "Tern";
 /// Headline of an empty conversation.
-pub const WELCOME: &str = "Ask something";
+pub const WELCOME: &str = "What would you like to know?";
 /// What to know before the first question.
-pub const WELCOME_DETAIL: &str = "The model runs in this browser, on this device. What you write stays here. Small models are often wrong: check what matters.";
-/// Label of the text field.
-pub const MESSAGE_LABEL: &str = "Your message";
-/// Hint in the empty text field.
-pub const MESSAGE_HINT: &str = "Write a message";
+pub const WELCOME_DETAIL: &str = "Everything is computed and kept on this device. The model is small and often wrong: check what matters.";
 /// Button that sends the message.
 pub const SEND: &str = "Send";
 /// Button that stops the answer.
@@ -32,8 +38,6 @@ pub const ANNOUNCEMENTS: &str = "Announcements";
 pub const LOADING_LABEL: &str = "Loading the model";
 /// Speaker of a question, for screen readers.
 pub const YOU: &str = "You";
-/// Speaker of an answer, for screen readers.
-pub const MODEL: &str = "Model";
 /// Before the worker has spoken.
 pub const STARTING: &str = "Starting…";
 /// Ready for a question.

@@ -1,29 +1,31 @@
-//! The status line, the text field and its buttons.
+//! The text field and its button, and one line on what is going on.
 
 use app::{Action, Phase, strings};
 use leptos::html;
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, SubmitEvent};
 
-use super::Page;
+use super::ui::press;
+use super::{Page, is_first_run, use_ui};
+use crate::components::{Icon, Shape};
 
-/// The bar at the bottom.
+/// The bar at the bottom. Out of sight, but with its status line, where there is nothing to write to yet.
 #[component]
 pub(super) fn Composer(page: Page) -> impl IntoView {
-    let field = NodeRef::<html::Textarea>::new();
+    let ui = use_ui();
+    let field = ui.message;
     let draft = RwSignal::new(String::new());
-    let is_answering = page.part(|state| state.engine.phase == Phase::Answering);
-    let is_ready = page.part(|state| state.engine.phase == Phase::Ready);
+    let is_answering =
+        page.part(|state| matches!(state.engine.phase, Phase::Answering | Phase::Paused));
+    let is_ready = page.part(app::State::can_send);
+    let has_field =
+        page.part(|state| !is_first_run(state) && state.engine.phase != Phase::Elsewhere);
     let can_send = move || is_ready.get() && draft.with(|draft| !draft.trim().is_empty());
     // The button that was pressed vanishes; without this the focus would too.
     let focus = move || {
         if let Some(field) = field.get_untracked() {
             let _focused = field.focus();
         }
-    };
-    let stop = move |_| {
-        page.act(Action::Stop);
-        focus();
     };
     let send = move || {
         let text = draft.get_untracked();
@@ -38,16 +40,28 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
         send();
     };
     let on_key = move |event: KeyboardEvent| {
-        // Enter also ends the composition of a character; that one is not ours.
-        if event.key() == "Enter" && !event.shift_key() && !event.is_composing() {
+        if press(&event, &event.key()).sends() {
             event.prevent_default();
             send();
         }
     };
+    let stop = move |_| {
+        page.act(Action::Stop);
+        focus();
+    };
+    // A suggestion that was chosen is put here.
+    Effect::new(move |_| {
+        if let Some(text) = ui.suggestion.get() {
+            draft.set(text.to_owned());
+            ui.suggestion.set(None);
+            ui.focus_message();
+        }
+    });
+    grow(field, draft);
     view! {
-        <footer class="composer">
-            <StatusLine page />
-            <form on:submit=on_submit>
+        <footer class="composer" class:is-empty=move || !has_field.get()>
+            <LoadingBar page />
+            <form on:submit=on_submit hidden=move || !has_field.get()>
                 <textarea
                     data-testid="message"
                     rows="1"
@@ -62,47 +76,83 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
                 ></textarea>
                 <button
                     type="submit"
+                    class="round"
                     data-testid="send"
+                    aria-label=strings::SEND
+                    title=strings::SEND
                     hidden=move || is_answering.get()
                     disabled=move || !can_send()
                 >
-                    {strings::SEND}
+                    <Icon shape=Shape::ArrowUp />
                 </button>
                 <button
                     type="button"
+                    class="round stop"
                     data-testid="stop"
+                    node_ref=ui.stop
+                    aria-label=strings::STOP
+                    title=strings::STOP
                     hidden=move || !is_answering.get()
                     on:click=stop
                 >
-                    {strings::STOP}
+                    <Icon shape=Shape::Stop />
                 </button>
             </form>
+            <StatusLine page />
         </footer>
     }
 }
 
-/// What is going on, and how far loading is.
+/// Keeps the field as high as what is written in it; the style sets the limit.
+pub(super) fn grow(field: NodeRef<html::Textarea>, text: RwSignal<String>) {
+    Effect::new(move |_| {
+        text.track();
+        request_animation_frame(move || {
+            if let Some(field) = field.try_get_untracked().flatten() {
+                let style = (*field).style();
+                // A property that can't be set leaves a field that scrolls.
+                let _set = style.set_property("height", "auto");
+                let _set = style.set_property("height", &format!("{}px", field.scroll_height()));
+            }
+        });
+    });
+}
+
+/// What is going on. It stays in the page whatever is shown, so that screen readers hear its changes.
 #[component]
 fn StatusLine(page: Page) -> impl IntoView {
     let status = page.part(app::State::status);
-    let progress = page.part(|state| {
-        state
-            .engine
-            .progress
-            .map(|progress| (progress.bytes_done.get(), progress.bytes_total.get()))
+    let is_trouble = page.part(|state| {
+        let engine = &state.engine;
+        engine.recovering || engine.network_trouble || engine.phase == Phase::Paused
     });
     view! {
-        <div class="status">
-            <p role="status" data-testid="status">
-                {move || status.get()}
-            </p>
-            <Show when=move || progress.get().is_some()>
-                <progress
-                    aria-label=strings::LOADING_LABEL
-                    value=move || progress.get().map(|(done, _)| done.to_string())
-                    max=move || progress.get().map(|(_, total)| total.max(1).to_string())
-                ></progress>
-            </Show>
-        </div>
+        <p
+            class="status"
+            class:is-trouble=move || is_trouble.get()
+            role="status"
+            data-testid="status"
+        >
+            {move || status.get()}
+        </p>
+    }
+}
+
+/// How far loading is, as a line along the top of the composer. The first-run screen has a larger one.
+#[component]
+fn LoadingBar(page: Page) -> impl IntoView {
+    let progress = page.part(|state| {
+        let progress = state.engine.progress.filter(|_| !is_first_run(state))?;
+        Some((progress.bytes_done.get(), progress.bytes_total.get()))
+    });
+    view! {
+        <Show when=move || progress.get().is_some()>
+            <progress
+                class="hairline"
+                aria-label=strings::LOADING_LABEL
+                value=move || progress.get().map(|(done, _)| done.to_string())
+                max=move || progress.get().map(|(_, total)| total.max(1).to_string())
+            ></progress>
+        </Show>
     }
 }

@@ -1,155 +1,202 @@
-//! What was said.
+//! What was said, from the newest backwards as far as somebody looks.
 
-use app::{Answer, Finish, Phase, strings};
+use app::{ChatId, Phase, strings};
 use leptos::html;
 use leptos::prelude::*;
 
-use super::Page;
 use super::fault::FaultBox;
+use super::first_run::FirstRun;
+use super::turn::TurnView;
+use super::{Page, is_first_run, use_ui};
+use crate::components::{Icon, Shape};
 
 /// How near to its end, in pixels, the conversation counts as read to the end and follows the answer.
 const NEAR_END_PIXELS: i32 = 48;
+/// How near to the first drawn turn, in pixels, earlier ones are drawn.
+const NEAR_START_PIXELS: i32 = 1200;
+/// Turns that are drawn at first, and that are added at a time. A chat of thousands opens as fast as a short one.
+const PAGE_TURNS: usize = 24;
 
 /// The conversation, or a welcome while there is none, and what went wrong.
 #[component]
 pub(super) fn Conversation(page: Page) -> impl IntoView {
-    let keys = page.part(|state| {
-        state
-            .chats
-            .open
-            .turns
+    let scroll = Scroll::new(page);
+    let keys = page.part(move |state| {
+        let turns = &state.chats.open.turns;
+        let first = turns.len().saturating_sub(scroll.n_shown.get());
+        turns
             .iter()
+            .skip(first)
             .map(|turn| turn.key)
             .collect::<Vec<_>>()
     });
+    let has_more = page.part(move |state| state.chats.open.turns.len() > scroll.n_shown.get());
     let is_busy = page.part(|state| state.engine.phase == Phase::Answering);
-    let log = NodeRef::<html::Main>::new();
-    let at_end = RwSignal::new(true);
-    let on_scroll = move |_| {
-        if let Some(log) = log.get_untracked() {
-            let below = log.scroll_height() - log.scroll_top() - log.client_height();
-            at_end.set(below <= NEAR_END_PIXELS);
-        }
-    };
-    follow(page, log, at_end);
+    let first_run = page.part(is_first_run);
+    let is_quiet = page.part(|state| !state.chats.open.loading && state.engine.fault.is_none());
+    let is_welcome = move || keys.with(Vec::is_empty) && !first_run.get() && is_quiet.get();
+    scroll.follow();
     view! {
-        <main
-            class="conversation"
-            node_ref=log
-            on:scroll=on_scroll
-        >
-            <div
-                role="log"
-                aria-label=strings::CONVERSATION
-                aria-busy=move || if is_busy.get() { "true" } else { "false" }
-            >
-            <Show when=move || keys.with(Vec::is_empty)>
-                <div class="welcome">
-                    <h2>{strings::WELCOME}</h2>
-                    <p>{strings::WELCOME_DETAIL}</p>
+        <main class="conversation" node_ref=scroll.log on:scroll=move |_| scroll.scrolled()>
+            <div class="column">
+                <Show when=move || first_run.get()>
+                    <FirstRun page />
+                </Show>
+                <Show when=is_welcome>
+                    <Welcome page />
+                </Show>
+                <Show when=move || has_more.get()>
+                    <button type="button" class="plain earlier" on:click=move |_| scroll.show_more()>
+                        {strings::EARLIER}
+                    </button>
+                </Show>
+                <div
+                    role="region"
+                    class="turns"
+                    aria-label=strings::CONVERSATION
+                    aria-busy=move || if is_busy.get() { "true" } else { "false" }
+                >
+                    <For each=move || keys.get() key=|key| *key children=move |key| view! { <TurnView page key /> } />
                 </div>
-            </Show>
-            <For each=move || keys.get() key=|key| *key children=move |key| view! { <TurnView page key /> } />
+                <FaultBox page />
             </div>
-            <FaultBox page />
         </main>
+        <div class="jump" hidden=move || scroll.at_end.get() || keys.with(Vec::is_empty)>
+            <button
+                type="button"
+                class="round small"
+                aria-label=strings::JUMP_TO_LATEST
+                title=strings::JUMP_TO_LATEST
+                on:click=move |_| scroll.to_end()
+            >
+                <Icon shape=Shape::ArrowDown />
+            </button>
+        </div>
     }
 }
 
-/// Keeps the end in sight while the person looks at it, and goes there when a question is asked.
-fn follow(page: Page, log: NodeRef<html::Main>, at_end: RwSignal<bool>) {
-    let growth = page.part(|state| {
-        let length = state
-            .chats
-            .open
-            .turns
-            .last()
-            .map(|turn| (turn.answer.text.len(), turn.answer.finish));
-        (
-            state.chats.open.turns.len(),
-            length,
-            state.engine.fault.is_some(),
-        )
-    });
-    Effect::new(move |before: Option<usize>| {
-        let (n_turns, ..) = growth.get();
-        if at_end.get_untracked() || before.is_some_and(|before| before < n_turns) {
-            request_animation_frame(move || {
-                if let Some(log) = log.get_untracked() {
-                    log.set_scroll_top(log.scroll_height());
-                }
-            });
-        }
-        n_turns
-    });
-}
-
-/// A question and its answer. All of it is text: what a model writes never becomes markup.
+/// What to see before the first question.
 #[component]
-fn TurnView(page: Page, key: u32) -> impl IntoView {
-    let question = page
-        .state
-        .with_untracked(|state| state.turn(key).map(|turn| turn.question.clone()));
-    // Text only grows, so its length tells whether it changed, without copying it.
-    let length = page.part(move |state| state.turn(key).map_or(0, |turn| turn.answer.text.len()));
-    let text = move || {
-        // Read, not only tracked: a memo that nobody reads never runs.
-        let _length = length.get();
-        page.state
-            .with_untracked(|state| state.turn(key).map(|turn| turn.answer.text.clone()))
-    };
-    let is_waiting = page.part(move |state| {
-        state
-            .turn(key)
-            .is_some_and(|turn| turn.answer.finish.is_none() && turn.answer.text.is_empty())
-    });
-    let note = page.part(move |state| state.turn(key).and_then(|turn| note(&turn.answer)));
+fn Welcome(page: Page) -> impl IntoView {
+    let ui = use_ui();
+    let can_send = page.part(app::State::can_send);
+    let suggestions = strings::SUGGESTIONS
+        .map(|text| {
+            view! {
+                <li>
+                    <button type="button" class="suggestion" on:click=move |_| ui.suggestion.set(Some(text))>
+                        {text}
+                    </button>
+                </li>
+            }
+        })
+        .collect_view();
     view! {
-        <section class="turn">
-            <div class="question" dir="auto">
-                <span class="unseen">{strings::YOU}": "</span>
-                {question}
-            </div>
-            <div>
-                <span class="unseen">{strings::MODEL}": "</span>
-                <Show when=move || is_waiting.get()>
-                    <span class="dots" aria-hidden="true">
-                        <i></i>
-                        <i></i>
-                        <i></i>
-                    </span>
-                </Show>
-                <div class="answer" data-testid="answer" dir="auto">
-                    {text}
-                </div>
-                <Show when=move || note.with(Option::is_some)>
-                    <p class="note" data-testid="note">
-                        {move || note.get()}
-                    </p>
-                </Show>
-            </div>
-        </section>
+        <div class="welcome">
+            <img src="icon.svg" alt="" width="72" height="72" />
+            <h2>{strings::WELCOME}</h2>
+            <p>{strings::WELCOME_DETAIL}</p>
+            <ul class="suggestions" class:is-waiting=move || !can_send.get()>
+                {suggestions}
+            </ul>
+        </div>
     }
 }
 
-/// How an answer ended, unless it just did, and how fast it was.
-fn note(answer: &Answer) -> Option<String> {
-    let ending = match answer.finish? {
-        Finish::Stop => None,
-        Finish::Cancelled => Some(strings::NOTE_CANCELLED),
-        Finish::Length => Some(strings::NOTE_LENGTH),
-        Finish::Context => Some(strings::NOTE_CONTEXT),
-        Finish::Failed => Some(strings::NOTE_FAILED),
-        Finish::Interrupted => Some(strings::NOTE_INTERRUPTED),
-    };
-    let usage = answer
-        .usage
-        .as_ref()
-        .filter(|usage| usage.answer_tokens > 0)
-        .map(strings::usage);
-    match (ending, usage) {
-        (Some(ending), Some(usage)) => Some(format!("{ending} · {usage}")),
-        (Some(ending), None) => Some(ending.to_owned()),
-        (None, usage) => usage,
+/// Where somebody looks, and how much is drawn.
+#[derive(Clone, Copy)]
+struct Scroll {
+    page: Page,
+    log: NodeRef<html::Main>,
+    at_end: RwSignal<bool>,
+    n_shown: RwSignal<usize>,
+}
+
+impl Scroll {
+    fn new(page: Page) -> Self {
+        Self {
+            page,
+            log: NodeRef::new(),
+            at_end: RwSignal::new(true),
+            n_shown: RwSignal::new(PAGE_TURNS),
+        }
+    }
+
+    fn n_turns(self) -> usize {
+        self.page
+            .state
+            .with_untracked(|state| state.chats.open.turns.len())
+    }
+
+    fn scrolled(self) {
+        let Some(log) = self.log.get_untracked() else {
+            return;
+        };
+        let below = log.scroll_height() - log.scroll_top() - log.client_height();
+        let at_end = below <= NEAR_END_PIXELS;
+        if at_end != self.at_end.get_untracked() {
+            self.at_end.set(at_end);
+        }
+        if log.scroll_top() < NEAR_START_PIXELS && self.n_turns() > self.n_shown.get_untracked() {
+            self.show_more();
+        }
+    }
+
+    /// Draws earlier turns, and keeps what is in sight where it is: not every browser does that by itself.
+    fn show_more(self) {
+        let Some(log) = self.log.get_untracked() else {
+            return;
+        };
+        let below = log.scroll_height() - log.scroll_top();
+        self.n_shown.update(|n_shown| *n_shown += PAGE_TURNS);
+        request_animation_frame(move || log.set_scroll_top(log.scroll_height() - below));
+    }
+
+    /// Goes to the newest words. What was drawn on the way up is let go.
+    fn to_end(self) {
+        self.n_shown.set(PAGE_TURNS);
+        self.at_end.set(true);
+        self.jump();
+    }
+
+    fn jump(self) {
+        request_animation_frame(move || {
+            if let Some(log) = self.log.try_get_untracked().flatten() {
+                log.set_scroll_top(log.scroll_height());
+            }
+        });
+    }
+
+    /// Keeps the end in sight while the person looks at it, and goes there when a question is asked or a chat is opened.
+    fn follow(self) {
+        let growth = self.page.part(|state| {
+            let open = &state.chats.open;
+            let last = open
+                .turns
+                .last()
+                .map(|turn| (turn.key, turn.answer.text.len(), turn.answer.finish));
+            (
+                open.head.id,
+                open.loading,
+                last,
+                state.engine.fault.is_some(),
+            )
+        });
+        Effect::new(move |before: Option<(ChatId, bool, Option<u32>)>| {
+            let (chat, is_loading, last, _) = growth.get();
+            let key = last.map(|(key, ..)| key);
+            let is_same = before
+                .is_some_and(|(old, was_loading, _)| old == chat && was_loading == is_loading);
+            let is_asked = before.is_some_and(|(.., old)| old < key);
+            if !is_same {
+                self.to_end();
+            } else if is_asked {
+                self.at_end.set(true);
+                self.jump();
+            } else if self.at_end.get_untracked() {
+                self.jump();
+            }
+            (chat, is_loading, key)
+        });
     }
 }

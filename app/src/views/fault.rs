@@ -5,8 +5,9 @@ use leptos::prelude::*;
 use protocol::Retry;
 
 use super::Page;
+use crate::components::{Icon, Shape};
 
-/// Present only while something is wrong.
+/// Present only while something is wrong. Alone on the screen when nothing was said yet, else below the conversation.
 #[component]
 pub(super) fn FaultBox(page: Page) -> impl IntoView {
     let fault = page.part(|state| state.engine.fault.clone());
@@ -20,19 +21,33 @@ pub(super) fn FaultBox(page: Page) -> impl IntoView {
         Some((Retry::Reload, _)) => drop(window().location().reload()),
         _ => page.act(Action::Retry),
     };
+    let code = move || fault.with(|fault| fault.as_ref().map(|fault| fault.code));
+    let steps = move || code().map(strings::fault_steps).unwrap_or_default();
+    let detail = move || fault.with(|fault| fault.as_ref().map(|fault| fault.detail.clone()));
     view! {
-        <Show when=move || fault.with(Option::is_some)>
+        <Show when=move || code().is_some()>
             <div class="fault" role="alert" data-testid="fault">
-                <p>{move || fault.with(|fault| fault.as_ref().map(|fault| strings::fault(fault.code)))}</p>
-                <Show when=move || button.with(Option::is_some)>
-                    <button type="button" data-testid="retry" on:click=press>
-                        {move || button.get().map(|(_, words)| words)}
-                    </button>
-                </Show>
-                <details>
-                    <summary>{strings::DETAILS}</summary>
-                    <pre>{move || fault.with(|fault| fault.as_ref().map(|fault| fault.detail.clone()))}</pre>
-                </details>
+                <Icon shape=Shape::Warning />
+                <div>
+                    <h2>{move || code().map(strings::fault_title)}</h2>
+                    <p>{move || code().map(strings::fault)}</p>
+                    <Show when=move || !steps().is_empty()>
+                        <ul>
+                            {move || steps().iter().map(|step| view! { <li>{*step}</li> }).collect_view()}
+                        </ul>
+                    </Show>
+                    <div class="fault-buttons">
+                        <Show when=move || button.with(Option::is_some)>
+                            <button type="button" class="primary" data-testid="retry" on:click=press>
+                                {move || button.get().map(|(_, words)| words)}
+                            </button>
+                        </Show>
+                    </div>
+                    <details>
+                        <summary>{strings::DETAILS}</summary>
+                        <pre>{detail}</pre>
+                    </details>
+                </div>
             </div>
         </Show>
     }

@@ -1,27 +1,116 @@
 //! The page, drawn from the state.
 
+mod banners;
+mod chat_settings;
 mod composer;
 mod conversation;
+mod edit;
 mod fault;
+mod first_run;
 mod header;
+mod settings;
+mod settings_model;
+mod sidebar;
+mod toasts;
+mod turn;
+mod ui;
+mod viewport;
 
+use app::{Phase, Screen, strings};
 use leptos::prelude::*;
 
+use crate::components::LinkDialog;
 pub(crate) use crate::page::Page;
+pub(crate) use ui::{Ui, use_ui};
+
+use banners::{Banners, Elsewhere};
+use chat_settings::ChatSettings;
 use composer::Composer;
 use conversation::Conversation;
 use header::Header;
+use settings::Settings;
+use sidebar::Sidebar;
+use toasts::Toasts;
 
 /// Draws the page and starts the worker.
 pub(crate) fn mount() {
     mount_to_body(|| {
         let page = crate::page::start();
-        view! {
-            <div class="page">
-                <Header page />
-                <Conversation page />
-                <Composer page />
-            </div>
-        }
+        let ui = Ui::new(page);
+        provide_context(ui);
+        viewport::follow();
+        viewport::appearance(page);
+        ui::shortcuts(page, ui);
+        view! { <App page /> }
     });
+}
+
+/// The list of chats beside the chat or the settings, and what lies above them.
+#[component]
+fn App(page: Page) -> impl IntoView {
+    let ui = use_ui();
+    let screen = page.part(|state| state.screen);
+    let is_covered = move || !ui.wide.get() && ui.drawer.get();
+    view! {
+        <div class="app" class:has-sidebar=move || ui.sidebar_shown(page)>
+            <Sidebar page />
+            <Show when=is_covered>
+                <div class="scrim" on:click=move |_| ui.drawer.set(false)></div>
+            </Show>
+            <div class="pane" inert=is_covered>
+                <Show
+                    when=move || screen.get() == Screen::Settings
+                    fallback=move || view! { <Chat page /> }
+                >
+                    <Settings page />
+                </Show>
+            </div>
+            <ChatSettings page />
+            <LinkDialog page />
+        </div>
+    }
+}
+
+/// One chat.
+#[component]
+fn Chat(page: Page) -> impl IntoView {
+    let is_elsewhere = page.part(|state| state.engine.phase == Phase::Elsewhere);
+    view! {
+        <Header page />
+        <Banners page />
+        <Conversation page />
+        <div class="dock">
+            <Toasts page />
+            <Show when=move || is_elsewhere.get()>
+                <Elsewhere page />
+            </Show>
+            <Composer page />
+        </div>
+    }
+}
+
+/// Whether the first-run screen takes the place of an empty conversation.
+fn is_first_run(state: &app::State) -> bool {
+    let is_empty = state.chats.open.turns.is_empty() && !state.chats.open.loading;
+    let is_missing = state
+        .engine
+        .offer
+        .as_ref()
+        .is_some_and(|offer| !offer.complete);
+    is_empty
+        && match state.engine.phase {
+            Phase::Offer => true,
+            Phase::Loading | Phase::Failed => is_missing && state.engine.model.is_none(),
+            _ => false,
+        }
+}
+
+/// The title of the open chat.
+fn chat_title(state: &app::State) -> String {
+    let title = &state.chats.open.head.title;
+    if title.is_empty() {
+        strings::UNTITLED.to_owned()
+    } else {
+        title.clone()
+    }
 }

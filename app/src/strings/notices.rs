@@ -1,0 +1,72 @@
+//! Words for what should be read once.
+
+use crate::ImportReport;
+
+/// An import that changed nothing.
+pub const IMPORT_FAILED: &str = "This file has no chats that Tern can read";
+/// No file was made.
+pub const EXPORT_FAILED: &str = "The file could not be made";
+/// Something is left.
+pub const ERASE_FAILED: &str = "Not everything could be erased";
+/// The model is still there.
+pub const DELETE_FAILED: &str = "The model could not be deleted";
+
+/// A sentence and the technical line behind it.
+#[must_use]
+pub fn with_detail(sentence: &str, detail: &str) -> String {
+    format!("{sentence}: {detail}")
+}
+
+/// A model is gone.
+#[must_use]
+pub fn model_deleted(bytes: u64) -> String {
+    format!("Model deleted, {} freed", super::bytes(bytes))
+}
+
+/// What an import brought.
+#[must_use]
+pub fn imported(report: &ImportReport) -> String {
+    let chats = |n: u32| if n == 1 { "chat" } else { "chats" };
+    let mut parts = Vec::new();
+    if report.added > 0 {
+        parts.push(format!("{} {} added", report.added, chats(report.added)));
+    }
+    if report.updated > 0 {
+        parts.push(format!("{} updated", report.updated));
+    }
+    if report.unchanged > 0 {
+        parts.push(format!("{} already here", report.unchanged));
+    }
+    if report.rejected > 0 {
+        parts.push(format!("{} not readable", report.rejected));
+    }
+    if parts.is_empty() {
+        return "The file holds no chats".to_owned();
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ImportReport;
+
+    #[test]
+    fn an_import_is_told_in_numbers_that_are_not_zero() {
+        let report = |added, updated, unchanged, rejected| ImportReport {
+            added,
+            updated,
+            unchanged,
+            rejected,
+        };
+        for (report, words) in [
+            (report(0, 0, 0, 0), "The file holds no chats"),
+            (report(1, 0, 0, 0), "1 chat added"),
+            (
+                report(3, 1, 2, 4),
+                "3 chats added, 1 updated, 2 already here, 4 not readable",
+            ),
+        ] {
+            assert_eq!(super::imported(&report), words);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The first visit: what this is, what it costs, one button; then how far the download is, while one reads.
+
+use app::{Action, Phase, strings};
+use leptos::prelude::*;
+use protocol::{Fit, LoadStage, ModelOffer, StorageState};
+
+use super::Page;
+use crate::components::{Icon, Shape};
+
+/// In place of an empty conversation while the model is not there.
+#[component]
+pub(super) fn FirstRun(page: Page) -> impl IntoView {
+    let is_offer = page.part(|state| state.engine.phase == Phase::Offer);
+    let offer = page.part(|state| state.engine.offer.clone());
+    let wants_hint = page.part(|state| {
+        let environment = &state.environment;
+        environment.ios
+            && !environment.standalone
+            && !state.preferences.install_hint_dismissed
+            && state.engine.phase == Phase::Offer
+    });
+    let points = [Shape::Lock, Shape::Plane, Shape::Leaf]
+        .into_iter()
+        .zip(strings::FIRST_POINTS)
+        .map(|(shape, (name, detail))| {
+            view! {
+                <li>
+                    <Icon shape />
+                    <div>
+                        <h3>{name}</h3>
+                        <p>{detail}</p>
+                    </div>
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <section class="first" aria-labelledby="first-title">
+            <img src="icon.svg" alt="" width="88" height="88" />
+            <h2 id="first-title">{strings::FIRST_TITLE}</h2>
+            <p class="lead">{strings::FIRST_LEAD}</p>
+            <Show when=move || wants_hint.get()>
+                <InstallHint page />
+            </Show>
+            <div class="card offer">
+                {move || offer.get().map(|offer| view! { <Facts offer /> })}
+                <Show when=move || is_offer.get() fallback=move || view! { <Download page /> }>
+                    <Start page />
+                </Show>
+            </div>
+            <ul class="points">{points}</ul>
+        </section>
+    }
+}
+
+/// How to put the app onto the Home Screen, before anything large is stored in the wrong place.
+#[component]
+fn InstallHint(page: Page) -> impl IntoView {
+    let steps = strings::INSTALL_STEPS
+        .into_iter()
+        .zip([Some(Shape::Share), None, None])
+        .map(|(step, shape)| {
+            view! {
+                <li>
+                    <span>{step}</span>
+                    {shape.map(|shape| view! { <Icon shape /> })}
+                </li>
+            }
+        })
+        .collect_view();
+    view! {
+        <div class="card hint" role="note" data-testid="install-hint">
+            <h3>{strings::INSTALL_TITLE}</h3>
+            <p>{strings::INSTALL_WHY}</p>
+            <ol>{steps}</ol>
+            <button type="button" class="plain" on:click=move |_| page.act(Action::DismissInstallHint)>
+                {strings::INSTALL_SKIP}
+            </button>
+        </div>
+    }
+}
+
+/// What the model is and what it needs.
+#[component]
+fn Facts(offer: ModelOffer) -> impl IntoView {
+    let licence = offer
+        .license
+        .clone()
+        .unwrap_or_else(|| strings::LICENCE_UNKNOWN.to_owned());
+    let memory = strings::memory(&offer);
+    let (fit_class, fit_shape, fit) = match &offer.fit {
+        Fit::Fits => ("fit good", Shape::Check, strings::FITS.to_owned()),
+        Fit::FitsWithContext(tokens) => (
+            "fit good",
+            Shape::Check,
+            strings::fits_with_context(*tokens),
+        ),
+        Fit::TooLarge { detail } => (
+            "fit bad",
+            Shape::Warning,
+            strings::with_detail(strings::FIT_TOO_LARGE, detail),
+        ),
+        Fit::Unknown => ("fit", Shape::Chip, strings::FIT_UNKNOWN.to_owned()),
+    };
+    let is_kept = offer.storage == StorageState::Durable;
+    view! {
+        <dl class="facts">
+            <div class="wide">
+                <dt>{strings::FACT_MODEL}</dt>
+                <dd>{offer.name.clone()}</dd>
+            </div>
+            <div>
+                <dt>{strings::FACT_DOWNLOAD}</dt>
+                <dd>{strings::bytes(offer.download_bytes.get())}</dd>
+            </div>
+            <div>
+                <dt>{strings::FACT_MEMORY}</dt>
+                <dd>{memory}</dd>
+            </div>
+            <div>
+                <dt>{strings::FACT_LICENCE}</dt>
+                <dd>{licence}</dd>
+            </div>
+        </dl>
+        <p class=fit_class>
+            <Icon shape=fit_shape />
+            <span>{fit}</span>
+        </p>
+        {(!is_kept)
+            .then(|| {
+                view! {
+                    <p class="fit bad">
+                        <Icon shape=Shape::Warning />
+                        <span>{strings::NOT_KEPT}</span>
+                    </p>
+                }
+            })}
+    }
+}
+
+/// The one button.
+#[component]
+fn Start(page: Page) -> impl IntoView {
+    let has_part = page.part(|state| {
+        state
+            .engine
+            .offer
+            .as_ref()
+            .is_some_and(|offer| offer.stored_bytes.get() > 0)
+    });
+    let is_offline = page.part(|state| !state.environment.online);
+    view! {
+        <button
+            type="button"
+            class="primary large"
+            data-testid="download"
+            on:click=move |_| page.act(Action::Download)
+        >
+            {move || if has_part.get() { strings::DOWNLOAD_REST } else { strings::DOWNLOAD }}
+        </button>
+        <Show when=move || is_offline.get()>
+            <p class="faint centre">{strings::OFFLINE_FIRST}</p>
+        </Show>
+    }
+}
+
+/// How far it is.
+#[component]
+fn Download(page: Page) -> impl IntoView {
+    let progress = page.part(|state| state.engine.progress);
+    let rate = page.part(|state| state.engine.rate);
+    let is_loading = page.part(|state| state.engine.phase == Phase::Loading);
+    let is_download = move || {
+        progress
+            .get()
+            .is_none_or(|progress| progress.stage == LoadStage::Download)
+    };
+    let left = move || match progress.get() {
+        None => strings::DOWNLOAD_STARTING.to_owned(),
+        Some(_) if !is_download() => strings::PREPARING.to_owned(),
+        Some(progress) => {
+            strings::downloaded(progress.bytes_done.get(), progress.bytes_total.get())
+        }
+    };
+    let right = move || {
+        rate.get()
+            .filter(|_| is_download())
+            .map(|rate| strings::rate(rate.bytes_per_second, rate.seconds_left))
+    };
+    view! {
+        <Show when=move || is_loading.get()>
+            <div class="download">
+                <progress
+                    aria-label=strings::LOADING_LABEL
+                    value=move || progress.get().map(|progress| progress.bytes_done.get().to_string())
+                    max=move || {
+                        progress.get().map(|progress| progress.bytes_total.get().max(1).to_string())
+                    }
+                ></progress>
+                <p class="download-facts">
+                    <span>{left}</span>
+                    <span>{right}</span>
+                </p>
+                <Show when=is_download>
+                    <button type="button" class="plain" on:click=move |_| page.act(Action::CancelDownload)>
+                        {strings::PAUSE_DOWNLOAD}
+                    </button>
+                </Show>
+            </div>
+        </Show>
+    }
+}

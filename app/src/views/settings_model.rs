@@ -1,0 +1,162 @@
+//! The settings' groups on the model and on storage.
+
+use app::{Action, strings};
+use leptos::prelude::*;
+use protocol::StoredModel;
+
+use super::Page;
+use crate::components::Confirm;
+
+/// The models that are stored, and the one that runs.
+#[component]
+pub(super) fn Model(page: Page) -> impl IntoView {
+    let running = page.part(|state| {
+        state
+            .engine
+            .model
+            .as_ref()
+            .map(|model| (model.name.clone(), model.context, model.cached))
+    });
+    let stored = page.part(|state| {
+        state
+            .environment
+            .storage
+            .as_ref()
+            .map(|report| report.models.clone())
+            .unwrap_or_default()
+    });
+    let asked = RwSignal::new(None::<String>);
+    let is_asked = RwSignal::new(false);
+    let is_stored = move || {
+        let name = running.get().map(|(name, ..)| name);
+        stored.with(|models| {
+            models
+                .iter()
+                .any(|model| Some(&model.name) == name.as_ref())
+        })
+    };
+    let rows = move || {
+        let name = running.get().map(|(name, ..)| name);
+        stored
+            .get()
+            .into_iter()
+            .map(|model| {
+                let is_running = name.as_ref() == Some(&model.name);
+                stored_model(model, is_running, move |url| {
+                    asked.set(Some(url));
+                    is_asked.set(true);
+                })
+            })
+            .collect_view()
+    };
+    view! {
+        <section class="group" aria-labelledby="group-model">
+            <h2 id="group-model">{strings::GROUP_MODEL}</h2>
+            <div class="card">
+                {rows}
+                <Show when=move || running.with(Option::is_some) && !is_stored()>
+                    <div class="line">
+                        <span>{move || running.get().map(|(name, ..)| name)}</span>
+                        <span class="value">{strings::MODEL_MEMORY_ONLY}</span>
+                    </div>
+                </Show>
+                <Show when=move || running.with(Option::is_none) && stored.with(Vec::is_empty)>
+                    <p class="line faint">{strings::NO_MODELS}</p>
+                </Show>
+                <Show when=move || running.with(Option::is_some)>
+                    <div class="line">
+                        <span>{strings::CONTEXT}</span>
+                        <span class="value">
+                            {move || running.get().map(|(_, context, _)| strings::tokens(context))}
+                        </span>
+                    </div>
+                </Show>
+            </div>
+        </section>
+        <Confirm
+            open=is_asked
+            title=strings::DELETE_MODEL_TITLE
+            detail=strings::DELETE_MODEL_DETAIL
+            yes=strings::DELETE_MODEL
+            on_yes=Callback::new(move |()| {
+                if let Some(url) = asked.get_untracked() {
+                    page.act(Action::DeleteModel(url));
+                }
+            })
+        />
+    }
+}
+
+fn stored_model(
+    model: StoredModel,
+    is_running: bool,
+    ask: impl Fn(String) + 'static,
+) -> impl IntoView {
+    let size = if model.complete {
+        strings::bytes(model.stored_bytes.get())
+    } else {
+        strings::downloaded(model.stored_bytes.get(), model.total_bytes.get())
+    };
+    let state = match (model.complete, is_running) {
+        (_, true) => strings::MODEL_RUNNING,
+        (true, false) => strings::MODEL_STORED,
+        (false, false) => strings::MODEL_PARTLY,
+    };
+    view! {
+        <div class="line model">
+            <div>
+                <p>{model.name}</p>
+                <p class="faint">{state}" · "{size}</p>
+            </div>
+            <button
+                type="button"
+                class="plain danger-text"
+                on:click=move |_| ask(model.model_url.clone())
+            >
+                {strings::DELETE}
+            </button>
+        </div>
+    }
+}
+
+/// How much room is taken, and whether the browser may take it back.
+#[component]
+pub(super) fn Storage(page: Page) -> impl IntoView {
+    let used = page.part(|state| {
+        let report = state.environment.storage.as_ref()?;
+        Some((report.usage_bytes?.get(), report.quota_bytes?.get()))
+    });
+    let persisted = page.part(|state| state.environment.persisted);
+    view! {
+        <section class="group" aria-labelledby="group-storage">
+            <h2 id="group-storage">{strings::GROUP_STORAGE}</h2>
+            <div class="card">
+                <div class="line">
+                    <span>{strings::USED}</span>
+                    <span class="value">
+                        {move || {
+                            used.get()
+                                .map_or_else(
+                                    || strings::UNKNOWN.to_owned(),
+                                    |(used, quota)| strings::downloaded(used, quota),
+                                )
+                        }}
+                    </span>
+                </div>
+                <div class="line">
+                    <span>{strings::KEPT}</span>
+                    <span class="value">
+                        {move || match persisted.get() {
+                            Some(true) => strings::YES,
+                            Some(false) => strings::NO,
+                            None => strings::UNKNOWN,
+                        }}
+                    </span>
+                </div>
+            </div>
+            <Show when=move || persisted.get() == Some(false)>
+                <p class="group-note">{strings::NOT_PROTECTED}</p>
+            </Show>
+        </section>
+    }
+}
