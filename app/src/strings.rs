@@ -81,7 +81,7 @@ pub const fn fault(code: FaultCode) -> &'static str {
             "The app asked for something that does not exist. Reload the page; if it happens again, please report it."
         }
         FaultCode::NoWebGpu => {
-            "This browser has no WebGPU, which the model needs. Use a current Chrome, Edge or Safari."
+            "The model computes on the graphics processor through WebGPU, and this browser does not offer it. Your chats stay readable."
         }
         FaultCode::NoAdapter => {
             "The browser does not give access to a graphics processor. Turn on hardware acceleration, or use another device."

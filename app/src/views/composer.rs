@@ -5,6 +5,7 @@ use leptos::html;
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, SubmitEvent};
 
+use super::fault::is_alone;
 use super::ui::press;
 use super::{Page, is_first_run, use_ui};
 use crate::components::{Icon, Shape};
@@ -18,8 +19,9 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
     let is_answering =
         page.part(|state| matches!(state.engine.phase, Phase::Answering | Phase::Paused));
     let is_ready = page.part(app::State::can_send);
-    let has_field =
-        page.part(|state| !is_first_run(state) && state.engine.phase != Phase::Elsewhere);
+    let has_field = page.part(|state| {
+        !is_first_run(state) && !is_alone(state) && state.engine.phase != Phase::Elsewhere
+    });
     let can_send = move || is_ready.get() && draft.with(|draft| !draft.trim().is_empty());
     // The button that was pressed vanishes; without this the focus would too.
     let focus = move || {

@@ -7,13 +7,15 @@ use leptos::prelude::*;
 use super::fault::FaultBox;
 use super::first_run::FirstRun;
 use super::turn::TurnView;
-use super::{Page, is_first_run, use_ui};
+use super::{Page, Ui, is_first_run, use_ui};
 use crate::components::{Icon, Shape};
 
 /// How near to its end, in pixels, the conversation counts as read to the end and follows the answer.
 const NEAR_END_PIXELS: i32 = 48;
 /// How near to the first drawn turn, in pixels, earlier ones are drawn.
 const NEAR_START_PIXELS: i32 = 1200;
+/// From how many scrolled pixels a line shows that there is more above.
+const LIFTED_PIXELS: i32 = 4;
 /// Turns that are drawn at first, and that are added at a time. A chat of thousands opens as fast as a short one.
 const PAGE_TURNS: usize = 24;
 
@@ -107,6 +109,7 @@ fn Welcome(page: Page) -> impl IntoView {
 #[derive(Clone, Copy)]
 struct Scroll {
     page: Page,
+    ui: Ui,
     log: NodeRef<html::Main>,
     at_end: RwSignal<bool>,
     n_shown: RwSignal<usize>,
@@ -116,6 +119,7 @@ impl Scroll {
     fn new(page: Page) -> Self {
         Self {
             page,
+            ui: use_ui(),
             log: NodeRef::new(),
             at_end: RwSignal::new(true),
             n_shown: RwSignal::new(PAGE_TURNS),
@@ -136,6 +140,10 @@ impl Scroll {
         let at_end = below <= NEAR_END_PIXELS;
         if at_end != self.at_end.get_untracked() {
             self.at_end.set(at_end);
+        }
+        let is_scrolled = log.scroll_top() > LIFTED_PIXELS;
+        if is_scrolled != self.ui.scrolled.get_untracked() {
+            self.ui.scrolled.set(is_scrolled);
         }
         if log.scroll_top() < NEAR_START_PIXELS && self.n_turns() > self.n_shown.get_untracked() {
             self.show_more();

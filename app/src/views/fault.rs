@@ -1,16 +1,25 @@
 //! What went wrong, in words, with a button where one can help.
 
-use app::{Action, strings};
+use app::{Action, Phase, strings};
 use leptos::prelude::*;
 use protocol::Retry;
 
 use super::Page;
 use crate::components::{Icon, Shape};
 
+/// Whether there is nothing to see but what went wrong.
+pub(super) fn is_alone(state: &app::State) -> bool {
+    state.engine.phase == Phase::Failed
+        && state.engine.model.is_none()
+        && state.chats.open.turns.is_empty()
+        && !super::is_first_run(state)
+}
+
 /// Present only while something is wrong. Alone on the screen when nothing was said yet, else below the conversation.
 #[component]
 pub(super) fn FaultBox(page: Page) -> impl IntoView {
     let fault = page.part(|state| state.engine.fault.clone());
+    let is_alone = page.part(is_alone);
     let button = page.part(|state| {
         state
             .advice()
@@ -26,7 +35,7 @@ pub(super) fn FaultBox(page: Page) -> impl IntoView {
     let detail = move || fault.with(|fault| fault.as_ref().map(|fault| fault.detail.clone()));
     view! {
         <Show when=move || code().is_some()>
-            <div class="fault" role="alert" data-testid="fault">
+            <div class="fault" class:is-alone=move || is_alone.get() role="alert" data-testid="fault">
                 <Icon shape=Shape::Warning />
                 <div>
                     <h2>{move || code().map(strings::fault_title)}</h2>

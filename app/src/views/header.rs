@@ -29,7 +29,7 @@ pub(super) fn Header(page: Page) -> impl IntoView {
         }
     };
     view! {
-        <header class="bar">
+        <header class="bar" class:is-lifted=move || ui.scrolled.get()>
             <button
                 type="button"
                 class="icon-button"

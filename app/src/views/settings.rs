@@ -18,7 +18,7 @@ pub(super) fn Settings(page: Page) -> impl IntoView {
         let _focused = heading.focus();
     });
     view! {
-        <header class="bar">
+        <header class="bar is-lifted">
             <button
                 type="button"
                 class="icon-button"

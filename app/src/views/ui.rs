@@ -20,6 +20,8 @@ pub(crate) struct Ui {
     pub(crate) drawer: RwSignal<bool>,
     /// Whether the settings of the chat are open.
     pub(crate) chat_settings: RwSignal<bool>,
+    /// Whether a part of the conversation lies behind the bar.
+    pub(crate) scrolled: RwSignal<bool>,
     /// The link that waits for a yes.
     pub(crate) link: RwSignal<Option<String>>,
     /// A first question that was chosen from the suggestions.
@@ -56,6 +58,7 @@ impl Ui {
             wide,
             drawer: RwSignal::new(false),
             chat_settings: RwSignal::new(false),
+            scrolled: RwSignal::new(false),
             link: RwSignal::new(None),
             suggestion: RwSignal::new(None),
             search: NodeRef::new(),
