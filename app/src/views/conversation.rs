@@ -17,7 +17,7 @@ const NEAR_START_PIXELS: i32 = 1200;
 /// From how many scrolled pixels a line shows that there is more above.
 const LIFTED_PIXELS: i32 = 4;
 /// Turns that are drawn at first, and that are added at a time. A chat of thousands opens as fast as a short one.
-const PAGE_TURNS: usize = 24;
+const PAGE_TURNS: usize = 12;
 
 /// The conversation, or a welcome while there is none, and what went wrong.
 #[component]
