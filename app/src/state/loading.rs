@@ -169,7 +169,7 @@ impl State {
         self.inspect()
     }
 
-    fn retry(&mut self) -> Vec<Effect> {
+    pub(super) fn retry(&mut self) -> Vec<Effect> {
         match self.engine.phase {
             Phase::Failed => {
                 self.engine.fault = None;

@@ -1,6 +1,6 @@
 //! What the browser tells: time, visibility, network, updates; and what the person set for all chats.
 
-use protocol::Request;
+use protocol::{FaultCode, Request};
 
 use super::{
     Action, Change, Clock, DbRequest, Effect, Finish, Phase, Screen, State, UNDO_MILLIS, Undo,
@@ -11,7 +11,15 @@ impl State {
         match action {
             Action::Visibility { hidden: true } => return self.hide(),
             Action::Visibility { hidden: false } => return self.show(),
-            Action::Online(online) => self.environment.online = online,
+            Action::Online(online) => {
+                self.environment.online = online;
+                let fault = self.engine.fault.as_ref().map(|fault| fault.code);
+                let waits = self.engine.phase == Phase::Failed && fault == Some(FaultCode::Network);
+                // What failed for want of a network need not wait for the person.
+                if online && waits {
+                    return self.retry();
+                }
+            }
             Action::UpdateReady => self.environment.update_ready = true,
             Action::ApplyUpdate if self.can_update() => return vec![Effect::ApplyUpdate],
             Action::Persisted(persisted) => self.environment.persisted = Some(persisted),

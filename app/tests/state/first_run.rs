@@ -221,3 +221,24 @@ fn an_update_waits_for_answers_and_downloads() {
     event(&mut state, finished(load, Outcome::Loaded(info())));
     assert_eq!(state.on(Action::ApplyUpdate), [Effect::ApplyUpdate]);
 }
+
+#[test]
+fn a_download_that_lost_the_network_goes_on_when_it_is_back() {
+    for (code, goes_on) in [(FaultCode::Network, true), (FaultCode::Corrupt, false)] {
+        let mut state = offered();
+        let load = loading(&state.on(Action::Download));
+        let _offline = state.on(Action::Online(false));
+        let fault = Fault::new(code, "gone");
+        event(
+            &mut state,
+            Event::Failed {
+                id: Some(load),
+                fault,
+            },
+        );
+        assert_eq!(state.name(), "failed");
+        let effects = act(&mut state, Action::Online(true));
+        assert_eq!(effects.len(), usize::from(goes_on), "{effects:?}");
+        assert_eq!(state.engine.phase == Phase::Loading, goes_on);
+    }
+}
