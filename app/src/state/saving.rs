@@ -19,7 +19,7 @@ pub(super) struct Saving {
     /// Collected while an action is worked on.
     pending: Vec<Change>,
     /// Sent to the database, which has not answered yet.
-    sent: VecDeque<Sent>,
+    sent: VecDeque<Vec<Change>>,
     /// Could not be written, and whatever came behind it.
     unwritten: Vec<Change>,
     /// When `unwritten` is tried again, on the steady clock.
@@ -28,14 +28,6 @@ pub(super) struct Saving {
     is_closed: bool,
     /// Number of tokens of the running answer that were stored.
     stored_tokens: usize,
-}
-
-/// One write.
-#[derive(Debug, Clone, PartialEq)]
-struct Sent {
-    changes: Vec<Change>,
-    /// Whether the changes are in `unwritten` too, since an earlier write failed.
-    is_kept: bool,
 }
 
 impl State {
@@ -55,10 +47,7 @@ impl State {
     }
 
     fn write(&mut self, changes: Vec<Change>) -> Effect {
-        self.saving.sent.push_back(Sent {
-            changes: changes.clone(),
-            is_kept: false,
-        });
+        self.saving.sent.push_back(changes.clone());
         Effect::Db(DbRequest::Write(changes))
     }
 
@@ -183,19 +172,12 @@ impl State {
     /// Keeps what was not written. Writes behind it may still succeed, but they are repeated behind it in their order, so
     /// that the earlier one does not undo them.
     fn write_failed(&mut self, full: bool, detail: String) {
-        let Some(failed) = self.saving.sent.pop_front() else {
+        let Some(mut changes) = self.saving.sent.pop_front() else {
             return;
         };
-        if !failed.is_kept {
-            let mut changes = failed.changes;
-            for later in &mut self.saving.sent {
-                if !std::mem::replace(&mut later.is_kept, true) {
-                    changes.extend(later.changes.iter().cloned());
-                }
-            }
-            changes.append(&mut self.saving.unwritten);
-            self.keep_unwritten(changes);
-        }
+        changes.extend(self.saving.sent.iter().flatten().cloned());
+        changes.append(&mut self.saving.unwritten);
+        self.keep_unwritten(changes);
         self.saving.retry_at = self.clock.steady_millis + RETRY_MILLIS;
         self.environment.database = if full {
             Database::Full { detail }

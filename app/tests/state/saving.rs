@@ -147,3 +147,26 @@ fn without_a_database_chats_live_in_memory() {
     assert_eq!(state.on(Action::OpenChat(first)), []);
     assert_eq!(state.chats.open.turns[0].answer.text, "Yes");
 }
+
+#[test]
+fn a_failed_write_that_is_repeated_does_not_undo_a_later_one() {
+    for second_fails in [false, true] {
+        let (mut state, id) = answering();
+        answer_the_first_write(&mut state);
+        let _older = written(&state.on(Action::Tick(clock(0.5))));
+        event(&mut state, tokens(id, 2, "!", &[3]));
+        let newer = written(&state.on(Action::Tick(clock(1.0))));
+        let failed = DbEvent::WriteFailed {
+            full: false,
+            detail: "lost".into(),
+        };
+        db(&mut state, failed.clone());
+        let answer = if second_fails {
+            failed
+        } else {
+            DbEvent::Written
+        };
+        db(&mut state, answer);
+        assert_eq!(written(&state.on(Action::Tick(clock(12.0)))), newer);
+    }
+}

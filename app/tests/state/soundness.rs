@@ -11,7 +11,7 @@ use protocol::{
     Status,
 };
 
-use crate::support::{answered, clock, finished, info, new, offer, tokens};
+use crate::support::{answered, clock, finished, info, new, offer, ready, tokens};
 
 /// What the worker may say; numbers are small so that they often hit.
 fn any_event() -> impl Strategy<Value = Event> {
@@ -225,10 +225,14 @@ fn check_effects(effects: &[Effect], last_id: &mut u32) -> Result<(), TestCaseEr
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
     #[test]
-    fn whatever_happens_the_state_stays_sound(actions in proptest::collection::vec((any_action(), 0u32..4, proptest::bool::weighted(0.15)), 0..90)) {
-        let mut state = new();
+    fn whatever_happens_the_state_stays_sound(
+        is_ready in any::<bool>(),
+        actions in proptest::collection::vec((any_action(), 0u32..4, proptest::bool::weighted(0.15)), 0..90),
+    ) {
+        let mut state = if is_ready { ready() } else { new() };
         let mut disk = Disk::default();
-        let mut last_id = 0;
+        // A page that is ready has looked, loaded and asked for the device.
+        let mut last_id = if is_ready { 3 } else { 0 };
         for (action, steps, fails) in actions {
             let action = with_chats_there_are(action, &state);
             let before = n_tokens(&state);
