@@ -76,6 +76,12 @@ pub fn context_use(used: u32, total: u32) -> String {
     format!("{} of {} tokens", count(used), count(total))
 }
 
+/// What a download brings and takes.
+#[must_use]
+pub fn offer(name: &str, download_bytes: u64) -> String {
+    format!("{name}, {}", bytes(download_bytes))
+}
+
 /// A number of tokens.
 #[must_use]
 pub fn tokens(number: u32) -> String {

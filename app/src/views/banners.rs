@@ -1,9 +1,9 @@
 //! Lines above the conversation that stay until something changes.
 
-use app::{Action, Database, strings};
+use app::{Action, Database, Phase, strings};
 use leptos::prelude::*;
 
-use super::Page;
+use super::{Page, is_first_run};
 use crate::components::{Icon, Shape};
 
 /// Trouble with storing chats, and a new version of the app.
@@ -30,6 +30,36 @@ pub(super) fn Banners(page: Page) -> impl IntoView {
                 <p>{strings::UPDATE}</p>
                 <button type="button" class="primary" on:click=move |_| page.act(Action::ApplyUpdate)>
                     {strings::UPDATE_NOW}
+                </button>
+            </div>
+        </Show>
+    }
+}
+
+/// Above the composer while the model is not there and the chat on the screen has something in it: the first-run screen
+/// has no room then.
+#[component]
+pub(super) fn Offer(page: Page) -> impl IntoView {
+    let title = page.part(|state| {
+        let engine = &state.engine;
+        let offer = engine.offer.as_ref()?;
+        (engine.phase == Phase::Offer && !is_first_run(state))
+            .then(|| strings::offer(&offer.name, offer.download_bytes.get()))
+    });
+    view! {
+        <Show when=move || title.with(Option::is_some)>
+            <div class="elsewhere">
+                <div>
+                    <h2>{strings::OFFER}</h2>
+                    <p>{move || title.get()}</p>
+                </div>
+                <button
+                    type="button"
+                    class="primary"
+                    data-testid="download"
+                    on:click=move |_| page.act(Action::Download)
+                >
+                    {strings::DOWNLOAD}
                 </button>
             </div>
         </Show>

@@ -5,15 +5,16 @@ use leptos::html;
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
-use super::Page;
 use super::composer::grow;
 use super::ui::press;
+use super::{Page, use_ui};
 
 /// A field in place of the question.
 #[component]
 pub(super) fn Edit(page: Page, key: u32, text: String, is_open: RwSignal<bool>) -> impl IntoView {
     let draft = RwSignal::new(text);
     let field = NodeRef::<html::Textarea>::new();
+    let ui = use_ui();
     let can_send = page.part(app::State::can_send);
     field.on_load(|field| {
         let _focused = field.focus();
@@ -24,6 +25,7 @@ pub(super) fn Edit(page: Page, key: u32, text: String, is_open: RwSignal<bool>) 
         if can_send.get_untracked() && !text.trim().is_empty() {
             is_open.set(false);
             page.act(Action::EditAndResend { key, text });
+            ui.focus_stop();
         }
     };
     let on_key = move |event: KeyboardEvent| {

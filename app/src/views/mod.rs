@@ -23,7 +23,7 @@ use crate::components::LinkDialog;
 pub(crate) use crate::page::Page;
 pub(crate) use ui::{Ui, use_ui};
 
-use banners::{Banners, Elsewhere};
+use banners::{Banners, Elsewhere, Offer};
 use chat_settings::ChatSettings;
 use composer::Composer;
 use conversation::Conversation;
@@ -84,6 +84,7 @@ fn Chat(page: Page) -> impl IntoView {
             <Show when=move || is_elsewhere.get()>
                 <Elsewhere page />
             </Show>
+            <Offer page />
             <Composer page />
         </div>
     }

@@ -182,6 +182,7 @@ fn About(page: Page) -> impl IntoView {
     });
     let is_asked = RwSignal::new(false);
     let can_edit = page.part(|state| state.can_edit() && !state.erasing);
+    let is_erasing = page.part(|state| state.erasing);
     view! {
         <section class="group" aria-labelledby="about">
             <h2 id="about">{strings::GROUP_ABOUT}</h2>
@@ -207,7 +208,7 @@ fn About(page: Page) -> impl IntoView {
                     disabled=move || !can_edit.get()
                     on:click=move |_| is_asked.set(true)
                 >
-                    {strings::ERASE}
+                    {move || if is_erasing.get() { strings::ERASING } else { strings::ERASE }}
                 </button>
             </div>
         </section>

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use app::markdown::{self, Block};
 use app::{Action, Answer, Finish, strings};
+use leptos::html;
 use leptos::prelude::*;
 
 use super::edit::Edit;
@@ -38,6 +39,19 @@ fn Question(page: Page, key: u32) -> impl IntoView {
     });
     let can_edit = page.part(app::State::can_send);
     let is_edited = RwSignal::new(false);
+    let pencil = NodeRef::<html::Button>::new();
+    // The field that had the focus is gone when editing ends.
+    Effect::new(move |was: Option<bool>| {
+        let is_edited = is_edited.get();
+        if was == Some(true) && !is_edited {
+            request_animation_frame(move || {
+                if let Some(pencil) = pencil.try_get_untracked().flatten() {
+                    let _focused = pencil.focus();
+                }
+            });
+        }
+        is_edited
+    });
     view! {
         <article class="question" aria-label=strings::YOU>
             <Show
@@ -51,6 +65,7 @@ fn Question(page: Page, key: u32) -> impl IntoView {
                             <button
                                 type="button"
                                 class="icon-button"
+                                node_ref=pencil
                                 aria-label=strings::EDIT_QUESTION
                                 title=strings::EDIT_QUESTION
                                 disabled=move || !can_edit.get()
