@@ -50,6 +50,9 @@ pub struct Message {
     pub role: Role,
     /// What is said; special tokens in it are text, never tokens.
     pub content: String,
+    /// Of an answer of the model: the ids that it made, whose text `content` is. See [`ChatTemplate::encode_chat`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<u32>,
 }
 
 impl Message {
@@ -58,6 +61,7 @@ impl Message {
         Message {
             role,
             content: content.into(),
+            ids: Vec::new(),
         }
     }
 
@@ -156,6 +160,11 @@ impl ChatTemplate {
     /// wrote into a message stay text. What the tokenizer puts in front of every text (BOS) is there exactly once,
     /// whether or not the template writes it too.
     ///
+    /// The ids of a message that has some stand for its content, so that a conversation's prompt begins with the prompts
+    /// and answers before it, token for token. Tokenising the text again need not give what the model made: it may have
+    /// spelled a word in other pieces, or been stopped in the middle of one. The ids are not used when they are not the
+    /// ids of the content, or when the template does more with contents than to trim them.
+    ///
     /// # Errors
     /// As [`ChatTemplate::render`], [`Error::Encode`], and [`Error::Placeholders`] when the contents hold tens of
     /// thousands of different private-use characters.
@@ -177,25 +186,130 @@ impl ChatTemplate {
                 Ok(Message {
                     role: message.role,
                     content: shield.shield(&message.content)?,
+                    ids: Vec::new(),
                 })
             })
             .collect::<Result<_, Error>>()?;
         let rendered = self.render(&shielded, add_generation_prompt)?;
 
         let mut ids = Vec::new();
-        for (piece, start) in tokenizer.split_at_added(&rendered) {
-            match piece {
-                Ok(id) => ids.push(id),
-                Err(text) => {
-                    ids.extend(tokenizer.encode_segment(&shield.restore(&text), start > 0)?)
-                }
-            }
+        let mut start = 0;
+        let whole = Rendered {
+            messages: &shielded,
+            text: &rendered,
+            add_generation_prompt,
+        };
+        for answer in self.answers(tokenizer, messages, &whole, &mut shield) {
+            let before = &rendered[start..answer.start];
+            encode_part(tokenizer, &shield, before, start, &mut ids)?;
+            ids.extend(&messages[answer.message].ids);
+            start = answer.end;
         }
+        encode_part(tokenizer, &shield, &rendered[start..], start, &mut ids)?;
         let prefix = tokenizer.prefix();
         if !ids.starts_with(prefix) {
             ids.splice(..0, prefix.iter().copied());
         }
         Ok(ids)
+    }
+}
+
+/// An answer in a rendered prompt.
+struct Placed {
+    /// Index of its message.
+    message: usize,
+    /// Byte range of its content in the rendered prompt.
+    start: usize,
+    end: usize,
+}
+
+/// A prompt, and the messages that it was made of.
+struct Rendered<'a> {
+    messages: &'a [Message],
+    text: &'a str,
+    add_generation_prompt: bool,
+}
+
+/// Appends the ids of a part of a rendered prompt that starts at byte `at` of it.
+fn encode_part(
+    tokenizer: &Tokenizer,
+    shield: &Shield<'_>,
+    part: &str,
+    at: usize,
+    ids: &mut Vec<u32>,
+) -> Result<(), Error> {
+    for (piece, start) in tokenizer.split_at_added(part) {
+        match piece {
+            Ok(id) => ids.push(id),
+            Err(text) => {
+                let text = shield.restore(&text);
+                ids.extend(tokenizer.encode_segment(&text, at + start > 0)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl ChatTemplate {
+    /// Where in the prompt the answers lie whose ids may be taken as they are; none if the template does anything to
+    /// contents but write or trim them. A second rendering, with a character of its own in place of each answer, tells.
+    fn answers(
+        &self,
+        tokenizer: &Tokenizer,
+        messages: &[Message],
+        whole: &Rendered<'_>,
+        shield: &mut Shield<'_>,
+    ) -> Vec<Placed> {
+        let rendered = whole.text;
+        let known = |message: &Message| {
+            !message.ids.is_empty() && tokenizer.decode(&message.ids) == message.content
+        };
+        if !messages.iter().any(known) {
+            return Vec::new();
+        }
+        let mut marked = whole.messages.to_vec();
+        let mut marks = Vec::new();
+        for (index, _) in messages.iter().enumerate().filter(|(_, m)| known(m)) {
+            let Some(mark) = shield.mark() else {
+                return Vec::new();
+            };
+            marked[index].content = mark.to_string();
+            marks.push((mark, index));
+        }
+        let Ok(with_marks) = self.render(&marked, whole.add_generation_prompt) else {
+            return Vec::new();
+        };
+        let (mut placed, mut at, mut rest) = (Vec::new(), 0, with_marks.as_str());
+        for (mark, index) in marks {
+            let Some((before, after)) = rest.split_once(mark) else {
+                return Vec::new();
+            };
+            let content = &whole.messages[index].content;
+            let start = at + before.len();
+            let written = [content.as_str(), content.trim()].into_iter().find(|text| {
+                rendered
+                    .get(start..)
+                    .is_some_and(|tail| tail.starts_with(text))
+            });
+            let (Some(written), Some(same)) = (written, rendered.get(at..start)) else {
+                return Vec::new();
+            };
+            if same != before {
+                return Vec::new();
+            }
+            at = start + written.len();
+            rest = after;
+            placed.push(Placed {
+                message: index,
+                start,
+                end: at,
+            });
+        }
+        if rendered.get(at..) == Some(rest) {
+            placed
+        } else {
+            Vec::new()
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Entry points: [`Tokenizer::from_json`], [`ChatTemplate::encode_chat`], [`Tokenizer::detokenizer`].
 
+mod bpe;
 mod chat;
 mod decoding;
 mod detokenizer;

@@ -115,6 +115,11 @@ impl<'a> Shield<'a> {
         }
     }
 
+    /// A character that occurs nowhere.
+    pub(crate) fn mark(&mut self) -> Option<char> {
+        self.free.next()
+    }
+
     /// `content` with a placeholder for every special text, and for the beginning of one at its end or the end of one
     /// at its start, which the template's own text could complete.
     pub(crate) fn shield(&mut self, content: &str) -> Result<String, Error> {

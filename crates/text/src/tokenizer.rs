@@ -10,6 +10,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::tokenizer::{Model as _, PreTokenizer as _};
 use tokenizers::{AddedVocabulary, OffsetReferential, OffsetType};
 
+use crate::bpe;
 use crate::decoding::Decoding;
 use crate::detokenizer::Detokenizer;
 use crate::error::Error;
@@ -66,8 +67,24 @@ impl Tokenizer {
     /// [`Error::TokenizerJson`] when the bytes are not a tokenizer, [`Error::TooManyTokens`] when an id is `vocab` or
     /// more, [`Error::UnsupportedDecoder`] when the bytes of its tokens can't be known.
     pub fn from_json(bytes: &[u8], vocab: u32) -> Result<Tokenizer, Error> {
+        Self::from_owned_json(bytes.to_vec(), vocab)
+    }
+
+    /// [`Tokenizer::from_json`] for a text that may be given up: what is not needed any more is freed on the way. The
+    /// largest files have tens of megabytes.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_json`].
+    pub fn from_owned_json(bytes: Vec<u8>, vocab: u32) -> Result<Tokenizer, Error> {
+        #[derive(Deserialize)]
+        struct ModelHead {
+            #[serde(default, rename = "type")]
+            kind: Option<String>,
+        }
         #[derive(Deserialize)]
         struct Head {
+            #[serde(default)]
+            model: Option<ModelHead>,
             #[serde(default)]
             decoder: serde_json::Value,
             #[serde(default)]
@@ -75,11 +92,18 @@ impl Tokenizer {
         }
         let broken = |detail| Error::TokenizerJson { detail };
         let head: Head =
-            serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
+            serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
         let decoding = Decoding::new(&head.decoder)?;
         let framing = Framing::new(&head.post_processor)?;
-        let mut inner =
-            tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| broken(error.to_string()))?;
+        let kind = head.model.and_then(|model| model.kind);
+        let (mut inner, largest_id) = if kind.as_deref() == Some("BPE") {
+            bpe::read(bytes).map_err(broken)?
+        } else {
+            let inner = tokenizers::Tokenizer::from_bytes(bytes)
+                .map_err(|error| broken(error.to_string()))?;
+            let largest_id = inner.get_vocab(false).into_values().max();
+            (inner, largest_id)
+        };
         inner.with_post_processor(None::<PostProcessorWrapper>);
         // The session decides what fits the context; a file must not cut or pad prompts silently.
         inner
@@ -87,10 +111,11 @@ impl Tokenizer {
             .with_truncation(None)
             .map_err(encode_error)?;
 
-        let n_tokens = inner
-            .get_vocab(true)
-            .values()
+        let added = inner.get_added_vocabulary().get_added_tokens_decoder();
+        let n_tokens = added
+            .keys()
             .copied()
+            .chain(largest_id)
             .chain(framing.max_id())
             .max()
             .map_or(0, |id| u64::from(id) + 1);
