@@ -101,22 +101,42 @@ impl Session {
         tokens: &[u32],
         mut progress: impl FnMut(u32, u32) -> ControlFlow<()>,
     ) -> Result<bool, Error> {
+        let pace = |done, total| match done {
+            0 => ControlFlow::Continue(u32::MAX),
+            _ => progress(done, total).map_continue(|()| u32::MAX),
+        };
+        self.prefill_paced(tokens, pace).await
+    }
+
+    /// Like [`Session::prefill`], but `pace` decides how large the chunks are: it gets (done, total) tokens before each
+    /// chunk and after the last one, and says how many tokens the next chunk may have (at least one is computed, and at
+    /// most the session's chunk). That is how a caller, who has a clock, keeps the work on the device short. The state
+    /// that is left does not depend on it: the same tokens give the same bits in chunks of any size.
+    ///
+    /// # Errors
+    /// As [`Session::prefill`].
+    pub async fn prefill_paced(
+        &mut self,
+        tokens: &[u32],
+        mut pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
+    ) -> Result<bool, Error> {
         let start = self.begin(tokens)?;
         let total = tokens.len() - start;
         let mut done = 0;
-        for chunk in tokens[start..].chunks(self.plan.chunk as usize) {
-            let last = done + chunk.len() == total;
-            self.run_chunk(chunk, last)?;
-            done += chunk.len();
-            if !last {
+        while done < total {
+            let ControlFlow::Continue(most) = pace(to_u32(done), to_u32(total)) else {
+                return Ok(false);
+            };
+            let n_tokens = most.clamp(1, self.plan.chunk) as usize;
+            let end = total.min(done + n_tokens);
+            self.run_chunk(&tokens[start + done..start + end], end == total)?;
+            done = end;
+            if done < total {
                 self.executor.flush().await?;
-                if progress(to_u32(done), to_u32(total)).is_break() {
-                    return Ok(false);
-                }
             }
         }
         self.queue_result()?;
-        let stop = progress(to_u32(total), to_u32(total)).is_break();
+        let stop = pace(to_u32(total), to_u32(total)).is_break();
         if stop {
             self.queued.clear();
         }

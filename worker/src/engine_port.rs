@@ -198,9 +198,9 @@ impl Session for GpuSession {
     async fn prefill(
         &mut self,
         tokens: &[u32],
-        progress: impl FnMut(u32, u32) -> ControlFlow<()>,
+        pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
     ) -> Result<bool, EngineFault> {
-        self.0.prefill(tokens, progress).await.map_err(fault)
+        self.0.prefill_paced(tokens, pace).await.map_err(fault)
     }
 
     async fn next_token(&mut self) -> Result<u32, EngineFault> {

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use protocol::{Event, Fault, FaultCode, FinishReason, Generate, Outcome, RequestId};
+use protocol::{Event, Fault, FaultCode, FinishReason, Generate, Outcome, RequestId, Usage};
 
 use crate::answer::Answer;
+use crate::context;
 use crate::race::minding;
 use crate::runtime::{Runtime, no_model};
 use crate::{Decoder, Engine, EngineFault, Host, Session, TextLoader, TextModel};
@@ -24,12 +25,21 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             .check()
             .map_err(|error| Fault::new(FaultCode::BadRequest, error.to_string()))?;
         let loaded = self.model.as_ref().ok_or_else(no_model)?;
-        let text = loaded
-            .text
-            .as_ref()
-            .ok_or_else(|| Fault::new(FaultCode::NoChat, "the package has no tokenizer"))?;
-        let prompt = text.prompt(&job.messages)?;
-        let mut answer = Answer::new(id, &job, text.decoder(), started_at);
+        if loaded.text.is_none() {
+            return Err(Fault::new(
+                FaultCode::NoChat,
+                "the package has no tokenizer",
+            ));
+        }
+        // A device that was lost before is replaced first: only it knows how much context there is.
+        if loaded.session.is_none() && !self.open_session(id, 0).await? {
+            return Ok(Outcome::Answered {
+                reason: FinishReason::Cancelled,
+                usage: Usage::default(),
+            });
+        }
+        let (prompt, decoder) = self.prompt(id, &job)?;
+        let mut answer = Answer::new(id, &job, decoder, started_at);
         let mut n_losses = 0;
         loop {
             let n_before = answer.accepted().len();
@@ -64,6 +74,33 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         }
     }
 
+    /// The prompt, as much of it as fits the context, and a decoder for the answer.
+    fn prompt(
+        &self,
+        id: RequestId,
+        job: &Generate,
+    ) -> Result<(Vec<u32>, <T::Model as TextModel>::Decoder), Fault> {
+        let loaded = self.model.as_ref().ok_or_else(no_model)?;
+        let (text, session) = loaded
+            .text
+            .as_ref()
+            .zip(loaded.session.as_ref())
+            .ok_or_else(no_model)?;
+        let fitted = context::fit(
+            &job.messages,
+            session.context(),
+            job.max_tokens,
+            |messages| text.prompt(messages),
+        )?;
+        if fitted.left_out > 0 {
+            self.host.post(Event::Trimmed {
+                id,
+                messages: u32::try_from(fitted.left_out).unwrap_or(u32::MAX),
+            });
+        }
+        Ok((fitted.prompt, text.decoder()))
+    }
+
     fn finish<D: Decoder>(
         &self,
         answer: &mut Answer<D>,
@@ -85,14 +122,6 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         prompt: &[u32],
         answer: &mut Answer<D>,
     ) -> Result<FinishReason, EngineFault> {
-        if self
-            .model
-            .as_ref()
-            .is_some_and(|loaded| loaded.session.is_none())
-            && !self.open_session(id, 0).await.map_err(EngineFault::Fault)?
-        {
-            return Ok(FinishReason::Cancelled);
-        }
         let loaded = self
             .model
             .as_mut()
@@ -108,16 +137,6 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             .as_ref()
             .map_or(&[][..], |text| &text.stop_ids);
         let context = session.context();
-        if prompt.len() >= context as usize {
-            let detail = format!(
-                "the prompt has {} tokens, the context holds {context}",
-                prompt.len()
-            );
-            return Err(EngineFault::Fault(Fault::new(
-                FaultCode::PromptTooLong,
-                detail,
-            )));
-        }
         if let Some(reason) = answer.limit(prompt.len(), context) {
             return Ok(reason);
         }
@@ -128,13 +147,15 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         };
         let tokens = [prompt, answer.accepted()].concat();
         let idle = Cell::new(0);
+        let pace = &mut self.pace;
+        pace.begin();
         let read = session.prefill(&tokens, |done, total| {
             idle.set(0);
             self.host.post(Event::Prefill { id, done, total });
             if self.inbox.is_cancelled() {
                 ControlFlow::Break(())
             } else {
-                ControlFlow::Continue(())
+                ControlFlow::Continue(pace.next(self.host.now(), done))
             }
         });
         if !watch.over(read, &idle, || None).await? {

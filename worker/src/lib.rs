@@ -9,6 +9,7 @@
 //! accepted tokens goes on with exactly the tokens that the lost one would have made.
 
 mod answer;
+mod context;
 mod engine_port;
 mod generate;
 mod inbox;
@@ -16,6 +17,7 @@ mod keep;
 mod load;
 mod loading;
 mod offer;
+mod pace;
 mod policy;
 mod ports;
 mod progress;

@@ -21,6 +21,8 @@ pub struct Policy {
     pub store_wait_millis: u32,
     /// Least milliseconds between two events that tell how far loading is.
     pub progress_millis: u32,
+    /// Most milliseconds that a chunk of prefill should take on the device: as long as a cancel may wait for it.
+    pub chunk_millis: u32,
     /// Milliseconds for which tokens are collected before they are sent.
     pub batch_millis: u32,
     /// Largest manifest that is read.
@@ -40,6 +42,7 @@ impl Default for Policy {
             store_tries: 3,
             store_wait_millis: 250,
             progress_millis: 100,
+            chunk_millis: 100,
             batch_millis: 16,
             max_manifest_bytes: 16 << 20,
             max_tokenizer_bytes: 64 << 20,

@@ -192,15 +192,16 @@ pub trait Session {
     /// Chooses how tokens are sampled from now on.
     fn set_sampling(&mut self, sampling: &SamplingSettings);
 
-    /// Makes the cache hold exactly `tokens`, reusing what it shares with them, and samples the next token. `progress`
-    /// gets (done, total) after each chunk and may break off; then the result is `false`.
+    /// Makes the cache hold exactly `tokens`, reusing what it shares with them, and samples the next token. `pace` gets
+    /// (done, total) before each chunk and after the last one; it says how many tokens the next chunk may have, or breaks
+    /// off; then the result is `false`.
     ///
     /// # Errors
     /// [`EngineFault`].
     fn prefill(
         &mut self,
         tokens: &[u32],
-        progress: impl FnMut(u32, u32) -> ControlFlow<()>,
+        pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
     ) -> impl Future<Output = Result<bool, EngineFault>>;
 
     /// The sampled token, which is appended to the cache.

@@ -8,6 +8,7 @@ use protocol::{
 };
 
 use crate::load::Package;
+use crate::pace::Pace;
 use crate::race::{First, first};
 use crate::{Engine, EngineFault, Host, Inbox, Policy, Session, TextLoader};
 
@@ -20,6 +21,7 @@ pub struct Runtime<H, E: Engine, T: TextLoader> {
     pub(crate) policy: Policy,
     pub(crate) model: Option<Loaded<E::Session, T::Model>>,
     pub(crate) generation: u32,
+    pub(crate) pace: Pace,
     greeted: bool,
     last_id: Option<RequestId>,
 }
@@ -39,6 +41,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     /// A worker that has not spoken yet.
     pub fn new(host: H, engine: E, texts: T, inbox: Rc<Inbox>, policy: Policy) -> Self {
         Self {
+            pace: Pace::new(policy.chunk_millis),
             host,
             engine,
             texts,

@@ -21,7 +21,7 @@ impl TextLoader for PackageTexts {
 
     fn load(&self, info: &TextInfo, tokenizer: Vec<u8>, vocab: u32) -> Result<PackageText, Fault> {
         let unusable = |error: text::Error| Fault::new(FaultCode::BadModel, error.to_string());
-        let tokenizer = Tokenizer::from_json(&tokenizer, vocab).map_err(unusable)?;
+        let tokenizer = Tokenizer::from_owned_json(tokenizer, vocab).map_err(unusable)?;
         let bos = info.bos.as_ref().map(|token| token.text.as_str());
         let eos = info.eos.as_ref().map(|token| token.text.as_str());
         let template = info
@@ -55,7 +55,10 @@ impl TextModel for PackageText {
                     Role::User => text::Role::User,
                     Role::Assistant => text::Role::Assistant,
                 };
-                text::Message::new(role, message.content.clone())
+                text::Message {
+                    ids: message.ids.clone(),
+                    ..text::Message::new(role, message.content.clone())
+                }
             })
             .collect();
         template

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod answers;
+mod conversations;
+mod disk;
 mod requests;
 mod storage;
+mod storage_failures;
 mod support;

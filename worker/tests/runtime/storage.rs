@@ -1,105 +1,13 @@
-//! The store: what is kept, what is fetched, and what happens when the database fails.
+//! The store: what is kept, and what is fetched.
 
-use std::rc::Rc;
-
+use crate::disk::{
+    PACKAGE_BYTES, delete, fetched, info, inspect, offer, outcome, progress, report, served,
+    storage, visit_and_load,
+};
 use crate::support::{
-    BASE_URL, LOAD, Script, StoreBreak, Tiny, World, fault, load, question, shown, worker_in,
+    BASE_URL, LOAD, Script, Tiny, World, fault, load, question, shown, visit, worker_in,
 };
-use protocol::{
-    Event, FaultCode, Hello, LoadProgress, LoadStage, ModelInfo, ModelOffer, Outcome, Request,
-    RequestId, Retry, StorageReport, StorageState,
-};
-use worker::FetchError;
-
-const PACKAGE_BYTES: u64 = 46_336 + 2;
-
-fn served() -> Rc<World> {
-    let world = Rc::new(World::default());
-    world.serve(&Tiny::default());
-    world
-}
-
-/// A worker's life in this world: greeted, then these requests.
-fn visit(world: &Rc<World>, script: Script, requests: &[Request]) {
-    let run = worker_in(world, script);
-    world.push(Request::Hello(Hello::own()));
-    for request in requests {
-        world.push(request.clone());
-    }
-    world.run_until_idle(run);
-}
-
-fn visit_and_load(world: &Rc<World>) {
-    visit(world, Script::default(), &[load(LOAD)]);
-}
-
-fn outcome(world: &World, id: RequestId) -> Outcome {
-    let events = world.events();
-    let terminal = events
-        .iter()
-        .find(|event| event.id() == Some(id) && event.is_terminal());
-    let Some(Event::Finished { outcome, .. }) = terminal else {
-        panic!("expected an outcome, got {terminal:?}")
-    };
-    (**outcome).clone()
-}
-
-fn info(world: &World) -> ModelInfo {
-    let Outcome::Loaded(info) = outcome(world, LOAD) else {
-        panic!("not loaded")
-    };
-    info
-}
-
-fn offer(world: &World, id: u32) -> ModelOffer {
-    let Outcome::Inspected(offer) = outcome(world, RequestId(id)) else {
-        panic!("not inspected")
-    };
-    offer
-}
-
-fn report(world: &World, id: u32) -> StorageReport {
-    let Outcome::Storage(report) = outcome(world, RequestId(id)) else {
-        panic!("no report")
-    };
-    report
-}
-
-fn inspect(id: u32) -> Request {
-    Request::Inspect {
-        id: RequestId(id),
-        model_url: BASE_URL.into(),
-    }
-}
-
-fn storage(id: u32) -> Request {
-    Request::Storage { id: RequestId(id) }
-}
-
-fn delete(id: u32, model_url: &str) -> Request {
-    Request::DeleteModel {
-        id: RequestId(id),
-        model_url: model_url.into(),
-    }
-}
-
-/// The files that were fetched, without their folder.
-fn fetched(world: &World) -> Vec<String> {
-    let fetches = world.fetches.borrow();
-    fetches
-        .iter()
-        .map(|(url, _)| url.rsplit('/').next().unwrap().to_owned())
-        .collect()
-}
-
-fn progress(world: &World) -> Vec<LoadProgress> {
-    let events = world.events();
-    let progress = events.iter().filter_map(|event| match event {
-        Event::Loading { progress, .. } => Some(*progress),
-        _ => None,
-    });
-    progress.collect()
-}
+use protocol::{Event, FaultCode, Hello, LoadStage, Outcome, Request, RequestId, StorageState};
 
 #[test]
 fn a_second_visit_needs_no_network() {
@@ -253,120 +161,6 @@ fn a_lost_device_is_replaced_without_network() {
 }
 
 #[test]
-fn without_a_database_models_run_from_memory() {
-    let world = served();
-    world.disk.breaks("open", &[StoreBreak::Unavailable; 9]);
-    let requests = [
-        inspect(1),
-        load(RequestId(2)),
-        question(3, 0),
-        storage(4),
-        delete(5, BASE_URL),
-    ];
-    visit(&world, Script::default(), &requests);
-    let denied = StorageState::Unavailable {
-        detail: "denied".into(),
-    };
-    assert_eq!(offer(&world, 1).storage, denied);
-    assert!(
-        matches!(outcome(&world, RequestId(2)), Outcome::Loaded(info) if !info.cached),
-        "from memory"
-    );
-    assert_eq!(shown(&world, 3).ids.len(), 50);
-    assert_eq!(report(&world, 4).state, denied);
-    let Outcome::Deleted { bytes } = outcome(&world, RequestId(5)) else {
-        panic!("not deleted")
-    };
-    assert_eq!(bytes.get(), 0);
-    assert!(world.disk.records.borrow().is_empty());
-    let last = *progress(&world).last().unwrap();
-    assert_eq!(last.fetched_bytes.get(), 46_336);
-}
-
-#[test]
-fn a_full_store_keeps_what_it_has() {
-    let world = served();
-    let manifest_bytes = serde_json::to_vec(&Tiny::default().manifest).unwrap().len() as u64;
-    // Room for the first shard, not for the second.
-    world
-        .disk
-        .quota_bytes
-        .set(manifest_bytes + 2 + 38_400 + 100);
-    world.disk.breaks("put_package", &[StoreBreak::Full]);
-    visit_and_load(&world);
-    assert_eq!(fault(&world, LOAD).code, FaultCode::StorageFull);
-    visit_and_load(&world);
-    let fault = fault(&world, LOAD);
-    assert_eq!(
-        (fault.code, fault.retry),
-        (FaultCode::StorageFull, Retry::Again)
-    );
-    assert!(
-        fault
-            .detail
-            .starts_with("the model needs 1 MB more, the browser allows 1"),
-        "{fault}"
-    );
-    assert_eq!(
-        world.disk.journal.borrow().len(),
-        3,
-        "manifest, tokenizer, one shard"
-    );
-    world.disk.quota_bytes.set(0);
-    visit_and_load(&world);
-    assert_eq!(fetched(&world), ["manifest.json", "00001.bin", "00002.bin"]);
-}
-
-#[test]
-fn a_database_that_fails_or_hangs_is_opened_again() {
-    let operations = ["packages", "journal", "put_package", "put", "get", "remove"];
-    for operation in operations {
-        for broken in [StoreBreak::Lost, StoreBreak::Hang] {
-            for times in [1, 2] {
-                let world = served();
-                world.disk.breaks(operation, &vec![broken; times]);
-                let requests = [load(LOAD), load(RequestId(2)), delete(3, BASE_URL)];
-                visit(&world, Script::default(), &requests);
-                assert!(info(&world).cached, "{operation} {broken:?} {times}");
-                assert!(
-                    matches!(outcome(&world, RequestId(2)), Outcome::Loaded(info) if info.cached)
-                );
-                assert!(matches!(
-                    outcome(&world, RequestId(3)),
-                    Outcome::Deleted { .. }
-                ));
-                assert_eq!(fetched(&world).len(), 5, "each file once");
-                assert_eq!(world.disk.count("open"), 1 + times);
-                assert!(world.disk.records.borrow().is_empty());
-            }
-        }
-    }
-}
-
-#[test]
-fn a_database_that_stays_broken_is_given_up() {
-    for (operation, broken) in [
-        ("open", StoreBreak::Hang),
-        ("journal", StoreBreak::Lost),
-        ("put", StoreBreak::Hang),
-        ("put", StoreBreak::Lost),
-        // A database that was there and is gone after its connection was lost.
-        ("put", StoreBreak::Unavailable),
-    ] {
-        let world = served();
-        world.disk.breaks(operation, &[broken; 9]);
-        visit_and_load(&world);
-        let fault = fault(&world, LOAD);
-        assert_eq!(
-            (fault.code, fault.retry),
-            (FaultCode::Storage, Retry::Reload),
-            "{operation} {broken:?}"
-        );
-        assert_eq!(world.disk.count(operation), 3);
-    }
-}
-
-#[test]
 fn the_report_counts_what_is_stored() {
     let world = served();
     visit(
@@ -455,16 +249,4 @@ fn a_new_version_of_a_package_replaces_the_old_one_once_it_is_fetched() {
         before,
         "nothing of the old one is left"
     );
-}
-
-#[test]
-fn a_network_that_is_away_is_said_when_something_is_missing() {
-    let world = served();
-    world.mishaps.borrow_mut().insert(
-        "manifest.json",
-        vec![Err(FetchError::Network("offline".into())); 9].into(),
-    );
-    visit(&world, Script::default(), &[inspect(1), load(RequestId(2))]);
-    assert_eq!(fault(&world, RequestId(1)).code, FaultCode::Network);
-    assert_eq!(fault(&world, RequestId(2)).code, FaultCode::Network);
 }

@@ -235,7 +235,7 @@ impl Session for FakeSession {
     async fn prefill(
         &mut self,
         tokens: &[u32],
-        mut progress: impl FnMut(u32, u32) -> ControlFlow<()>,
+        mut pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
     ) -> Result<bool, EngineFault> {
         assert!(
             tokens.len() <= self.context as usize,
@@ -249,15 +249,17 @@ impl Session for FakeSession {
             .count()
             .min(tokens.len() - 1);
         self.cache.truncate(shared);
+        let total = tokens.len() - shared;
         while self.cache.len() < tokens.len() {
-            self.operate(30).await?;
-            let end = (self.cache.len() + CHUNK).min(tokens.len());
-            self.cache.extend(&tokens[self.cache.len()..end]);
-            if progress(end as u32, tokens.len() as u32).is_break() {
+            let done = self.cache.len() - shared;
+            let ControlFlow::Continue(most) = pace(done as u32, total as u32) else {
                 return Ok(false);
-            }
+            };
+            let end = (self.cache.len() + CHUNK.min(most as usize)).min(tokens.len());
+            self.operate(30).await?;
+            self.cache.extend(&tokens[self.cache.len()..end]);
         }
-        Ok(true)
+        Ok(pace(total as u32, total as u32).is_continue())
     }
 
     async fn next_token(&mut self) -> Result<u32, EngineFault> {
@@ -323,8 +325,10 @@ impl TextModel for FakeTexts {
         }
         Ok(messages
             .iter()
-            .flat_map(|message| message.content.bytes())
-            .map(u32::from)
+            .flat_map(|message| match &message.ids[..] {
+                [] => message.content.bytes().map(u32::from).collect(),
+                ids => ids.to_vec(),
+            })
             .collect())
     }
 

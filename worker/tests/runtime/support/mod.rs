@@ -23,8 +23,7 @@ pub(crate) const LOAD: RequestId = RequestId(1);
 
 /// A worker in its world, with the tiny package on the server.
 pub(crate) fn worker(script: Script) -> (Rc<World>, impl Future<Output = ()>) {
-    let world = Rc::new(World::default());
-    world.serve(&Tiny::default());
+    let world = Rc::new(World::served());
     let run = worker_in(&world, script);
     (world, run)
 }
@@ -41,6 +40,16 @@ pub(crate) fn worker_in(world: &Rc<World>, script: Script) -> impl Future<Output
         Policy::default(),
     );
     runtime.run()
+}
+
+/// A worker's life in a world that may have seen others: greeted, then these requests.
+pub(crate) fn visit(world: &Rc<World>, script: Script, requests: &[Request]) {
+    let run = worker_in(world, script);
+    world.push(Request::Hello(Hello::own()));
+    for request in requests {
+        world.push(request.clone());
+    }
+    world.run_until_idle(run);
 }
 
 /// Runs a worker that is greeted, loads the tiny package and then gets `requests`; returns when it waits for more.

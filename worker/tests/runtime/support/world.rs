@@ -75,6 +75,13 @@ impl Wake for Flag {
 }
 
 impl World {
+    /// A world with the tiny package on its server.
+    pub(crate) fn served() -> Self {
+        let world = Self::default();
+        world.serve(&Tiny::default());
+        world
+    }
+
     /// Puts a package on the server.
     pub(crate) fn serve(&self, package: &Tiny) {
         self.serve_at(super::BASE_URL, package);
