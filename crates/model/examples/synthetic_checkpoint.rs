@@ -1,4 +1,4 @@
-//! Writes a checkpoint of the shape of BitNet b1.58 2B-4T with random weights, and measures what converting it takes:
+//! Writes a checkpoint of the shape of BitNet b1.58 2B-4T with random weights and a tokenizer of its size, and measures what converting it takes:
 //!
 //!     cargo run --release -p model --example synthetic_checkpoint -- write FOLDER [LAYERS]
 //!     cargo run --release -p model --example synthetic_checkpoint -- convert FOLDER OUT
@@ -14,7 +14,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use fixtures::{Shape, peak_anonymous_bytes, write_synthetic_checkpoint};
+use fixtures::{
+    Shape, peak_anonymous_bytes, write_synthetic_checkpoint, write_synthetic_tokenizer,
+};
 use model::convert::{ConvertOptions, convert_folder};
 
 const SEED: u64 = 1;
@@ -43,6 +45,9 @@ fn main() {
 fn write(folder: &str, shape: Shape) {
     let bytes = write_synthetic_checkpoint(Path::new(folder), &shape, SEED);
     eprintln!("{folder}: {bytes} bytes of weights");
+    // As many merges as the 2B-4T model's tokenizer has.
+    let bytes = write_synthetic_tokenizer(Path::new(folder), shape.vocab as usize, 280_147);
+    eprintln!("{folder}: {bytes} bytes of tokenizer");
 }
 
 fn convert(folder: &str, out: &str) {

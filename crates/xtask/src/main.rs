@@ -8,6 +8,7 @@ mod dist;
 mod e2e;
 mod figures;
 mod html;
+mod memory;
 mod policy;
 mod serve;
 mod shell;
@@ -50,6 +51,8 @@ enum Command {
     E2e(e2e::Options),
     /// Measure how soon the page is drawn and how long it is blocked, in Chromium on a slowed down CPU
     ShellFigures(figures::Options),
+    /// Load a model of the shape of BitNet 2B-4T in Chromium and hold memory to its limits
+    Memory(memory::Options),
     /// Check the sizes of the built wasm files against their limits
     Sizes,
     /// Check that the built site can be installed, works offline and keeps to its policies
@@ -78,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Dist(options) => dist::run(&options),
         Command::E2e(options) => e2e::run(&options),
         Command::ShellFigures(options) => figures::run(&options),
+        Command::Memory(options) => memory::run(&options),
         Command::Sizes => sizes::run(),
         Command::Site => site::run(),
         Command::Tidy => tidy::run(),
