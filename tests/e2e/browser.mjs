@@ -16,6 +16,8 @@ const QUIET = [
 ];
 // The specs crash the GPU process on purpose; Chromium must not answer by taking the GPU away for good.
 const CRASHES = ["--disable-domain-blocking-for-3d-apis", "--disable-gpu-process-crash-limit"];
+// Nothing but this machine can be reached. What a page tries all the same is seen by its watcher (watch.mjs).
+const ALONE = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"];
 const ADAPTERS = {
   lavapipe: ["--use-webgpu-adapter=swiftshader", "--enable-unsafe-webgpu"],
   swiftshader: ["--use-webgpu-adapter=swiftshader", "--enable-unsafe-webgpu"],
@@ -27,28 +29,31 @@ const ADAPTERS = {
 /** What computes WebGPU in this run: `lavapipe`, `swiftshader` or `own`. */
 export const GPU = required("TERN_BROWSER_GPU");
 
+function startOptions(gpu, home) {
+  const lavapipe = gpu === "lavapipe";
+  return {
+    executablePath: required(lavapipe || gpu === "own" ? "TERN_BROWSER" : "TERN_BROWSER_PLAIN"),
+    args: [...QUIET, ...CRASHES, ...ALONE, ...ADAPTERS[gpu]],
+    env: { ...process.env, HOME: home, ...(lavapipe ? JSON.parse(required("TERN_BROWSER_ENV")) : {}) },
+    headless: true,
+    timeout: 120_000,
+  };
+}
+
 /**
- * Starts Chromium.
+ * Starts Chromium without a profile: each context begins empty.
  *
  * @param {{gpu?: "lavapipe" | "swiftshader" | "own" | "none"}} [options] the adapter to offer, by default this run's
  * @returns {Promise<Browser>} playwright's browser with two more functions: `crashGpuProcess()`, and `close()` also
- *   removes the profile
+ *   removes its files
  */
 export async function launch({ gpu = GPU } = {}) {
-  const lavapipe = gpu === "lavapipe";
-  const profile = await mkdtemp(join(tmpdir(), "tern-chromium-"));
-  const env = { ...process.env, HOME: profile, ...(lavapipe ? JSON.parse(required("TERN_BROWSER_ENV")) : {}) };
-  const browser = await chromium.launch({
-    executablePath: required(lavapipe || gpu === "own" ? "TERN_BROWSER" : "TERN_BROWSER_PLAIN"),
-    args: [...QUIET, ...CRASHES, ...ADAPTERS[gpu]],
-    env,
-    headless: true,
-    timeout: 120_000,
-  });
+  const home = await mkdtemp(join(tmpdir(), "tern-chromium-"));
+  const browser = await chromium.launch(startOptions(gpu, home));
   const close = browser.close.bind(browser);
   browser.close = async () => {
     await close();
-    await rm(profile, { recursive: true, force: true });
+    await rm(home, { recursive: true, force: true });
   };
   browser.crashGpuProcess = async () => {
     const session = await browser.newBrowserCDPSession();
@@ -57,6 +62,43 @@ export async function launch({ gpu = GPU } = {}) {
     await session.detach().catch(() => undefined);
   };
   return browser;
+}
+
+/** A person's browser: what is stored stays when it is closed and opened again. */
+export class Profile {
+  #home;
+  #context;
+
+  static async create() {
+    const profile = new Profile();
+    profile.#home = await mkdtemp(join(tmpdir(), "tern-profile-"));
+    return profile;
+  }
+
+  /**
+   * Opens the browser.
+   *
+   * @param {object} [options] `gpu` as for {@link launch}; everything else goes to playwright's persistent context
+   * @returns {Promise<BrowserContext>}
+   */
+  async open({ gpu = GPU, ...options } = {}) {
+    const start = { ...startOptions(gpu, this.#home), acceptDownloads: true, ...options };
+    this.#context = await chromium.launchPersistentContext(join(this.#home, "profile"), start);
+    return this.#context;
+  }
+
+  /** Closes the browser; the profile stays. */
+  async quit() {
+    await this.#context?.close();
+    this.#context = undefined;
+  }
+
+  /** Closes the browser and removes the profile. */
+  async remove() {
+    await this.quit();
+    // Chromium's last processes may still be writing when its window is gone.
+    await rm(this.#home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
 }
 
 /** A variable that `cargo xtask e2e` sets. */

@@ -1,38 +1,62 @@
 // The site under test: dist/ with the models, and the same models for the native program.
 import { execFile } from "node:child_process";
-import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { required } from "./browser.mjs";
 import { serve } from "./server.mjs";
+import { makePackage } from "./toy.mjs";
 
+const MODELS = join(required("TERN_WORK"), "models");
 /** The small random model that `cargo xtask e2e` converted, and the default one, as native paths. */
-export const SMALL_MODEL = join(required("TERN_WORK"), "models", "g256");
+export const SMALL_MODEL = join(MODELS, "g256");
 export const DEFAULT_MODEL = required("TERN_DEFAULT_MODEL");
+/** The built site. */
+export const DIST = required("TERN_DIST");
+/** The small model cut into shards, with room for a conversation: see toy.mjs. */
+export const TOY = await makePackage(SMALL_MODEL, join(MODELS, "toy"), { name: "toy", context: 2048 });
+/** The small model with room for prompts of 300 tokens, for checks of its arithmetic. */
+const LONG = await makePackage(SMALL_MODEL, join(MODELS, "g256-long"), { name: "g256-long", context: 320 });
 
-/** The same model with room for more tokens than it was made for: only for checks of its arithmetic. */
-const LONG_MODEL = `${SMALL_MODEL}-long`;
-const LONG_CONTEXT = 320;
-
-/** Serves the built site with the small model as `models/g256` and `models/g256-long`. */
-export async function serveSite(fault) {
-  await makeLongModel();
-  return serve({ "/": required("TERN_DIST"), "/models/g256/": SMALL_MODEL, "/models/g256-long/": LONG_MODEL }, fault);
+/**
+ * Serves the built site with the small models as `models/g256`, `models/g256-long` and `models/toy`.
+ *
+ * @param {Function} [fault] see {@link serve}
+ * @param {{base?: string, dist?: string}} [options] where the site lies on the server, and another build of it
+ */
+export function serveSite(fault, { dist = DIST, ...options } = {}) {
+  const mounts = {
+    "/": dist,
+    "/models/g256/": SMALL_MODEL,
+    "/models/g256-long/": LONG.folder,
+    "/models/toy/": TOY.folder,
+  };
+  return serve(mounts, fault, options);
 }
 
-async function makeLongModel() {
-  await rm(LONG_MODEL, { recursive: true, force: true });
-  await cp(SMALL_MODEL, LONG_MODEL, { recursive: true });
-  const manifest = JSON.parse(await readFile(join(SMALL_MODEL, "manifest.json"), "utf8"));
-  manifest.architecture.context = LONG_CONTEXT;
-  await writeFile(join(LONG_MODEL, "manifest.json"), JSON.stringify(manifest));
+/** Whether a path is a weight file of a package. */
+export function isShard(path) {
+  return /^\/models\/.*\.bin$/.test(path);
 }
 
-/** The token ids of the native program's greedy answer to a question, the stop token left out, as the page does. */
-export async function nativeIds(model, question) {
-  const file = join(required("TERN_WORK"), "native-answer.json");
+const answers = new Map();
+
+/** What the native program answers greedily: the token ids, the stop token left out as the page does, and the text. */
+export async function nativeAnswer(model, question) {
+  const key = `${model}\n${question}`;
+  if (!answers.has(key)) answers.set(key, runNative(model, question));
+  return answers.get(key);
+}
+
+async function runNative(model, question) {
+  const file = join(required("TERN_WORK"), `native-answer-${answers.size}.json`);
   const options = ["run", "--model", model, "--greedy", "--prompt", question, `--ids=${file}`];
-  await promisify(execFile)(required("TERN_CLI"), options, { timeout: 8 * 60_000 });
+  const { stdout } = await promisify(execFile)(required("TERN_CLI"), options, { timeout: 8 * 60_000 });
   const { ids, stop } = JSON.parse(await readFile(file, "utf8"));
-  return /^stop.?token$/i.test(stop) ? ids.slice(0, -1) : ids;
+  return { ids: /^stop.?token$/i.test(stop) ? ids.slice(0, -1) : ids, text: stdout.trim() };
+}
+
+/** Only the ids of {@link nativeAnswer}. */
+export async function nativeIds(model, question) {
+  return (await nativeAnswer(model, question)).ids;
 }

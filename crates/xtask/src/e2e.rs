@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -24,6 +25,17 @@ pub(crate) struct Options {
     specs: Vec<String>,
 }
 
+/// Options of `cargo xtask screenshots`.
+#[derive(Debug, Args)]
+#[group(id = "screenshots")]
+pub(crate) struct Screenshots {
+    /// Take pictures of dist/ as it is, without building
+    #[arg(long)]
+    no_build: bool,
+    /// States to show, by the names in tests/e2e/states.mjs; all if none is given
+    states: Vec<String>,
+}
+
 /// Builds and tests.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_build {
@@ -34,26 +46,42 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Tests `dist/` as it is.
 pub(crate) fn test(specs: &[String]) -> Result<()> {
+    let files = spec_files(specs)?;
+    let mut node = node()?;
+    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"])
+        .args(files);
+    shell::run(&mut node)
+}
+
+/// Takes pictures of every screen into `target/screenshots`.
+pub(crate) fn screenshots(options: &Screenshots) -> Result<()> {
+    if !options.no_build {
+        dist::run(&dist::Options::default())?;
+    }
+    let mut node = node()?;
+    node.env("TERN_SCREENSHOTS", shell::target_dir().join("screenshots"))
+        .arg(shell::e2e_dir().join("screenshots.mjs"))
+        .args(&options.states);
+    shell::run(&mut node)
+}
+
+/// Node with what the specs need: a browser, the built site, the models and the native program.
+fn node() -> Result<Command> {
     let browser = tools::browser()?;
     let work = shell::target_dir().join("e2e");
     fs::create_dir_all(&work)?;
     small_model(&work.join("models"))?;
-
     let mut node = shell::command("node");
-    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
-    for file in spec_files(specs)? {
-        node.arg(file);
-    }
     environment(&mut node, &browser);
     node.env("TERN_DIST", shell::root().join("dist"))
         .env("TERN_WORK", &work)
         .env("TERN_CLI", cli()?)
         .env("TERN_DEFAULT_MODEL", shell::root().join(DEFAULT_MODEL));
-    shell::run(&mut node)
+    Ok(node)
 }
 
 /// How the specs learn which browser to start.
-pub(crate) fn environment(node: &mut std::process::Command, browser: &Browser) {
+pub(crate) fn environment(node: &mut Command, browser: &Browser) {
     let variables = browser
         .env
         .iter()
@@ -118,7 +146,7 @@ fn small_model(models: &std::path::Path) -> Result<()> {
     fs::create_dir_all(models)?;
     let tern = cli()?;
     shell::run(
-        std::process::Command::new(tern)
+        Command::new(tern)
             .current_dir(shell::root())
             .arg("convert")
             .arg(fixtures::path(fixture))

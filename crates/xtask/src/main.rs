@@ -53,6 +53,8 @@ enum Command {
     ShellFigures(figures::Options),
     /// Load a model of the shape of BitNet 2B-4T in Chromium and hold memory to its limits
     Memory(memory::Options),
+    /// Take pictures of every screen at the iPad's sizes, light and dark, into target/screenshots
+    Screenshots(e2e::Screenshots),
     /// Check the sizes of the built wasm files against their limits
     Sizes,
     /// Check that the built site can be installed, works offline and keeps to its policies
@@ -82,6 +84,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::E2e(options) => e2e::run(&options),
         Command::ShellFigures(options) => figures::run(&options),
         Command::Memory(options) => memory::run(&options),
+        Command::Screenshots(options) => e2e::screenshots(&options),
         Command::Sizes => sizes::run(),
         Command::Site => site::run(),
         Command::Tidy => tidy::run(),

@@ -7,7 +7,7 @@ import { serveSite } from "../site.mjs";
 
 const QUESTION = "Write a short story about a bird that crosses the ocean.";
 const TIMEOUT = { timeout: 20 * 60_000 };
-const PARAMETERS = { temperature: 0, max_tokens: 48, context: 512 };
+const PARAMETERS = { greedy: 1, max_tokens: 48, context: 512 };
 
 describe(`recovery on ${GPU}`, () => {
   let server, browser, undisturbed;

@@ -1,63 +1,193 @@
-// What the page says when it cannot work: one plain sentence, no blank page, no endless spinner.
+// What the page says when it cannot work: plain words and what to do, no blank page, no endless spinner; and what was said
+// before can still be read.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { launch } from "../browser.mjs";
+import { after, afterEach, before, describe, test } from "node:test";
+import { GPU, launch } from "../browser.mjs";
+import { replaceWorker, serveFake } from "../fake.mjs";
 import { ChatPage } from "../pages/chat.mjs";
-import { serveSite } from "../site.mjs";
+import { isShard, serveSite } from "../site.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
+const TOY = { model: "models/toy", greedy: 1, max_tokens: 8 };
 
-/** Opens the page, waits for its refusal and returns the words. */
-async function refusal(browser, url, parameters) {
-  const chat = await ChatPage.open(browser, url, parameters);
-  await chat.fault.waitFor({ state: "visible", timeout: 120_000 });
-  const words = (await chat.fault.innerText()).trim();
-  assert.equal(await chat.page.evaluate(() => window.__tern.state), "failed");
-  await chat.close();
-  return words;
+/** The real worker behind a line of code that runs in it first: init scripts reach pages only. */
+function workerAfter(code) {
+  return `import init from "./worker.js";\n(${code})();\nawait init({ module_or_path: "./worker_bg.wasm" });\n`;
 }
 
-describe("refusals", () => {
-  let browser;
+const NO_ADAPTER_AT_FIRST = `() => {
+  const request = GPU.prototype.requestAdapter;
+  let asked = 0;
+  GPU.prototype.requestAdapter = function (...options) {
+    asked += 1;
+    return asked <= 3 ? Promise.resolve(null) : request.apply(this, options);
+  };
+}`;
+const NO_WEBGPU = "() => delete WorkerNavigator.prototype.gpu";
+const NO_STORAGE = `() => {
+  IDBFactory.prototype.open = () => {
+    throw new DOMException("The user denied permission to access the database.", "SecurityError");
+  };
+}`;
+
+/** Waits for the page's refusal and returns its words. */
+async function refusal(chat) {
+  await chat.fault.waitFor({ timeout: 120_000 });
+  assert.equal(await chat.state(), "failed");
+  return (await chat.fault.innerText()).trim();
+}
+
+describe("browsers that cannot run the model", () => {
+  let server, browser;
   before(async () => {
+    server = await serveSite();
     browser = await launch({ gpu: "none" });
   }, TIMEOUT);
-  after(() => browser?.close());
+  afterEach(() => {
+    replaceWorker(server, undefined);
+    server.plan(undefined);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
 
-  test("a browser without a WebGPU adapter", TIMEOUT, async () => {
-    const server = await serveSite();
-    try {
-      assert.match(await refusal(browser, server.url, { model: "models/g256" }), /does not give access to a graphics processor/);
-    } finally {
-      await server.close();
-    }
+  test("no adapter: said after some tries, with a button to try again", TIMEOUT, async () => {
+    const chat = await ChatPage.open(browser, server.url, TOY);
+    assert.match(await refusal(chat), /does not give access to a graphics processor/);
+    await chat.retry.click();
+    await chat.waitForState("loading");
+    await refusal(chat);
+    await chat.close();
+  });
+
+  test("no WebGPU: said at once, with what to do", TIMEOUT, async () => {
+    replaceWorker(server, workerAfter(NO_WEBGPU));
+    const context = await browser.newContext();
+    await context.addInitScript(() => delete Navigator.prototype.gpu);
+    const chat = await ChatPage.visit(context, server.url, { start: 1, ...TOY });
+    const words = await refusal(chat);
+    assert.match(words, /WebGPU/);
+    assert.match(words, /iPadOS 26/);
+    await chat.close();
+  });
+
+  test("no WebGPU any more: old chats can still be read", TIMEOUT, async () => {
+    const fake = await serveFake({ answer: "An old answer." });
+    const context = await browser.newContext();
+    const chat = await ChatPage.visit(context, fake.url);
+    await chat.ask("An old question");
+    await chat.finished();
+    replaceWorker(fake, workerAfter(NO_WEBGPU));
+    await chat.go({ start: 1, ...TOY });
+    await refusal(chat);
+    await chat.sidebar.open();
+    await chat.sidebar.chat("An old question").click();
+    await chat.questions.waitFor();
+    assert.deepEqual(await chat.dialogue(), ["An old question", "An old answer."]);
+    await chat.close();
+    await fake.close();
+  });
+
+  test("a first visit without a network says what is missing, and begins when there is one", TIMEOUT, async () => {
+    const context = await browser.newContext();
+    const visited = await ChatPage.visit(context, server.url, TOY);
+    await visited.waitFor("offer");
+    await visited.page.evaluate(() => navigator.serviceWorker.ready);
+    await server.stop();
+    visited.watcher.expect(/Failed to load|sw\.js|ERR_/);
+    await visited.reload();
+    await visited.fault.or(visited.page.getByText("There is no connection")).first().waitFor({ timeout: 60_000 });
+    const words = await visited.page.locator("main").innerText();
+    assert.match(words, /connection/i);
+    await server.start();
+    if (await visited.retry.isVisible()) await visited.retry.click();
+    await visited.waitForState("offer");
+    await visited.firstRun.download.waitFor();
+    await visited.close();
   });
 });
 
-describe("packages that cannot be used", () => {
-  let browser;
+describe(`browsers with a trait, on ${GPU}`, () => {
+  let server, browser;
   before(async () => {
+    server = await serveSite();
     browser = await launch();
   }, TIMEOUT);
-  after(() => browser?.close());
+  afterEach(() => {
+    replaceWorker(server, undefined);
+    server.plan(undefined);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  test("an adapter that is missing at first is asked for again", TIMEOUT, async () => {
+    replaceWorker(server, workerAfter(NO_ADAPTER_AT_FIRST));
+    const chat = await ChatPage.open(browser, server.url, TOY);
+    await chat.ask("Hello");
+    await chat.finished();
+    await chat.close();
+  });
+
+  test("storage that is denied: said before the download, and the model runs from memory", TIMEOUT, async () => {
+    replaceWorker(server, workerAfter(NO_STORAGE));
+    const context = await browser.newContext();
+    await context.addInitScript(() => {
+      IDBFactory.prototype.open = () => {
+        throw new DOMException("The user denied permission to access the database.", "SecurityError");
+      };
+    });
+    const chat = await ChatPage.visit(context, server.url, TOY);
+    await chat.waitFor("offer");
+    await chat.page.getByText("does not keep data").waitFor();
+    await chat.firstRun.download.click();
+    await chat.ask("Hello");
+    await chat.finished();
+    assert.equal((await chat.model()).cached, false);
+    await chat.page.getByText("Chats can't be saved right now").waitFor();
+    await chat.close();
+  });
+
+  test("a second tab leaves the engine where it is, until the person wants it", TIMEOUT, async () => {
+    const context = await browser.newContext();
+    const first = await ChatPage.visit(context, server.url, { start: 1, ...TOY });
+    await first.ask("Hello");
+    await first.finished();
+    const second = new ChatPage(context, server.url);
+    second.attach(await context.newPage());
+    await second.go({ start: 1, ...TOY });
+    const useHere = second.page.getByRole("button", { name: "Use here" });
+    await useHere.waitFor();
+    await second.sidebar.open();
+    await second.sidebar.chat("Hello").click();
+    await second.questions.waitFor();
+    await useHere.click();
+    await second.ask("And here?");
+    await second.finished();
+    await first.waitForState("elsewhere");
+    await second.page.close();
+    await first.waitFor("ready");
+    await first.close();
+  });
 
   test("a model that is not there is named", TIMEOUT, async () => {
-    const server = await serveSite();
-    try {
-      assert.match(await refusal(browser, server.url, { model: "models/nowhere" }), /not on the server/);
-    } finally {
-      await server.close();
-    }
+    const chat = await ChatPage.open(browser, server.url, { model: "models/nowhere" });
+    chat.watcher.expect(/404/);
+    assert.match(await refusal(chat), /not on the server/);
+    await chat.close();
   });
 
   test("a shard with one wrong bit is refused", TIMEOUT, async () => {
-    const shard = (path) => path.startsWith("/models/g256/") && !path.endsWith(".json");
-    const server = await serveSite(({ path }) => (shard(path) ? { flipAt: 100 } : undefined));
-    try {
-      assert.match(await refusal(browser, server.url, { model: "models/g256" }), /damaged/);
-      assert.ok(server.requests.some(({ path }) => shard(path)), "no shard was asked for");
-    } finally {
-      await server.close();
-    }
+    const from = server.count(isShard);
+    server.plan(({ path }) => (isShard(path) ? { flipAt: 100 } : undefined));
+    const chat = await ChatPage.open(browser, server.url, TOY);
+    assert.match(await refusal(chat), /damaged/);
+    assert.ok(server.count(isShard) > from, "no shard was asked for");
+    server.plan(undefined);
+    await chat.retry.click();
+    await chat.waitFor("ready");
+    await chat.close();
   });
 });

@@ -19,7 +19,7 @@ describe("SwiftShader", { skip: GPU === "own" && "TERN_CHROMIUM chooses its own 
   });
 
   test("the page starts and a small model answers", TIMEOUT, async () => {
-    const chat = await ChatPage.open(browser, server.url, { model: "models/g256", temperature: 0, max_tokens: 8 });
+    const chat = await ChatPage.open(browser, server.url, { model: "models/g256", greedy: 1, max_tokens: 8 });
     await chat.ask("Hello");
     const answer = await chat.finished();
     assert.notEqual(answer.finish, "Failed");

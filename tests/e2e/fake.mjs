@@ -1,0 +1,131 @@
+// The scripted worker (fake/worker.js) in place of the real one: for what a model says that no model says on demand, and for
+// states that are hard to reach.
+import { readFile } from "node:fs/promises";
+import { launch } from "./browser.mjs";
+import { serveSite } from "./site.mjs";
+
+const URL_OF_MODEL = "http://127.0.0.1/models/tern-135m/";
+const MEGABYTE = 1_000_000;
+
+/** What the scripted worker says unless a spec says otherwise. The names are those of crates/protocol. */
+export const DEFAULTS = {
+  /** Milliseconds between two pieces of an answer, and between two events of a download. */
+  paceMillis: 0,
+  loadMillis: 0,
+  /** Answers by question, and to every other question. */
+  answers: {},
+  answer: "The capital of France is Paris.",
+  /** Number of the piece before which an answer waits for `fake.release()` or a cancel; likewise the end of a load. */
+  holdAfter: undefined,
+  holdLoad: false,
+  /** Faults: of Inspect, of Load, and of an answer before the piece `failAfter`. */
+  inspectFault: undefined,
+  loadFault: undefined,
+  failAfter: undefined,
+  answerFault: undefined,
+  /** How many messages are left out of each prompt. */
+  trimmed: 0,
+  /** A worker that gives no sign of life. */
+  silent: false,
+  offer: {
+    model_url: URL_OF_MODEL,
+    name: "tern-135m",
+    license: "Apache-2.0",
+    download_bytes: 47 * MEGABYTE,
+    stored_bytes: 47 * MEGABYTE,
+    complete: true,
+    max_context: 8192,
+    weight_bytes: 50 * MEGABYTE,
+    kv_bytes: 94 * MEGABYTE,
+    other_bytes: 20 * MEGABYTE,
+    fit: "Fits",
+    storage: "Durable",
+  },
+  model: {
+    name: "tern-135m",
+    license: "Apache-2.0",
+    context: 4096,
+    sampling: null,
+    weight_bytes: 50 * MEGABYTE,
+    kv_bytes: 94 * MEGABYTE,
+    activation_bytes: 20 * MEGABYTE,
+    load_millis: 900,
+    cached: true,
+  },
+  device: {
+    adapter: { vendor: "apple", architecture: "metal-3", device: "", description: "", is_fallback: false },
+    adapter_features: ["shader-f16"],
+    device_features: ["shader-f16"],
+    language_features: [],
+    limits: [],
+    engine: "scripted",
+    variant: "packed-shared",
+    generation: 1,
+  },
+  storage: {
+    models: [{ model_url: URL_OF_MODEL, name: "tern-135m", stored_bytes: 47 * MEGABYTE, total_bytes: 47 * MEGABYTE, complete: true }],
+    usage_bytes: 52 * MEGABYTE,
+    quota_bytes: 64_000 * MEGABYTE,
+    state: "Durable",
+  },
+};
+
+/** The offer of a first visit. */
+export const FIRST_VISIT = { ...DEFAULTS.offer, stored_bytes: 0, complete: false };
+
+let hello;
+
+/** How the real worker of this build greets: page and worker compare their builds. */
+async function realHello() {
+  if (hello) return hello;
+  const server = await serveSite();
+  const browser = await launch({ gpu: "none" });
+  try {
+    const page = await browser.newPage();
+    await page.goto(`${server.url}/manifest.webmanifest`);
+    const message = await page.evaluate(
+      (url) =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker(url, { type: "module" });
+          worker.onmessage = ({ data }) => resolve(data[0]);
+          worker.onerror = () => reject(new Error("the worker did not start"));
+        }),
+      `${server.url}/worker_loader.js`,
+    );
+    hello = message.Hello;
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+  return hello;
+}
+
+/** The scripted worker's source. */
+export async function fakeWorker(script = {}) {
+  const source = await readFile(new URL("fake/worker.js", import.meta.url), "utf8");
+  const whole = { ...DEFAULTS, hello: await realHello(), ...script };
+  return source.replace('"__SCRIPT__"', () => JSON.stringify(whole));
+}
+
+/** Serves the built site with the scripted worker. */
+export async function serveFake(script) {
+  const server = await serveSite();
+  replaceWorker(server, await fakeWorker(script));
+  return server;
+}
+
+/**
+ * Has the server give this text for the worker, and a service worker that keeps nothing: the real one takes only files that
+ * the build made.
+ */
+export function replaceWorker(server, text) {
+  server.replace("/worker_loader.js", text);
+  server.replace("/sw.js", text === undefined ? undefined : "// Keeps nothing.\n");
+}
+
+/** Runs code in the page's scripted worker. */
+export async function inFake(page, code, argument) {
+  const worker = page.workers().find((candidate) => candidate.url().endsWith("worker_loader.js"));
+  if (!worker) throw new Error("the page has no worker");
+  return worker.evaluate(code, argument);
+}

@@ -1,0 +1,20 @@
+// The screen of a first visit: what the model is and needs, one button, and how far the download is.
+export class FirstRun {
+  constructor(page) {
+    this.page = page;
+    this.heading = page.getByRole("heading", { name: "A language model that lives on this device" });
+    this.download = page.getByRole("button", { name: /^(Download and start|Continue download)$/ });
+    this.pause = page.getByRole("button", { name: "Pause", exact: true });
+    this.progress = page.getByRole("progressbar", { name: "Loading the model" });
+    this.installHint = page.getByTestId("install-hint");
+    this.skipInstall = page.getByRole("button", { name: "Use this tab instead" });
+  }
+
+  /** The facts about the model by their labels. */
+  async facts() {
+    const pairs = await this.page.locator("dl.facts > div").evaluateAll((lines) =>
+      lines.map((line) => [line.querySelector("dt").innerText.trim(), line.querySelector("dd").innerText.trim()]),
+    );
+    return Object.fromEntries(pairs);
+  }
+}

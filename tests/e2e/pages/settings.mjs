@@ -1,0 +1,30 @@
+// The settings of the app.
+export class SettingsPage {
+  constructor(page) {
+    this.page = page;
+    this.heading = page.getByRole("heading", { name: "Settings", exact: true, level: 1 });
+    this.done = page.getByRole("button", { name: "Done", exact: true });
+    this.exportAll = page.getByRole("button", { name: "Export all chats", exact: true });
+    this.import = page.getByRole("button", { name: "Import chats", exact: true });
+    this.erase = page.getByRole("button", { name: "Erase everything", exact: true });
+    this.model = page.getByRole("region", { name: "Model", exact: true });
+  }
+
+  async open() {
+    await this.page.keyboard.press("Control+,");
+    await this.heading.waitFor();
+  }
+
+  theme(name) {
+    return this.page.getByRole("group", { name: "Theme" }).getByRole("radio", { name, exact: true });
+  }
+
+  textSize(name) {
+    return this.page.getByRole("group", { name: "Text size" }).getByRole("radio", { name, exact: true });
+  }
+
+  /** A button of the question that is open. */
+  answer(name) {
+    return this.page.getByRole("dialog").getByRole("button", { name, exact: true });
+  }
+}

@@ -1,0 +1,235 @@
+// Every screen that the app can show, and the way there: for the accessibility checks and the pictures.
+import { DEFAULTS, FIRST_VISIT, fakeWorker, inFake, replaceWorker } from "./fake.mjs";
+import { ChatPage } from "./pages/chat.mjs";
+
+/**
+ * A state: the worker's script, the browser's context, what runs before the page, the address, and what is done then.
+ * A variation has other words in the same places as another state.
+ * @typedef {{name, script?, context?, init?, parameters?, isVariation?, steps?}} State
+ */
+
+const MARKDOWN = `## Seabirds of the north
+
+Terns are **slender** seabirds with *long* pointed wings. They weigh 90 to 130 g and fly farther than any other animal.
+
+1. The Arctic tern breeds in the north.
+2. It winters in the far south:
+   - more daylight than any other creature,
+   - about 70,000 km a year.
+
+| Bird | Wingspan | Weight | Where it winters |
+| --- | ---: | ---: | --- |
+| Arctic tern | 75–85 cm | 90–120 g | Antarctic pack ice |
+| Common tern | 77–98 cm | 110–140 g | Tropical coasts |
+| Caspian tern | 127–140 cm | 530–780 g | West Africa |
+
+> A bird does not sing because it has an answer.
+
+\`\`\`rust
+/// Kilometres in a lifetime.
+fn lifetime(years: u32) -> u32 {
+    const KM_PER_YEAR: u32 = 70_000;
+    years * KM_PER_YEAR // a long line of code that does not fit on a narrow screen and has to scroll
+}
+\`\`\`
+
+Read more at [Wikipedia](https://en.wikipedia.org/wiki/Tern), or ask for \`Sterna paradisaea\`.`;
+
+const QUESTIONS = [
+  "What is the difference between a tern and a gull?",
+  "Give me a packing list for two days at the coast",
+  "How do I boil a soft egg?",
+  "Translate “good morning” into French",
+];
+const ANSWERS = {
+  "Tell me about terns": MARKDOWN,
+  [QUESTIONS[0]]: "Terns are slimmer, have forked tails and dive for fish. Gulls are heavier and eat almost anything.",
+  [QUESTIONS[1]]: "- Rain jacket\n- Two pairs of socks\n- Binoculars\n- Sunscreen",
+  [QUESTIONS[2]]: "Six minutes in boiling water, then cold water.",
+  [QUESTIONS[3]]: "Bonjour.",
+};
+
+const ask = (question) => async (chat) => {
+  await chat.ask(question);
+  await chat.finished();
+};
+
+async function someChats(chat) {
+  for (const question of [...QUESTIONS, "Tell me about terns"]) {
+    if (await chat.newChat.isEnabled()) await chat.newChat.click();
+    await ask(question)(chat);
+  }
+  await chat.sidebar.open();
+}
+
+const BROKEN_DATABASE = () => {
+  IDBFactory.prototype.open = () => {
+    throw new DOMException("The operation is insecure.", "SecurityError");
+  };
+};
+const NO_WEBGPU = () => delete Navigator.prototype.gpu;
+const fault = (code, retry, detail = "expected 1, got 2") => ({ code, retry, detail });
+
+/** The states, in the order of a person's first hour. */
+export const STATES = [
+  { name: "first-run", script: { offer: FIRST_VISIT }, steps: (chat) => chat.firstRun.download.waitFor() },
+  {
+    name: "first-run-ipad-hint",
+    script: { offer: FIRST_VISIT },
+    context: { userAgent: "Mozilla/5.0 (iPad; CPU OS 26_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1" },
+    steps: (chat) => chat.firstRun.installHint.waitFor(),
+  },
+  {
+    name: "first-run-too-large",
+    script: { offer: { ...FIRST_VISIT, fit: { TooLarge: { detail: "needs 3.1 GB, this browser allows 1.0 GB" } } } },
+    steps: (chat) => chat.firstRun.download.waitFor(),
+  },
+  {
+    name: "first-run-private",
+    script: { offer: { ...FIRST_VISIT, storage: { Unavailable: { detail: "SecurityError" } } } },
+    steps: (chat) => chat.firstRun.download.waitFor(),
+  },
+  {
+    name: "first-run-offline",
+    script: { offer: FIRST_VISIT },
+    steps: async (chat) => {
+      await chat.firstRun.download.waitFor();
+      await chat.context.setOffline(true);
+      await chat.page.getByText("There is no connection.").waitFor();
+    },
+  },
+  {
+    name: "downloading",
+    script: { offer: FIRST_VISIT, holdLoad: true, loadMillis: 700 },
+    steps: async (chat) => {
+      await chat.firstRun.download.click();
+      await chat.page.waitForFunction(() => Number(document.querySelector("progress")?.value) > 2e7);
+    },
+  },
+  {
+    name: "download-stopped",
+    script: { offer: { ...FIRST_VISIT, stored_bytes: 20_100_000 } },
+    steps: (chat) => chat.firstRun.download.waitFor(),
+  },
+  { name: "empty-chat", steps: (chat) => chat.waitFor("ready") },
+  { name: "conversation", script: { answers: ANSWERS }, steps: async (chat) => {
+    await ask(QUESTIONS[0])(chat);
+    await ask("Tell me about terns")(chat);
+  } },
+  { name: "conversation-start", script: { answers: ANSWERS }, steps: async (chat) => {
+    await ask("Tell me about terns")(chat);
+    await chat.page.locator("main").evaluate((main) => main.scrollTo(0, 0));
+  } },
+  { name: "reading-prompt", script: { answers: ANSWERS, holdAfter: 0 }, steps: (chat) => chat.ask(QUESTIONS[0]) },
+  { name: "streaming", script: { answers: ANSWERS, holdAfter: 60 }, steps: async (chat) => {
+    await chat.ask("Tell me about terns");
+    await chat.waitForTokens(60);
+  } },
+  { name: "stopped", script: { answers: ANSWERS, holdAfter: 40 }, steps: async (chat) => {
+    await chat.ask("Tell me about terns");
+    await chat.waitForTokens(40);
+    await chat.stop.click();
+    await chat.goOn.waitFor();
+  } },
+  { name: "trimmed", script: { answers: ANSWERS, trimmed: 4 }, steps: ask(QUESTIONS[1]) },
+  { name: "recovering", script: { answers: ANSWERS, holdAfter: 30 }, steps: async (chat) => {
+    await chat.ask("Tell me about terns");
+    await chat.waitForTokens(30);
+    await inFake(chat.page, () => self.fake.post({ Status: { DeviceLost: { detail: "the GPU process crashed" } } }));
+    await chat.waitFor("recovering");
+  } },
+  { name: "editing", script: { answers: ANSWERS }, steps: async (chat) => {
+    await ask(QUESTIONS[0])(chat);
+    await chat.questions.first().hover();
+    await chat.questions.first().getByRole("button", { name: "Edit question" }).click();
+  } },
+  { name: "sidebar", script: { answers: ANSWERS }, steps: someChats },
+  { name: "sidebar-menu", script: { answers: ANSWERS }, steps: async (chat) => {
+    await someChats(chat);
+    await chat.sidebar.list.getByRole("button", { name: `Options for ${QUESTIONS[2]}` }).click();
+  } },
+  { name: "sidebar-rename", script: { answers: ANSWERS }, steps: async (chat) => {
+    await someChats(chat);
+    await chat.sidebar.choose(QUESTIONS[2], "Rename");
+    await chat.sidebar.titleField.waitFor();
+  } },
+  { name: "undo", script: { answers: ANSWERS }, steps: async (chat) => {
+    await someChats(chat);
+    await chat.sidebar.delete(QUESTIONS[3]);
+  } },
+  { name: "settings", script: { answers: ANSWERS }, steps: async (chat) => {
+    await ask(QUESTIONS[3])(chat);
+    await chat.settings.open();
+  } },
+  { name: "settings-end", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.erase.scrollIntoViewIfNeeded();
+  } },
+  { name: "confirm-erase", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.erase.click();
+    await chat.page.getByRole("dialog").waitFor();
+  } },
+  { name: "confirm-delete-model", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.model.getByRole("button", { name: "Delete", exact: true }).click();
+    await chat.page.getByRole("dialog").waitFor();
+  } },
+  { name: "chat-settings", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.page.getByRole("button", { name: "Chat options" }).click();
+    await chat.page.getByRole("dialog").waitFor();
+  } },
+  { name: "link", script: { answers: ANSWERS }, steps: async (chat) => {
+    await ask("Tell me about terns")(chat);
+    await chat.answers.last().getByText("Wikipedia").click();
+    await chat.page.getByRole("dialog").waitFor();
+  } },
+  { name: "elsewhere", script: { answers: ANSWERS }, steps: async (chat) => {
+    await ask(QUESTIONS[0])(chat);
+    const first = chat.page;
+    chat.attach(await chat.context.newPage());
+    await chat.go();
+    await chat.page.getByRole("button", { name: "Use here" }).waitFor();
+    await chat.sidebar.open();
+    await chat.sidebar.chat(QUESTIONS[0]).click();
+    void first;
+  } },
+  { name: "chats-not-saved", init: BROKEN_DATABASE, script: { answers: ANSWERS }, steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.page.getByRole("alert").first().waitFor();
+  } },
+  { name: "answer-failed", script: { answers: ANSWERS, failAfter: 12, answerFault: fault("Gpu", "Again") }, steps: async (chat) => {
+    await chat.ask("Tell me about terns");
+    await chat.finished();
+  } },
+  { name: "fault-no-webgpu", init: NO_WEBGPU, script: { loadFault: fault("NoWebGpu", "Never", "navigator.gpu is absent") }, steps: (chat) => chat.fault.waitFor() },
+  ...[
+    ["NoAdapter", "Again"], ["LimitsTooSmall", "Never"], ["OutOfMemory", "Reload"], ["DeviceLost", "Reload"], ["Gpu", "Again"],
+    ["Network", "Again"], ["NotFound", "Again"], ["BadModel", "Never"], ["Corrupt", "Again"], ["StorageFull", "Again"],
+    ["Storage", "Reload"], ["NoChat", "Never"],
+  ].map(([code, retry]) => ({
+    name: `fault-${code.replace(/[A-Z]/g, (letter, at) => (at ? "-" : "") + letter.toLowerCase())}`,
+    script: { loadFault: fault(code, retry), offer: code === "Network" ? FIRST_VISIT : DEFAULTS.offer },
+    parameters: { start: 1 },
+    isVariation: code !== "NoAdapter",
+    steps: (chat) => chat.fault.waitFor(),
+  })),
+];
+
+/**
+ * Opens the app in a state.
+ *
+ * @returns {Promise<ChatPage>} to be closed by its `close()`
+ */
+export async function reach(browser, server, state, context = {}) {
+  replaceWorker(server, await fakeWorker(state.script));
+  const opened = await browser.newContext({ hasTouch: true, ...state.context, ...context });
+  if (state.init) await opened.addInitScript(state.init);
+  const chat = await ChatPage.visit(opened, server.url, state.parameters);
+  await state.steps?.(chat);
+  return chat;
+}
