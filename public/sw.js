@@ -18,7 +18,7 @@ const CACHE = CACHES_OF_THIS_APP + SHELL.version;
 /** The name of index.html. Some hosts redirect the long name to this one, and a redirect can't answer a navigation. */
 const PAGE = "./";
 
-self.addEventListener("install", (event) => event.waitUntil(install()));
+self.addEventListener("install", (event) => event.waitUntil(Promise.all([install(), askNobodyElse(event)])));
 self.addEventListener("activate", (event) => event.waitUntil(activate()));
 self.addEventListener("message", (event) => {
   if (event.data === "SKIP_WAITING") event.waitUntil(self.skipWaiting());
@@ -41,6 +41,14 @@ async function install() {
     await caches.delete(CACHE);
     throw error;
   }
+}
+
+/**
+ * Chromium asks the server for a page while it also starts this worker, and takes what comes first. The shell is here, so
+ * that would be a request for nothing with every start: this says to wait for the worker.
+ */
+async function askNobodyElse(event) {
+  await event.addRoutes?.({ condition: { requestMode: "navigate" }, source: "fetch-event" });
 }
 
 /** Removes the versions before this one, and serves the pages that are open already. */

@@ -141,8 +141,13 @@ describe("screen readers", () => {
       await chat.waitFor("ready");
       await chat.page.evaluate(() => {
         window.heard = [];
+        // What is added is what is said: a log's older lines are not read again.
+        const hear = (region) => (records) => {
+          const texts = records.flatMap(({ type, target, addedNodes }) => (type === "characterData" ? [target] : [...addedNodes]));
+          for (const node of texts) window.heard.push({ id: region.id, text: node.textContent.trim() });
+        };
         const listen = (region) =>
-          new MutationObserver(() => window.heard.push({ id: region.id, text: region.textContent.trim() })).observe(region, {
+          new MutationObserver(hear(region)).observe(region, {
             childList: true,
             characterData: true,
             subtree: true,
@@ -157,8 +162,9 @@ describe("screen readers", () => {
       await chat.finished();
       await until(async () => (await heard(chat)).join(" ").includes("The end"), "the last words are not said");
       const said = await heard(chat);
-      const whole = said.join(" ").replace(/\s+/g, " ");
-      assert.equal(whole.replaceAll("*", ""), text.replaceAll("*", "").replace(/\s+/g, " "));
+      // Marks are no words: how the spaces around them fall is not heard.
+      const words = (spoken) => spoken.match(/\w+|[.!?]/g).join(" ");
+      assert.equal(words(said.join(" ")), words(text));
       assert.ok(said.length >= 2 && said.length <= 6, `said in ${said.length} parts: ${JSON.stringify(said)}`);
       for (const part of said.slice(0, -1)) assert.match(part, /[.!?]\*?$/, `not a sentence: ${part}`);
       const busy = await chat.answerArticles.last().getAttribute("aria-busy");
