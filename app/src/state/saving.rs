@@ -187,7 +187,20 @@ impl State {
     }
 
     /// Takes the list of chats as stored. Chats that were deleted before the page was closed go now.
-    fn opened(&mut self, stored: Vec<ChatHead>) -> Vec<Effect> {
+    fn opened(&mut self, mut stored: Vec<ChatHead>) -> Vec<Effect> {
+        // What was changed after the list was asked for is not in it yet.
+        let saving = &self.saving;
+        let on_the_way = saving.sent.iter().flatten().chain(&saving.unwritten);
+        for change in on_the_way.chain(&saving.pending) {
+            match change {
+                Change::PutChat(head) => {
+                    stored.retain(|listed| listed.id != head.id);
+                    stored.push(head.clone());
+                }
+                Change::DeleteChat(id) => stored.retain(|listed| listed.id != *id),
+                _ => {}
+            }
+        }
         let (deleted, mut list): (Vec<_>, Vec<_>) =
             stored.into_iter().partition(|head| head.deleted);
         if self.can_edit() {
