@@ -7,6 +7,8 @@ import { serveSite } from "../site.mjs";
 
 const QUESTION = "Write a short story about a bird that crosses the ocean.";
 const TIMEOUT = { timeout: 20 * 60_000 };
+/** What wgpu logs by itself when the process that it waits for dies. */
+const CRASH = /on_submitted_work_done promise failed/;
 const PARAMETERS = { greedy: 1, max_tokens: 48, context: 512 };
 
 describe(`recovery on ${GPU}`, () => {
@@ -34,6 +36,7 @@ describe(`recovery on ${GPU}`, () => {
     const chat = await ChatPage.open(browser, server.url, PARAMETERS);
     await chat.ask(QUESTION);
     await chat.waitForTokens(8);
+    chat.watcher.expect(CRASH);
     await browser.crashGpuProcess();
     const before = await chat.answer();
     assert.ok(!before.done, "the crash came too late to disturb anything");
@@ -55,6 +58,7 @@ describe(`recovery on ${GPU}`, () => {
   test("a crash while the prompt is read changes nothing either", TIMEOUT, async () => {
     const chat = await ChatPage.open(browser, server.url, PARAMETERS);
     await chat.ask(QUESTION);
+    chat.watcher.expect(CRASH);
     await browser.crashGpuProcess();
     const answer = await chat.finished();
     assert.ok(answer.recoveries >= 1, "the page noticed no loss");
