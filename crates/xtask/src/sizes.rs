@@ -28,8 +28,8 @@ const LIMITS: [Limit; 2] = [
     },
     Limit {
         prefix: "worker_bg",
-        raw_kib: 3200,
-        gzip_kib: 1220,
+        raw_kib: 3400,
+        gzip_kib: 1300,
         promised_gzip_kib: 2_500_000 / 1024,
     },
 ];
