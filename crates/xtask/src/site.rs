@@ -1,6 +1,7 @@
 //! `cargo xtask site`: whether `dist/` can be installed, works offline, and keeps to its policies. What browsers judge only by
 //! behaving differently is checked here by name.
 
+mod caching;
 mod icons;
 mod manifest;
 mod origins;
@@ -29,11 +30,12 @@ type Problems = Vec<String>;
 /// A check by its name.
 type Check = (&'static str, fn(&Site) -> Result<Problems>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     ("manifest", manifest::problems),
     ("icons", icons::problems),
     ("page", page::problems),
     ("policies", policies::problems),
+    ("caching", caching::problems),
     ("precache", precache::problems),
     ("origins", origins::problems),
 ];

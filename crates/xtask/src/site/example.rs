@@ -56,7 +56,7 @@ fn site(name: &str) -> Site {
     );
     let (name, header) = ("Content-Security-Policy", policy::page_header());
     let headers = format!(
-        "/\n  {name}: {header}\n/index.html\n  {name}: {header}\n/worker_loader.js\n  {name}: {}\n",
+        "/\n  {name}: {header}\n/index.html\n  {name}: {header}\n/worker_loader.js\n  {name}: {}\n/app-*\n  Cache-Control: immutable\n",
         policy::WORKER
     );
     write("index.html", page.as_bytes());
