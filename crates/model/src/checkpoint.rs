@@ -6,75 +6,30 @@
 mod config;
 mod huggingface;
 mod index;
+mod json;
 mod known;
+mod matching;
 mod safetensors;
+mod stored;
+mod tensor;
 pub(crate) mod text;
 pub(crate) mod tokenizer;
 
 pub use config::ScaleConvention;
 pub use known::Need;
 pub(crate) use known::{Known, Stop};
+pub use tensor::{FloatType, MasterRule, RowCoding, Rows, SourceTensor, Strides, TensorData};
 
 use crate::Architecture;
 use crate::manifest::TextInfo;
-use crate::source::ByteRange;
 
-/// Element type of stored floats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FloatType {
-    /// IEEE single.
-    F32,
-    /// IEEE half.
-    F16,
-    /// Upper half of an IEEE single.
-    Bf16,
-}
-
-impl FloatType {
-    /// Bytes of one value.
-    pub const fn bytes(self) -> u64 {
-        match self {
-            FloatType::F32 => 4,
-            FloatType::F16 | FloatType::Bf16 => 2,
-        }
-    }
-}
-
-/// Where a tensor's values lie and how they are coded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TensorData {
-    /// Row-major floats.
-    Floats {
-        /// The values.
-        range: ByteRange,
-        /// Their type.
-        dtype: FloatType,
-    },
-    /// Ternary codes packed along the rows, as Hugging Face does: with `r = ceil(n_rows / 4)`, row `i` is in packed row
-    /// `i % r` at bits `2 * (i / r)`.
-    HuggingFacePacked {
-        /// The codes, `[ceil(n_rows / 4), n_cols] u8`.
-        codes: ByteRange,
-        /// The stored scale, one value.
-        scale: ByteRange,
-        /// Type of the scale.
-        scale_dtype: FloatType,
-        /// What the scale means.
-        convention: ScaleConvention,
-    },
-}
-
-/// A tensor of a checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceTensor {
-    /// Canonical name.
-    pub name: String,
-    /// Name in the checkpoint, for messages.
-    pub source_name: String,
-    /// `[n_rows, n_cols]`.
-    pub shape: [u32; 2],
-    /// Its bytes.
-    pub data: TensorData,
+/// What a person says about a checkpoint that its files leave open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overrides {
+    /// What the stored scales of packed codes mean.
+    pub scale: Option<ScaleConvention>,
+    /// What float matrices are.
+    pub masters: Option<MasterRule>,
 }
 
 /// Everything that a conversion needs to know about a checkpoint before it reads weights.
@@ -84,8 +39,10 @@ pub struct Checkpoint {
     pub kind: &'static str,
     /// Shape and graph.
     pub architecture: Architecture,
-    /// How stored scales become multipliers.
-    pub convention: ScaleConvention,
+    /// How multipliers come from what is stored: `multiply`, `divide` or `floats`.
+    pub convention: &'static str,
+    /// How float matrices become ternary, where there are any.
+    pub masters: MasterRule,
     /// The tensors, in the order of [`Architecture::tensors`].
     pub tensors: Vec<SourceTensor>,
     /// Tokenizer and conversation facts. The tokenizer's hash is empty until it is copied.
@@ -102,17 +59,17 @@ pub(crate) trait Kind {
     fn matches(&self, known: &Known) -> Result<bool, Stop>;
 
     /// Reads what the headers say.
-    fn read(&self, known: &Known) -> Result<Checkpoint, Stop>;
+    fn read(&self, known: &Known, overrides: &Overrides) -> Result<Checkpoint, Stop>;
 }
 
 /// The formats, in the order in which they are tried.
-const KINDS: [&dyn Kind; 1] = [&huggingface::HuggingFacePacked];
+const KINDS: [&dyn Kind; 1] = [&huggingface::Safetensors];
 
 /// Recognises the format and reads what the headers say.
-pub(crate) fn read_checkpoint(known: &Known) -> Result<Checkpoint, Stop> {
+pub(crate) fn read_checkpoint(known: &Known, overrides: &Overrides) -> Result<Checkpoint, Stop> {
     for kind in KINDS {
         if kind.matches(known)? {
-            return kind.read(known);
+            return kind.read(known, overrides);
         }
     }
     Err(huggingface::explain_unknown_files(known)?.into())

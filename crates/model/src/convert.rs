@@ -8,6 +8,7 @@
 //! The result depends on the checkpoint and the options alone: no clocks, no random numbers, no order of hash tables.
 
 mod assemble;
+mod drive;
 #[cfg(not(target_family = "wasm"))]
 mod folder;
 mod place;
@@ -22,12 +23,13 @@ pub use assemble::{Assembler, FinishedShard};
 pub use folder::{FolderSink, convert_folder};
 pub use plan::{Plan, Planner, Polled, plan};
 pub use sink::{MemorySink, Sink};
-pub use step::{PieceBytes, Step, StepOutput};
+pub use step::{PieceBytes, Step, StepOutput, StepRun};
 
+use crate::checkpoint::Overrides;
 use crate::checkpoint::text::MAX_TOKENIZER_BYTES;
-use crate::hash::{check_hash, hash_bytes, hash_file};
+use crate::hash::{check_hash, hash_bytes};
 use crate::manifest::{FileHash, MANIFEST_FILE};
-use crate::source::{Source, read_range, read_whole};
+use crate::source::{Source, read_whole};
 use crate::{Coding, Encoding, Error, Manifest};
 
 /// Rows interleaved in one B2 tile unless a caller says otherwise. `docs/PERFORMANCE.md` has the measurement behind it.
@@ -71,6 +73,8 @@ pub struct ConvertOptions {
     pub name: String,
     /// Licence of the weights as an SPDX expression; what the checkpoint states if `None`.
     pub license: Option<String>,
+    /// What the checkpoint's files leave open.
+    pub overrides: Overrides,
 }
 
 impl ConvertOptions {
@@ -82,11 +86,13 @@ impl ConvertOptions {
             rows_per_tile: DEFAULT_ROWS_PER_TILE,
             name: name.to_string(),
             license: None,
+            overrides: Overrides::default(),
         }
     }
 }
 
-/// How far a conversion is. Source bytes are counted twice: once when they are hashed, once when they are converted.
+/// How far a conversion is, in bytes of work: those that are hashed, and those that are read to be converted. Float matrices
+/// are read twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// Bytes of work done.
@@ -97,8 +103,8 @@ pub struct Progress<'a> {
     pub what: &'a str,
 }
 
-/// Converts a checkpoint. Memory is bounded by the largest ternary tensor plus some shards, whatever the size of the model.
-/// Returns the manifest, which is already written.
+/// Converts a checkpoint, on all processors. Memory is bounded by the largest packed matrix for each of them plus some shards,
+/// whatever the size of the model. Returns the manifest, which is already written.
 ///
 /// # Errors
 /// If the checkpoint cannot be read or is not valid, the sink cannot be written, or `progress` returns `Break`. What the sink
@@ -110,75 +116,19 @@ pub fn convert(
     progress: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
 ) -> Result<Manifest, Error> {
     let plan = plan(source, options)?;
-    let mut work = Work {
-        progress,
-        bytes_done: 0,
-        bytes_total: total_bytes(source, &plan)?,
-    };
-    let source_files = hash_source(source, &plan, &mut work)?;
     let mut assembler = Assembler::new(&plan);
-    for step in &plan.steps {
-        let mut inputs = Vec::with_capacity(step.reads.len());
-        for range in &step.reads {
-            inputs.push(read_range(source, range)?);
-        }
-        for shard in assembler.add(step, step.run(&inputs)?)? {
+    let source_files = drive::run(source, &plan, progress, &mut |step, output| {
+        for shard in assembler.add(step, output)? {
             sink.write_file(&shard.file.file, &shard.bytes)?;
         }
-        work.add(step.read_bytes(), &plan.tensors[step.tensor].name)?;
-    }
+        Ok(())
+    })?;
     let tokenizer = copy_tokenizer(source, sink, &plan, &source_files)?;
     let manifest = assembler.finish(source_files, tokenizer)?;
     manifest.validate()?;
     sink.write_file(MANIFEST_FILE, &manifest.to_json())?;
     sink.finish()?;
     Ok(manifest)
-}
-
-struct Work<'a> {
-    progress: &'a mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
-    bytes_done: u64,
-    bytes_total: u64,
-}
-
-impl Work<'_> {
-    fn add(&mut self, bytes: u64, what: &str) -> Result<(), Error> {
-        self.bytes_done += bytes;
-        let progress = Progress {
-            bytes_done: self.bytes_done,
-            bytes_total: self.bytes_total,
-            what,
-        };
-        if (self.progress)(&progress).is_break() {
-            Err(Error::Cancelled)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-fn total_bytes(source: &dyn Source, plan: &Plan) -> Result<u64, Error> {
-    let mut total: u64 = plan.steps.iter().map(Step::read_bytes).sum();
-    for file in &plan.source_files {
-        total = total.saturating_add(source.len(file)?.unwrap_or(0));
-    }
-    Ok(total)
-}
-
-fn hash_source(
-    source: &dyn Source,
-    plan: &Plan,
-    work: &mut Work<'_>,
-) -> Result<Vec<FileHash>, Error> {
-    let mut hashes = Vec::new();
-    for file in &plan.source_files {
-        let mut is_stopped = |bytes| match work.add(bytes, file) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        };
-        hashes.push(hash_file(source, file, &mut is_stopped)?);
-    }
-    Ok(hashes)
 }
 
 /// Copies the tokenizer as it is, making sure that it is the file that was hashed.

@@ -63,6 +63,16 @@ pub enum Error {
         /// What could be read instead.
         supported: &'static str,
     },
+    /// The files leave something open that changes the answers, and only a person can say it.
+    #[error("file {file} does not say {what}; say it with {option}")]
+    NotStated {
+        /// File name.
+        file: String,
+        /// What is not said.
+        what: &'static str,
+        /// The option that says it.
+        option: &'static str,
+    },
     /// A key of a JSON file is missing.
     #[error("file {file}: key {key} is missing; it must be stated because models differ in it")]
     KeyMissing {
@@ -308,6 +318,18 @@ pub enum Error {
         expected: &'static str,
         /// The stored code, or for T5 the stored byte.
         got: u8,
+    },
+    /// A float matrix that should be ternary already and is not.
+    #[error(
+        "tensor {tensor}: it must hold one magnitude besides zero to be ternary, got {got}; {hint}"
+    )]
+    NotTernary {
+        /// Tensor name in the checkpoint.
+        tensor: String,
+        /// What it holds.
+        got: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// A scale that is not a finite number of the allowed sign.
     #[error(

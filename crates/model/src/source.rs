@@ -21,8 +21,8 @@ pub struct ByteRange {
     pub bytes: u64,
 }
 
-/// Files that can be read at any place. Names are plain: without folders.
-pub trait Source {
+/// Files that can be read at any place, by several threads at once. Names are plain: without folders.
+pub trait Source: Sync {
     /// Length of a file in bytes, or `None` if there is no such file.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! `config.json` of a Hugging Face checkpoint.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::json::Object;
 use super::known::{Known, Stop};
 use crate::error::shown;
 use crate::{Activation, Architecture, Error};
@@ -38,11 +39,22 @@ impl ScaleConvention {
     }
 }
 
+/// What a configuration says about the matrices that are to be ternary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quantization {
+    /// It has packed codes whose scales mean this, or float matrices that belong to such a model.
+    Bitnet(ScaleConvention),
+    /// Its float matrices are made ternary when they are loaded.
+    Online,
+    /// Nothing: it may be an ordinary model.
+    NotStated,
+}
+
 /// A configuration, reduced to what a conversion needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) architecture: Architecture,
-    pub(crate) convention: ScaleConvention,
+    pub(crate) quantization: Quantization,
     pub(crate) bos_id: Option<u32>,
     pub(crate) eos_ids: Vec<u32>,
 }
@@ -58,159 +70,25 @@ pub(crate) fn read_config(known: &Known) -> Result<Config, Stop> {
         file: CONFIG_FILE.to_string(),
         purpose,
     })?;
-    let root = Object::root(&json)?;
+    let root = Object::root(CONFIG_FILE, &json)?;
     let architecture = read_architecture(&root)?;
     Ok(Config {
         architecture,
-        convention: read_convention(&root)?,
+        quantization: read_quantization(&root)?,
         bos_id: root.ids("bos_token_id")?.first().copied(),
         eos_ids: root.ids("eos_token_id")?,
     })
 }
 
-/// Token ids of `eos_token_id` and the like in another file: absent, null, a number or a list of numbers.
-pub(crate) fn read_ids(file: &'static str, json: &Value, key: &str) -> Result<Vec<u32>, Error> {
-    let json = json.as_object();
-    json.map_or(Ok(Vec::new()), |map| {
-        Object {
-            file,
-            path: String::new(),
-            map,
-        }
-        .ids(key)
-    })
-}
-
-/// An object of the file with typed access to its keys. `null` counts as absent, as it does for the library that wrote it.
-struct Object<'a> {
-    file: &'static str,
-    path: String,
-    map: &'a Map<String, Value>,
-}
-
-impl<'a> Object<'a> {
-    fn root(json: &'a Value) -> Result<Object<'a>, Error> {
-        let map = json.as_object().ok_or_else(|| Error::KeyValue {
-            file: CONFIG_FILE.to_string(),
-            key: "the whole file".to_string(),
-            expected: "an object".to_string(),
-            got: shown(&json.to_string()),
-        })?;
-        Ok(Object {
-            file: CONFIG_FILE,
-            path: String::new(),
-            map,
-        })
-    }
-
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.map.get(key).filter(|value| !value.is_null())
-    }
-
-    fn object(&self, key: &str) -> Result<Option<Object<'a>>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        let map = value
-            .as_object()
-            .ok_or_else(|| self.wrong(key, "an object", value))?;
-        Ok(Some(Object {
-            file: self.file,
-            path: format!("{}{key}.", self.path),
-            map,
-        }))
-    }
-
-    fn missing(&self, key: &str) -> Error {
-        Error::KeyMissing {
-            file: self.file.to_string(),
-            key: format!("{}{key}", self.path),
-        }
-    }
-
-    fn wrong(&self, key: &str, expected: &str, got: &Value) -> Error {
-        Error::KeyValue {
-            file: self.file.to_string(),
-            key: format!("{}{key}", self.path),
-            expected: expected.to_string(),
-            got: shown(&got.to_string()),
-        }
-    }
-
-    fn optional_u32(&self, key: &str) -> Result<Option<u32>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
-        number
-            .map(Some)
-            .ok_or_else(|| self.wrong(key, "a whole number below 2^32", value))
-    }
-
-    fn u32(&self, key: &str) -> Result<u32, Error> {
-        self.optional_u32(key)?.ok_or_else(|| self.missing(key))
-    }
-
-    fn optional_f64(&self, key: &str) -> Result<Option<f64>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        value
-            .as_f64()
-            .map(Some)
-            .ok_or_else(|| self.wrong(key, "a number", value))
-    }
-
-    fn optional_str(&self, key: &str) -> Result<Option<&'a str>, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(None);
-        };
-        value
-            .as_str()
-            .map(Some)
-            .ok_or_else(|| self.wrong(key, "a string", value))
-    }
-
-    fn bool(&self, key: &str) -> Result<bool, Error> {
-        let Some(value) = self.get(key) else {
-            return Ok(false);
-        };
-        value
-            .as_bool()
-            .ok_or_else(|| self.wrong(key, "true or false", value))
-    }
-
-    fn ids(&self, key: &str) -> Result<Vec<u32>, Error> {
-        let expected = "a token id or a list of token ids";
-        let Some(value) = self.get(key) else {
-            return Ok(Vec::new());
-        };
-        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        let ids = match value {
-            Value::Array(values) => values.iter().map(id).collect(),
-            value => id(value).map(|id| vec![id]),
-        };
-        ids.ok_or_else(|| self.wrong(key, expected, value))
-    }
-
-    /// Refuses a feature that would change the computation in a way this version does not know.
-    fn must_be_off(&self, key: &str) -> Result<(), Error> {
-        if self.bool(key)? {
-            Err(self.wrong(key, "false", &Value::Bool(true)))
-        } else {
-            Ok(())
-        }
-    }
-}
-
 fn read_architecture(root: &Object<'_>) -> Result<Architecture, Error> {
     let (family, sub_norms) = match architecture_name(root)?.as_str() {
-        "BitNetForCausalLM" => ("bitnet", true),
+        // The second one is that of the 1bitLLM models, which call their type "llama".
+        "BitNetForCausalLM" | "BitnetForCausalLM" => ("bitnet", true),
         "LlamaForCausalLM" => ("llama", false),
         other => {
             return Err(Error::Unsupported {
                 found: format!("architecture {}", shown(other)),
-                supported: "BitNetForCausalLM, LlamaForCausalLM",
+                supported: "BitNetForCausalLM, BitnetForCausalLM, LlamaForCausalLM",
             });
         }
     };
@@ -291,9 +169,22 @@ fn architecture_name(root: &Object<'_>) -> Result<String, Error> {
     }
     match root.optional_str("model_type")? {
         Some("bitnet") => Ok("BitNetForCausalLM".to_string()),
+        Some("llama") if states_bits(root)? => Ok("BitnetForCausalLM".to_string()),
         Some("llama") => Ok("LlamaForCausalLM".to_string()),
         Some(other) => Ok(other.to_string()),
         None => Err(root.missing("architectures")),
+    }
+}
+
+/// Whether the keys of the 1bitLLM models are there: the width of weights and activations.
+fn states_bits(root: &Object<'_>) -> Result<bool, Error> {
+    let weights = root.optional_u32("weight_bits")?;
+    let activations = root.optional_u32("input_bits")?;
+    match (weights, activations) {
+        (None, None) => Ok(false),
+        (Some(1), Some(8)) => Ok(true),
+        (Some(1), other) => Err(root.wrong("input_bits", "8", &other.into())),
+        (other, _) => Err(root.wrong("weight_bits", "1", &other.into())),
     }
 }
 
@@ -327,11 +218,14 @@ fn read_rope_theta(root: &Object<'_>) -> Result<f64, Error> {
         .ok_or_else(|| root.missing("rope_theta"))
 }
 
-/// How the stored scales are meant. A wrong guess inverts every multiplier, so everything unknown is refused.
-fn read_convention(root: &Object<'_>) -> Result<ScaleConvention, Error> {
-    let quantization = root
-        .object("quantization_config")?
-        .ok_or_else(|| root.missing("quantization_config"))?;
+/// How the matrices are stored. A wrong guess inverts every multiplier, so everything unknown is refused.
+fn read_quantization(root: &Object<'_>) -> Result<Quantization, Error> {
+    if states_bits(root)? {
+        return Ok(Quantization::Online);
+    }
+    let Some(quantization) = root.object("quantization_config")? else {
+        return Ok(Quantization::NotStated);
+    };
     match quantization.optional_str("quant_method")? {
         Some("bitnet") => {}
         Some(other) => return Err(quantization.wrong("quant_method", "bitnet", &other.into())),
@@ -341,26 +235,26 @@ fn read_convention(root: &Object<'_>) -> Result<ScaleConvention, Error> {
     quantization.must_be_off("use_rms_norm")?;
     match quantization.optional_str("quantization_mode")? {
         None | Some("offline") => {}
-        Some("online") => {
-            return Err(Error::Unsupported {
-                found: "a checkpoint of float master weights (quantization_mode online)"
-                    .to_string(),
-                supported: "packed uint8 weights (quantization_mode offline)",
-            });
-        }
+        Some("online") => return Ok(Quantization::Online),
         Some(other) => {
-            return Err(quantization.wrong("quantization_mode", "offline", &other.into()));
+            return Err(quantization.wrong(
+                "quantization_mode",
+                "offline or online",
+                &other.into(),
+            ));
         }
     }
-    match quantization.optional_str("linear_class")? {
-        Some("autobitlinear") => Ok(ScaleConvention::Multiply),
+    let convention = match quantization.optional_str("linear_class")? {
+        Some("autobitlinear") => ScaleConvention::Multiply,
         // The first revision of the 2B-4T checkpoint has only this key.
-        None if quantization.bool("offline_quantization")? => Ok(ScaleConvention::Multiply),
-        None | Some("bitlinear") => Ok(ScaleConvention::Divide),
+        None if quantization.bool("offline_quantization")? => ScaleConvention::Multiply,
+        None | Some("bitlinear") => ScaleConvention::Divide,
         Some(other) => {
-            Err(quantization.wrong("linear_class", "autobitlinear or bitlinear", &other.into()))
+            let expected = "autobitlinear or bitlinear";
+            return Err(quantization.wrong("linear_class", expected, &other.into()));
         }
-    }
+    };
+    Ok(Quantization::Bitnet(convention))
 }
 
 #[cfg(test)]

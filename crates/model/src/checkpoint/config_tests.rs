@@ -97,9 +97,9 @@ fn both_places_of_rope_theta_are_read() {
 #[test]
 fn conventions_follow_the_quantisation_config() {
     let convention = |config: Value| {
-        read_with(json!({"quantization_config": config})).map(|config| config.convention)
+        read_with(json!({"quantization_config": config})).map(|config| config.quantization)
     };
-    let multiply = Ok(ScaleConvention::Multiply);
+    let multiply = Ok(Quantization::Bitnet(ScaleConvention::Multiply));
     assert_eq!(
         convention(json!({"quant_method": "bitnet", "linear_class": "autobitlinear"})),
         multiply
@@ -108,14 +108,16 @@ fn conventions_follow_the_quantisation_config() {
         convention(json!({"quant_method": "bitnet", "offline_quantization": true})),
         multiply
     );
-    let divide = Ok(ScaleConvention::Divide);
+    let divide = Ok(Quantization::Bitnet(ScaleConvention::Divide));
     assert_eq!(convention(json!({"quant_method": "bitnet"})), divide);
     assert_eq!(
         convention(json!({"quant_method": "bitnet", "linear_class": "bitlinear"})),
         divide
     );
+    let online = json!({"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "online"});
+    assert_eq!(convention(online), Ok(Quantization::Online));
+    assert_eq!(convention(json!(null)), Ok(Quantization::NotStated));
     for (config, expected) in [
-        (json!(null), "key quantization_config is missing"),
         (json!({}), "key quantization_config.quant_method is missing"),
         (
             json!({"quant_method": "gptq"}),
@@ -126,8 +128,8 @@ fn conventions_follow_the_quantisation_config() {
             "linear_class must be autobitlinear or bitlinear",
         ),
         (
-            json!({"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "online"}),
-            "master weights",
+            json!({"quant_method": "bitnet", "quantization_mode": "sometimes"}),
+            "quantization_mode must be offline or online",
         ),
         (
             json!({"quant_method": "bitnet", "use_rms_norm": true}),
@@ -154,7 +156,6 @@ fn keys_in_which_models_differ_must_be_stated() {
         "rms_norm_eps",
         "rope_theta",
         "vocab_size",
-        "quantization_config",
     ] {
         let error = read_with(json!({key: null})).unwrap_err();
         assert!(error.contains(&format!("key {key} is missing")), "{error}");
@@ -249,4 +250,34 @@ fn llama_style_defaults_are_those_of_old_files() {
         (a.activation, config.eos_ids),
         (Activation::Silu, vec![1, 2])
     );
+}
+
+/// The configuration of a 1bitLLM model says "llama" and is none.
+#[test]
+fn the_1bitllm_models_are_known_by_name_or_by_their_bits() {
+    let paper = |changes: Value| {
+        let mut config = json!({"model_type": "llama", "hidden_act": "silu", "quantization_config": null,
+            "weight_bits": 1, "input_bits": 8});
+        for (key, value) in changes.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        read_with(config)
+    };
+    for architectures in [json!(["BitnetForCausalLM"]), json!(null)] {
+        let config = paper(json!({"architectures": architectures})).unwrap();
+        assert!(config.architecture.sub_norms);
+        assert_eq!(config.architecture.activation, Activation::Silu);
+        assert_eq!(config.quantization, Quantization::Online);
+    }
+    for (changes, expected) in [
+        (json!({"weight_bits": 2}), "weight_bits must be 1, got 2"),
+        (json!({"input_bits": 4}), "input_bits must be 8, got 4"),
+        (
+            json!({"input_bits": null}),
+            "input_bits must be 8, got null",
+        ),
+    ] {
+        let error = paper(changes).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
 }

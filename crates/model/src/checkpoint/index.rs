@@ -6,10 +6,11 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
+use crate::Error;
 use crate::error::shown;
 
-/// How the names of shards end.
-pub(crate) const SUFFIX: &str = ".safetensors";
+/// Longest index that is read.
+pub(crate) const MAX_INDEX_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Deserialize)]
 pub(crate) struct Index {
@@ -54,12 +55,69 @@ impl<'de> Deserialize<'de> for WeightMap {
     }
 }
 
+/// The shards that an index names, in alphabetical order.
+///
+/// # Errors
+/// If a name is no plain file name that ends in `suffix`.
+pub(crate) fn check_shard_names(
+    index: &str,
+    weight_map: &HashMap<String, String>,
+    suffix: &'static str,
+) -> Result<Vec<String>, Error> {
+    let mut files: Vec<String> = weight_map.values().cloned().collect();
+    files.sort();
+    files.dedup();
+    match files.iter().find(|name| !is_plain_shard_name(name, suffix)) {
+        None => Ok(files),
+        Some(name) => Err(Error::ShardName {
+            file: index.to_string(),
+            name: shown(name),
+            suffix,
+        }),
+    }
+}
+
+/// Crosses off a tensor that was found in `file`.
+///
+/// # Errors
+/// If the index places it elsewhere.
+pub(crate) fn take_from_index(
+    weight_map: &mut HashMap<String, String>,
+    tensor: &str,
+    file: &str,
+) -> Result<(), Error> {
+    let expected = weight_map.remove(tensor);
+    if expected.as_deref() == Some(file) {
+        return Ok(());
+    }
+    Err(Error::ShardIndex {
+        tensor: shown(tensor),
+        expected: expected.map_or("no file".to_string(), |name| shown(&name)),
+        got: format!("it is in {file}"),
+    })
+}
+
+/// What is left of an index when every shard has been read.
+///
+/// # Errors
+/// If anything is.
+pub(crate) fn rest_of_index(weight_map: HashMap<String, String>) -> Result<(), Error> {
+    match weight_map.into_iter().min() {
+        None => Ok(()),
+        Some((tensor, file)) => Err(Error::ShardIndex {
+            tensor: shown(&tensor),
+            expected: shown(&file),
+            got: "that file does not hold it".to_string(),
+        }),
+    }
+}
+
 /// Whether a shard's name is a plain file name, which cannot lead out of the folder.
-pub(crate) fn is_plain_shard_name(name: &str) -> bool {
+fn is_plain_shard_name(name: &str, suffix: &str) -> bool {
     const MAX_NAME_BYTES: usize = 128;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     name.len() <= MAX_NAME_BYTES
-        && name.ends_with(SUFFIX)
+        && name.ends_with(suffix)
         && !name.starts_with('.')
         && !name.contains("..")
         && name.chars().all(is_plain)
@@ -72,7 +130,7 @@ mod tests {
     #[test]
     fn names_that_could_lead_elsewhere_are_refused() {
         for name in ["model-00001-of-00002.safetensors", "a.b_c.safetensors"] {
-            assert!(is_plain_shard_name(name), "{name}");
+            assert!(is_plain_shard_name(name, ".safetensors"), "{name}");
         }
         for name in [
             "../model.safetensors",
@@ -86,7 +144,7 @@ mod tests {
             "model.bin",
             "",
         ] {
-            assert!(!is_plain_shard_name(name), "{name:?}");
+            assert!(!is_plain_shard_name(name, ".safetensors"), "{name:?}");
         }
     }
 

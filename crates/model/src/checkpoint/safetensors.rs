@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
+use super::stored::Dtype;
 use crate::Error;
 use crate::error::{shown, shown_shape};
 
@@ -14,67 +15,33 @@ pub(crate) const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// Bytes of the length in front of the header.
 pub(crate) const LENGTH_BYTES: u64 = 8;
 
-/// Element type of a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dtype {
-    F32,
-    F16,
-    Bf16,
-    U8,
-    I8,
-    /// A type that only tensors may have that are not read, with its size in bits.
-    Other(&'static str, u64),
-}
-
-impl Dtype {
-    fn parse(name: &str) -> Option<Dtype> {
-        const OTHERS: [(&str, u64); 14] = [
-            ("BOOL", 8),
-            ("F4", 4),
-            ("F6_E2M3", 6),
-            ("F6_E3M2", 6),
-            ("F8_E4M3", 8),
-            ("F8_E5M2", 8),
-            ("F8_E8M0", 8),
-            ("I16", 16),
-            ("U16", 16),
-            ("I32", 32),
-            ("U32", 32),
-            ("I64", 64),
-            ("U64", 64),
-            ("F64", 64),
-        ];
-        match name {
-            "F32" => Some(Dtype::F32),
-            "F16" => Some(Dtype::F16),
-            "BF16" => Some(Dtype::Bf16),
-            "U8" => Some(Dtype::U8),
-            "I8" => Some(Dtype::I8),
-            _ => OTHERS
-                .iter()
-                .find(|other| other.0 == name)
-                .map(|other| Dtype::Other(other.0, other.1)),
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Dtype::F32 => "F32",
-            Dtype::F16 => "F16",
-            Dtype::Bf16 => "BF16",
-            Dtype::U8 => "U8",
-            Dtype::I8 => "I8",
-            Dtype::Other(name, _) => name,
-        }
-    }
-
-    fn bits(self) -> u64 {
-        match self {
-            Dtype::F32 => 32,
-            Dtype::F16 | Dtype::Bf16 => 16,
-            Dtype::U8 | Dtype::I8 => 8,
-            Dtype::Other(_, bits) => bits,
-        }
+fn parse_dtype(name: &str) -> Option<Dtype> {
+    const OTHERS: [(&str, u64); 14] = [
+        ("BOOL", 8),
+        ("F4", 4),
+        ("F6_E2M3", 6),
+        ("F6_E3M2", 6),
+        ("F8_E4M3", 8),
+        ("F8_E5M2", 8),
+        ("F8_E8M0", 8),
+        ("I16", 16),
+        ("U16", 16),
+        ("I32", 32),
+        ("U32", 32),
+        ("I64", 64),
+        ("U64", 64),
+        ("F64", 64),
+    ];
+    match name {
+        "F32" => Some(Dtype::F32),
+        "F16" => Some(Dtype::F16),
+        "BF16" => Some(Dtype::Bf16),
+        "U8" => Some(Dtype::U8),
+        "I8" => Some(Dtype::I8),
+        _ => OTHERS
+            .iter()
+            .find(|other| other.0 == name)
+            .map(|other| Dtype::Other(other.0, other.1)),
     }
 }
 
@@ -198,7 +165,7 @@ pub(crate) fn parse_header(file: &str, json: &[u8], file_bytes: u64) -> Result<V
 
 /// Checks one entry by itself; its offset still counts from the start of the data.
 fn check_entry(file: &str, name: String, raw: &RawEntry, data_bytes: u64) -> Result<Entry, Error> {
-    let dtype = Dtype::parse(&raw.dtype).ok_or_else(|| Error::KeyValue {
+    let dtype = parse_dtype(&raw.dtype).ok_or_else(|| Error::KeyValue {
         file: file.to_string(),
         key: format!("dtype of tensor {}", shown(&name)),
         expected: "a known element type".to_string(),

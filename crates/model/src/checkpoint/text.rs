@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::config::{Config, read_ids};
+use super::config::Config;
+use super::json::read_ids;
 use super::tokenizer::Tokenizer;
 use super::{Known, Stop};
 use crate::Error;

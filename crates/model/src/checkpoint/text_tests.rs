@@ -23,10 +23,9 @@ fn config(bos_id: Option<u32>, eos_ids: &[u32]) -> Config {
         sub_norms: true,
         tied: true,
     };
-    let convention = crate::checkpoint::ScaleConvention::Multiply;
     Config {
         architecture,
-        convention,
+        quantization: crate::checkpoint::config::Quantization::Online,
         bos_id,
         eos_ids: eos_ids.to_vec(),
     }

@@ -1,10 +1,12 @@
 //! The plan of a conversion: made from headers alone, before any weight is read.
 
 use super::place::Placer;
-use super::step::{FloatsTransform, PackedTransform, Step, Transform};
+use super::step::{MastersTransform, PackedTransform, RowsTransform, Step, Transform, chunks};
 use super::{ConvertOptions, EmbedFormat};
 use crate::architecture::Role;
-use crate::checkpoint::{Checkpoint, Known, Need, SourceTensor, Stop, TensorData, read_checkpoint};
+use crate::checkpoint::{
+    Checkpoint, Known, MasterRule, Need, Rows, SourceTensor, Stop, TensorData, read_checkpoint,
+};
 use crate::manifest::TextInfo;
 use crate::source::{ByteRange, Source, read_range};
 use crate::validate::check_text;
@@ -12,13 +14,16 @@ use crate::{Architecture, Encoding, Error, Scale, Tensor, TernaryLayout};
 
 /// Bytes of the source that a step over rows reads at most.
 const MAX_ROWS_READ: u64 = 8 * 1024 * 1024;
+/// Bytes of the source that a step over a float matrix reads at once. Small, so that it is still in a processor's cache when
+/// it has been widened, and the second reading finds the first one's pages.
+const MAX_CHUNK_READ: u64 = 1024 * 1024;
 
 /// What will be converted, how, and where every piece will lie. Only hashes and the multipliers of ternary tensors are open.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Name of the checkpoint's format.
     pub kind: &'static str,
-    /// How stored scales become multipliers.
+    /// How multipliers come from what is stored.
     pub scale_convention: &'static str,
     /// Name of the model.
     pub name: String,
@@ -70,7 +75,7 @@ impl Planner {
     /// # Errors
     /// If the options or the checkpoint are not valid.
     pub fn poll(&self) -> Result<Polled, Error> {
-        match read_checkpoint(&self.known) {
+        match read_checkpoint(&self.known, &self.options.overrides) {
             Ok(checkpoint) => {
                 make_plan(checkpoint, &self.options).map(|plan| Polled::Ready(Box::new(plan)))
             }
@@ -138,6 +143,10 @@ fn make_plan(checkpoint: Checkpoint, options: &ConvertOptions) -> Result<Plan, E
         rows_per_tile: options.rows_per_tile,
         coding: options.coding,
     };
+    let maker = StepMaker {
+        layout: ternary,
+        masters: checkpoint.masters,
+    };
     let mut placer = Placer::new(ternary);
     let (mut tensors, mut steps) = (Vec::new(), Vec::new());
     for (spec, source) in checkpoint
@@ -153,19 +162,23 @@ fn make_plan(checkpoint: Checkpoint, options: &ConvertOptions) -> Result<Plan, E
             Role::Norm => Encoding::F32,
             Role::Rows => options.embed.encoding(),
         };
-        let pieces = placer.place(&encoding, source.shape, max_rows(source))?;
+        let max_rows = match spec.role {
+            Role::Projection => u32::MAX,
+            Role::Norm | Role::Rows => max_rows(source)?,
+        };
+        let pieces = placer.place(&encoding, source.shape, max_rows)?;
         let tensor = Tensor {
             name: source.name.clone(),
             shape: source.shape,
             encoding,
             pieces,
         };
-        steps.extend(steps_for(&tensor, tensors.len(), source, ternary));
+        steps.extend(maker.steps(&tensor, tensors.len(), source)?);
         tensors.push(tensor);
     }
     Ok(Plan {
         kind: checkpoint.kind,
-        scale_convention: checkpoint.convention.name(),
+        scale_convention: checkpoint.convention,
         name: options.name.clone(),
         license: options.license.clone().or(checkpoint.license),
         architecture: checkpoint.architecture,
@@ -178,64 +191,144 @@ fn make_plan(checkpoint: Checkpoint, options: &ConvertOptions) -> Result<Plan, E
     })
 }
 
-/// Rows that one step may read: floats in bounded runs, packed codes whole, since each byte belongs to rows far apart.
-fn max_rows(source: &SourceTensor) -> u32 {
+/// Rows that one piece may have: those of float tensors in bounded runs.
+fn max_rows(source: &SourceTensor) -> Result<u32, Error> {
     match &source.data {
-        TensorData::Floats { dtype, .. } => {
-            let row_bytes = u64::from(source.shape[1]) * dtype.bytes();
-            (MAX_ROWS_READ / row_bytes).clamp(1, u64::from(u32::MAX)) as u32
+        TensorData::Rows(rows) => {
+            let per_piece = MAX_ROWS_READ / row_bytes(source, rows)?.max(1);
+            Ok(per_piece.clamp(1, u64::from(u32::MAX)) as u32)
         }
-        TensorData::HuggingFacePacked { .. } => u32::MAX,
+        TensorData::HuggingFacePacked { .. } => Ok(u32::MAX),
     }
 }
 
-fn steps_for(
+/// Bytes of one stored row.
+fn row_bytes(source: &SourceTensor, rows: &Rows) -> Result<u64, Error> {
+    let n_cols = u64::from(source.shape[1]);
+    rows.coding
+        .row_bytes(n_cols)
+        .ok_or_else(|| Error::TensorShape {
+            tensor: source.source_name.clone(),
+            expected: "rows of whole blocks".to_string(),
+            got: format!("{:?}", source.shape),
+        })
+}
+
+/// The bytes of some rows; of a tensor with strides, all.
+fn rows_range(rows: &Rows, row_bytes: u64, first_row: u32, n_rows: u32) -> ByteRange {
+    match rows.strides {
+        Some(_) => rows.range.clone(),
+        None => ByteRange {
+            file: rows.range.file.clone(),
+            offset: rows.range.offset + u64::from(first_row) * row_bytes,
+            bytes: u64::from(n_rows) * row_bytes,
+        },
+    }
+}
+
+/// Makes the steps of tensors.
+struct StepMaker {
+    layout: TernaryLayout,
+    masters: MasterRule,
+}
+
+impl StepMaker {
+    fn steps(
+        &self,
+        tensor: &Tensor,
+        index: usize,
+        source: &SourceTensor,
+    ) -> Result<Vec<Step>, Error> {
+        let whole = |reads, transform| Step {
+            tensor: index,
+            first_piece: 0,
+            reads,
+            transform,
+        };
+        match &source.data {
+            TensorData::HuggingFacePacked {
+                codes,
+                scale,
+                scale_dtype,
+                convention,
+            } => {
+                let transform = PackedTransform {
+                    source_name: source.source_name.clone(),
+                    shape: source.shape,
+                    scale_dtype: *scale_dtype,
+                    convention: *convention,
+                    layout: self.layout,
+                    pieces: tensor.pieces.clone(),
+                };
+                let reads = vec![codes.clone(), scale.clone()];
+                Ok(vec![whole(reads, Transform::HuggingFacePacked(transform))])
+            }
+            TensorData::Rows(rows) => match tensor.encoding {
+                Encoding::Ternary { .. } => {
+                    let (reads, transform) = self.masters(tensor, source, rows)?;
+                    Ok(vec![whole(reads, Transform::Masters(transform))])
+                }
+                _ => rows_steps(tensor, index, source, rows),
+            },
+        }
+    }
+
+    fn masters(
+        &self,
+        tensor: &Tensor,
+        source: &SourceTensor,
+        rows: &Rows,
+    ) -> Result<(Vec<ByteRange>, MastersTransform), Error> {
+        let row_bytes = row_bytes(source, rows)?;
+        let chunks = chunks(
+            &tensor.pieces,
+            self.layout,
+            MAX_CHUNK_READ / row_bytes.max(1),
+        );
+        let reads = match rows.strides {
+            Some(_) => vec![rows.range.clone()],
+            None => {
+                let once = chunks
+                    .iter()
+                    .map(|chunk| rows_range(rows, row_bytes, chunk.first_row, chunk.n_rows));
+                once.clone().chain(once).collect()
+            }
+        };
+        let transform = MastersTransform {
+            source_name: source.source_name.clone(),
+            shape: source.shape,
+            coding: rows.coding,
+            strides: rows.strides,
+            rule: self.masters,
+            layout: self.layout,
+            pieces: tensor.pieces.clone(),
+            chunks,
+        };
+        Ok((reads, transform))
+    }
+}
+
+/// One step for each piece.
+fn rows_steps(
     tensor: &Tensor,
     index: usize,
     source: &SourceTensor,
-    layout: TernaryLayout,
-) -> Vec<Step> {
-    match &source.data {
-        TensorData::HuggingFacePacked {
-            codes,
-            scale,
-            scale_dtype,
-            convention,
-        } => {
-            let transform = PackedTransform {
-                source_name: source.source_name.clone(),
-                shape: source.shape,
-                scale_dtype: *scale_dtype,
-                convention: *convention,
-                layout,
-                pieces: tensor.pieces.clone(),
-            };
-            vec![Step {
-                tensor: index,
-                first_piece: 0,
-                reads: vec![codes.clone(), scale.clone()],
-                transform: Transform::HuggingFacePacked(transform),
-            }]
-        }
-        TensorData::Floats { range, dtype } => {
-            let row_bytes = u64::from(source.shape[1]) * dtype.bytes();
-            let step = |(first_piece, piece): (usize, &crate::Piece)| Step {
-                tensor: index,
-                first_piece,
-                reads: vec![ByteRange {
-                    file: range.file.clone(),
-                    offset: range.offset + u64::from(piece.first_row) * row_bytes,
-                    bytes: u64::from(piece.n_rows) * row_bytes,
-                }],
-                transform: Transform::Floats(FloatsTransform {
-                    source_name: source.source_name.clone(),
-                    n_cols: source.shape[1],
-                    dtype: *dtype,
-                    encoding: tensor.encoding,
-                    first_row: piece.first_row,
-                }),
-            };
-            tensor.pieces.iter().enumerate().map(step).collect()
-        }
-    }
+    rows: &Rows,
+) -> Result<Vec<Step>, Error> {
+    let row_bytes = row_bytes(source, rows)?;
+    let step = |(first_piece, piece): (usize, &crate::Piece)| Step {
+        tensor: index,
+        first_piece,
+        reads: vec![rows_range(rows, row_bytes, piece.first_row, piece.n_rows)],
+        transform: Transform::Rows(RowsTransform {
+            source_name: source.source_name.clone(),
+            n_cols: source.shape[1],
+            coding: rows.coding,
+            strides: rows.strides,
+            encoding: tensor.encoding,
+            first_row: piece.first_row,
+            n_rows: piece.n_rows,
+        }),
+    };
+    Ok(tensor.pieces.iter().enumerate().map(step).collect())
 }

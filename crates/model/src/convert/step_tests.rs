@@ -1,7 +1,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use half::f16;
+
+use super::decode::read_floats;
 use super::*;
-use crate::layout::{dequantize_q8_row, unpack_b2};
+use crate::checkpoint::{FloatType, RowCoding, ScaleConvention};
+use crate::layout::{dequantize_q8_row, encode_t5, pack_b2, unpack_b2};
+use crate::{Coding, Encoding, Piece, TernaryLayout};
 
 fn packed(shape: [u32; 2], coding: Coding) -> PackedTransform {
     let layout = TernaryLayout {
@@ -120,14 +125,24 @@ fn floats(encoding: Encoding) -> Step {
             offset: 100,
             bytes: 24,
         }],
-        transform: Transform::Floats(FloatsTransform {
+        transform: Transform::Rows(RowsTransform {
             source_name: "model.norm.weight".into(),
             n_cols: 3,
-            dtype: FloatType::F32,
+            coding: RowCoding::Floats(FloatType::F32),
+            strides: None,
             encoding,
             first_row: 40,
+            n_rows: 2,
         }),
     }
+}
+
+fn run(step: &Step, inputs: Vec<Vec<u8>>) -> Result<StepOutput, Error> {
+    let mut run = step.start();
+    for input in inputs {
+        run.push(input)?;
+    }
+    run.finish()
 }
 
 fn bytes(values: [f32; 6]) -> Vec<u8> {
@@ -139,9 +154,8 @@ fn bytes(values: [f32; 6]) -> Vec<u8> {
 
 #[test]
 fn rows_are_all_codes_then_all_scales() {
-    let output = floats(Encoding::Q8)
-        .run(&[bytes([127.0, 1.0, 0.0, 0.0, 0.0, 254.0])])
-        .unwrap();
+    let values = bytes([127.0, 1.0, 0.0, 0.0, 0.0, 254.0]);
+    let output = run(&floats(Encoding::Q8), vec![values]).unwrap();
     let [piece] = &output.pieces[..] else {
         panic!("one piece was asked for")
     };
@@ -158,16 +172,16 @@ fn rows_are_all_codes_then_all_scales() {
 
 #[test]
 fn wrong_values_and_inputs_are_named() {
-    let error = floats(Encoding::F32)
-        .run(&[bytes([0.0, 0.0, 0.0, 0.0, f32::NAN, 0.0])])
+    let values = bytes([0.0, 0.0, 0.0, 0.0, f32::NAN, 0.0]);
+    let error = run(&floats(Encoding::F32), vec![values])
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("model.norm.weight, row 41, column 1: f32 needs finite values"),
         "{error}"
     );
-    let error = floats(Encoding::F16)
-        .run(&[bytes([1e5, 0.0, 0.0, 0.0, 0.0, 0.0])])
+    let values = bytes([1e5, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    let error = run(&floats(Encoding::F16), vec![values])
         .unwrap_err()
         .to_string();
     assert!(
@@ -175,7 +189,7 @@ fn wrong_values_and_inputs_are_named() {
         "{error}"
     );
     for inputs in [vec![], vec![vec![0; 23]], vec![vec![0; 24], vec![]]] {
-        let error = floats(Encoding::F32).run(&inputs).unwrap_err().to_string();
+        let error = run(&floats(Encoding::F32), inputs).unwrap_err().to_string();
         assert!(
             error.contains("file f: length must be 24 at 100 bytes"),
             "{error}"

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses some of them")]
 
+pub(crate) mod safetensors;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 
