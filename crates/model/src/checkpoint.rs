@@ -1,24 +1,31 @@
 //! Original checkpoints: what they contain and where, whatever their format.
 //!
-//! A format is a `Kind`: it recognises its files and turns their headers into a [`Checkpoint`], which says for each tensor
-//! of the architecture which bytes hold it and how they are coded. Nothing here reads a file; see `Known`.
+//! `find` recognises the format by its files and their first bytes. A reader for each format turns headers into a
+//! [`Checkpoint`], which says for each tensor of the architecture which bytes hold it and how they are coded. Nothing here
+//! reads a file; see `Known`.
 
 mod config;
+mod find;
 mod huggingface;
 mod index;
 mod json;
 mod known;
 mod matching;
+mod pickle;
+mod pytorch;
 mod safetensors;
 mod stored;
 mod tensor;
 pub(crate) mod text;
 pub(crate) mod tokenizer;
+mod zip;
 
 pub use config::ScaleConvention;
 pub use known::Need;
 pub(crate) use known::{Known, Stop};
 pub use tensor::{FloatType, MasterRule, RowCoding, Rows, SourceTensor, Strides, TensorData};
+
+use find::Found;
 
 use crate::Architecture;
 use crate::manifest::TextInfo;
@@ -53,24 +60,14 @@ pub struct Checkpoint {
     pub files: Vec<String>,
 }
 
-/// A checkpoint format.
-pub(crate) trait Kind {
-    /// Whether the files are of this format.
-    fn matches(&self, known: &Known) -> Result<bool, Stop>;
-
-    /// Reads what the headers say.
-    fn read(&self, known: &Known, overrides: &Overrides) -> Result<Checkpoint, Stop>;
-}
-
-/// The formats, in the order in which they are tried.
-const KINDS: [&dyn Kind; 1] = [&huggingface::Safetensors];
-
-/// Recognises the format and reads what the headers say.
-pub(crate) fn read_checkpoint(known: &Known, overrides: &Overrides) -> Result<Checkpoint, Stop> {
-    for kind in KINDS {
-        if kind.matches(known)? {
-            return kind.read(known, overrides);
-        }
+/// Recognises the format and reads what the headers say. `chosen` is the file of the weights, if a person named it.
+pub(crate) fn read_checkpoint(
+    known: &Known,
+    chosen: Option<&str>,
+    overrides: &Overrides,
+) -> Result<Checkpoint, Stop> {
+    match find::find(known, chosen)? {
+        Found::Safetensors(files) => huggingface::read_safetensors(known, &files, overrides),
+        Found::Pytorch(files) => huggingface::read_pytorch(known, &files, overrides),
     }
-    Err(huggingface::explain_unknown_files(known)?.into())
 }

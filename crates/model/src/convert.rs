@@ -73,6 +73,8 @@ pub struct ConvertOptions {
     pub name: String,
     /// Licence of the weights as an SPDX expression; what the checkpoint states if `None`.
     pub license: Option<String>,
+    /// The file of the weights, or the index of their shards; found by its name or its first bytes if `None`.
+    pub file: Option<String>,
     /// What the checkpoint's files leave open.
     pub overrides: Overrides,
 }
@@ -86,6 +88,7 @@ impl ConvertOptions {
             rows_per_tile: DEFAULT_ROWS_PER_TILE,
             name: name.to_string(),
             license: None,
+            file: None,
             overrides: Overrides::default(),
         }
     }

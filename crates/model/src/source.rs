@@ -23,6 +23,12 @@ pub struct ByteRange {
 
 /// Files that can be read at any place, by several threads at once. Names are plain: without folders.
 pub trait Source: Sync {
+    /// Names of all files; none where they cannot be listed.
+    ///
+    /// # Errors
+    /// If they could be listed, but not now.
+    fn files(&self) -> Result<Vec<String>, Error>;
+
     /// Length of a file in bytes, or `None` if there is no such file.
     ///
     /// # Errors

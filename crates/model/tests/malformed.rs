@@ -32,16 +32,18 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_model_behind_the_broken_files_converts() {
-    let folder = TempDir::new("base");
-    let output = folder.path().join("out");
-    let input = fixtures::path("malformed/base/hf-packed");
-    convert_folder(&input, &output, false, &options(), &mut go_on).unwrap();
-    assert_eq!(entries(folder.path()), ["out"]);
-    assert_eq!(
-        entries(&output),
-        ["manifest.json", "tokenizer.json", "weights-00000.bin"]
-    );
+fn the_models_behind_the_broken_files_convert() {
+    for base in ["hf-packed", "hf-bin"] {
+        let folder = TempDir::new("base");
+        let output = folder.path().join("out");
+        let input = fixtures::path("malformed/base").join(base);
+        convert_folder(&input, &output, false, &options(), &mut go_on).unwrap();
+        assert_eq!(entries(folder.path()), ["out"]);
+        assert_eq!(
+            entries(&output),
+            ["manifest.json", "tokenizer.json", "weights-00000.bin"]
+        );
+    }
 }
 
 #[test]
@@ -115,7 +117,15 @@ fn folders_without_a_model_say_what_is_missing() {
         let source = MemorySource::new([(name.to_string(), b"x".to_vec())]);
         convert_source(&source, &options()).unwrap_err().to_string()
     };
-    assert!(only("pytorch_model.bin").contains("a checkpoint in pytorch_model.bin cannot be read"));
+    assert!(only("pytorch_model.bin").contains("pytorch_model.bin, which begins like no known"));
+    let two = ["a.bin", "b.bin"].map(|name| (name.to_string(), b"PK".to_vec()));
+    let error = convert_source(&MemorySource::new(two), &options()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("several files of weights (a.bin, b.bin)"),
+        "{error}"
+    );
     assert!(only("manifest.json").contains("a package that is already converted cannot be read"));
     assert!(only("x").contains("file model.safetensors is missing"));
 }
@@ -389,6 +399,30 @@ proptest! {
         let at = at.filter(|&at| at < bytes.len()).unwrap_or_else(|| anywhere.index(bytes.len()));
         bytes[at] ^= xor;
         source.insert(file, bytes);
+        if let Err(error) = convert_source(&source, &options()) {
+            let message = error.to_string();
+            prop_assert!(!message.contains('\n') && message.len() < 2000, "{}", message);
+        }
+    }
+}
+
+proptest! {
+    /// The same of a PyTorch file: its pickle is a program, and no byte may make it do anything.
+    #[test]
+    fn one_wrong_byte_of_a_pytorch_file_never_panics(
+        // The pickle is at the front, the list of files at the end.
+        at in prop_oneof![(0usize..4000).prop_map(Some), Just(None)],
+        anywhere in any::<prop::sample::Index>(),
+        from_end in any::<bool>(),
+        xor in 1u8..,
+    ) {
+        const FILE: &str = "pytorch_model.bin";
+        let mut source = folder_in_memory(&fixtures::path("malformed/base/hf-bin"));
+        let mut bytes = source.get(FILE).unwrap().to_vec();
+        let at = at.unwrap_or_else(|| anywhere.index(bytes.len()));
+        let at = if from_end { bytes.len() - 1 - at } else { at };
+        bytes[at] ^= xor;
+        source.insert(FILE, bytes);
         if let Err(error) = convert_source(&source, &options()) {
             let message = error.to_string();
             prop_assert!(!message.contains('\n') && message.len() < 2000, "{}", message);

@@ -227,3 +227,64 @@ fn what_no_file_says_must_be_said() {
     assert!(error.to_string().contains("--weights masters"), "{error}");
     check_q(&llama, &options(Some(MasterRule::AbsMean)), gamma("f32"));
 }
+
+#[test]
+fn pytorch_files_in_shards_and_under_other_names_are_read() {
+    const SINGLE: &str = "pytorch_model.bin";
+    let single = folder_in_memory(&fixtures::path("malformed/base/hf-bin"));
+    let expected = convert_source(&single, &options(None)).unwrap().0;
+    assert_eq!(expected.source.kind, "pytorch-masters");
+    let bytes = single.get(SINGLE).unwrap().to_vec();
+    let names: Vec<String> = Golden::load("malformed/base")
+        .weights
+        .keys()
+        .map(|name| format!("{name}.weight"))
+        .chain(
+            [
+                "model.embed_tokens",
+                "model.norm",
+                "model.layers.0.input_layernorm",
+                "model.layers.0.post_attention_layernorm",
+                "model.layers.0.self_attn.attn_sub_norm",
+                "model.layers.0.mlp.ffn_sub_norm",
+            ]
+            .map(|name| format!("{name}.weight")),
+        )
+        .collect();
+    let sharded = |shard: &str| {
+        let map: serde_json::Map<String, serde_json::Value> = names
+            .iter()
+            .map(|name| (name.clone(), shard.into()))
+            .collect();
+        let index = serde_json::json!({"metadata": {}, "weight_map": map});
+        let mut source = single.clone();
+        source.remove(SINGLE);
+        source.insert(shard, bytes.clone());
+        source.insert(
+            "pytorch_model.bin.index.json",
+            serde_json::to_vec(&index).unwrap(),
+        );
+        source
+    };
+    let source = sharded("pytorch_model-00001-of-00001.bin");
+    let (got, _) = convert_source(&source, &options(None)).unwrap();
+    assert_eq!(got.shards, expected.shards);
+    let error = convert_source(&sharded("weights.pt"), &options(None)).unwrap_err();
+    assert!(
+        error.to_string().contains("weights.pt is refused"),
+        "{error}"
+    );
+
+    let mut renamed = single.clone();
+    renamed.remove(SINGLE);
+    renamed.insert("consolidated.pth", bytes.clone());
+    renamed.insert("training_args.bin", vec![1]);
+    let (got, _) = convert_source(&renamed, &options(None)).unwrap();
+    assert_eq!(got.shards, expected.shards);
+    // A file that a person names counts, whatever else is there.
+    renamed.insert("model.safetensors", vec![1]);
+    let mut chosen = options(None);
+    chosen.file = Some("consolidated.pth".to_string());
+    let (got, _) = convert_source(&renamed, &chosen).unwrap();
+    assert_eq!(got.shards, expected.shards);
+}

@@ -1,35 +1,45 @@
-//! Hugging Face folders with safetensors: one file, or shards with an index.
+//! Hugging Face folders with safetensors or PyTorch files: one file, or shards with an index.
 
 use super::config::{CONFIG_FILE, read_config};
+use super::find::Files;
 use super::index::{Index, MAX_INDEX_BYTES, check_shard_names, rest_of_index, take_from_index};
 use super::known::{Known, Stop};
 use super::matching::match_tensors;
 use super::safetensors::{Entry, LENGTH_BYTES, header_bytes, parse_header};
 use super::stored::{Stored, Weights};
-use super::{Checkpoint, Kind, Overrides, text};
+use super::{Checkpoint, Overrides, pytorch, text};
 use crate::Error;
 use crate::source::ByteRange;
 
-const SINGLE_FILE: &str = "model.safetensors";
-const INDEX_FILE: &str = "model.safetensors.index.json";
-/// How the names of shards end.
-const SUFFIX: &str = ".safetensors";
+/// How the names of safetensors shards end.
+const SAFETENSORS_SUFFIX: &str = ".safetensors";
+/// How the names of PyTorch shards end.
+const PYTORCH_SUFFIX: &str = ".bin";
 
-/// What this version converts, for messages.
-const SUPPORTED: &str = "a folder with config.json and safetensors";
+/// Reads a folder with safetensors.
+pub(crate) fn read_safetensors(
+    known: &Known,
+    files: &Files,
+    overrides: &Overrides,
+) -> Result<Checkpoint, Stop> {
+    let weights = read_weights(known, files, SAFETENSORS_SUFFIX, &read_safetensors_file)?;
+    let kinds = ("huggingface-packed", "huggingface-masters");
+    read_folder(known, overrides, weights, kinds)
+}
 
-/// The format.
-pub(crate) struct Safetensors;
-
-impl Kind for Safetensors {
-    fn matches(&self, known: &Known) -> Result<bool, Stop> {
-        Ok(known.len(SINGLE_FILE)?.is_some() || known.len(INDEX_FILE)?.is_some())
-    }
-
-    fn read(&self, known: &Known, overrides: &Overrides) -> Result<Checkpoint, Stop> {
-        let kinds = ("huggingface-packed", "huggingface-masters");
-        read_folder(known, overrides, read_weights(known)?, kinds)
-    }
+/// Reads a folder with PyTorch files.
+pub(crate) fn read_pytorch(
+    known: &Known,
+    files: &Files,
+    overrides: &Overrides,
+) -> Result<Checkpoint, Stop> {
+    let weights = read_weights(known, files, PYTORCH_SUFFIX, &pytorch::read_file)?;
+    read_folder(
+        known,
+        overrides,
+        weights,
+        ("pytorch-packed", "pytorch-masters"),
+    )
 }
 
 /// Everything besides the weights, which are the same whatever the container. `kinds` are the names of the format with packed
@@ -58,56 +68,38 @@ fn read_folder(
     })
 }
 
-/// The error for a folder that no format recognises.
-pub(crate) fn explain_unknown_files(known: &Known) -> Result<Error, Stop> {
-    const OTHERS: [(&str, &str); 3] = [
-        ("pytorch_model.bin", "a checkpoint in pytorch_model.bin"),
-        (
-            "pytorch_model.bin.index.json",
-            "a checkpoint in pytorch_model.bin shards",
-        ),
-        (
-            crate::manifest::MANIFEST_FILE,
-            "a package that is already converted",
-        ),
-    ];
-    for (file, found) in OTHERS {
-        if known.len(file)?.is_some() {
-            return Ok(Error::Unsupported {
-                found: found.to_string(),
-                supported: SUPPORTED,
-            });
-        }
-    }
-    Ok(missing_file(SINGLE_FILE))
-}
+/// Reads the tensors of one file.
+type ReadFile<'a> = dyn Fn(&Known, &str) -> Result<Vec<(String, Stored)>, Stop> + 'a;
 
-fn read_weights(known: &Known) -> Result<Weights, Stop> {
+fn read_weights(
+    known: &Known,
+    files: &Files,
+    suffix: &'static str,
+    read_file: &ReadFile<'_>,
+) -> Result<Weights, Stop> {
     let mut weights = Weights::default();
-    // Where both are present the single file counts, as it does for the library that writes these folders.
-    if known.len(SINGLE_FILE)?.is_some() {
-        for entry in read_file(known, SINGLE_FILE)? {
-            let (name, stored) = stored(SINGLE_FILE, entry);
-            weights.tensors.insert(name, stored);
+    let index_file = match files {
+        Files::Single(file) => {
+            weights.tensors.extend(read_file(known, file)?);
+            weights.files.push(file.clone());
+            return Ok(weights);
         }
-        weights.files.push(SINGLE_FILE.to_string());
-        return Ok(weights);
-    }
+        Files::Index(file) => file,
+    };
     let index: Index = known
-        .json(INDEX_FILE, MAX_INDEX_BYTES)?
-        .ok_or_else(|| missing_file(INDEX_FILE))?;
+        .json(index_file, MAX_INDEX_BYTES)?
+        .ok_or_else(|| missing_file(index_file))?;
     let mut weight_map = index.into_files();
-    let files = check_shard_names(INDEX_FILE, &weight_map, SUFFIX)?;
-    for file in &files {
-        for entry in read_file(known, file)? {
-            take_from_index(&mut weight_map, &entry.name, file)?;
-            let (name, stored) = stored(file, entry);
+    let shards = check_shard_names(index_file, &weight_map, suffix)?;
+    for file in &shards {
+        for (name, stored) in read_file(known, file)? {
+            take_from_index(&mut weight_map, &name, file)?;
             weights.tensors.insert(name, stored);
         }
     }
     rest_of_index(weight_map)?;
-    weights.files.push(INDEX_FILE.to_string());
-    weights.files.extend(files);
+    weights.files.push(index_file.clone());
+    weights.files.extend(shards);
     Ok(weights)
 }
 
@@ -126,14 +118,14 @@ fn stored(file: &str, entry: Entry) -> (String, Stored) {
     (entry.name, stored)
 }
 
-fn missing_file(file: &str) -> Error {
+pub(crate) fn missing_file(file: &str) -> Error {
     Error::FileMissing {
         file: file.to_string(),
         purpose: "the weights of the checkpoint",
     }
 }
 
-fn read_file(known: &Known, file: &str) -> Result<Vec<Entry>, Stop> {
+fn read_safetensors_file(known: &Known, file: &str) -> Result<Vec<(String, Stored)>, Stop> {
     let file_bytes = known.len(file)?.ok_or_else(|| missing_file(file))?;
     if file_bytes < LENGTH_BYTES {
         let expected = "at least 8, a safetensors header".to_string();
@@ -147,9 +139,9 @@ fn read_file(known: &Known, file: &str) -> Result<Vec<Entry>, Stop> {
     let mut prefix = [0; LENGTH_BYTES as usize];
     prefix.copy_from_slice(known.bytes(file, 0, LENGTH_BYTES)?);
     let n = header_bytes(file, prefix, file_bytes)?;
-    Ok(parse_header(
-        file,
-        known.bytes(file, LENGTH_BYTES, n)?,
-        file_bytes,
-    )?)
+    let entries = parse_header(file, known.bytes(file, LENGTH_BYTES, n)?, file_bytes)?;
+    Ok(entries
+        .into_iter()
+        .map(|entry| stored(file, entry))
+        .collect())
 }

@@ -12,6 +12,8 @@ use crate::source::ByteRange;
 /// What a planner wants to know next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
+    /// The names of all files; none where files cannot be listed.
+    Files,
     /// The length of a file, or that there is no such file.
     Length {
         /// File name.
@@ -39,20 +41,31 @@ impl From<Error> for Stop {
 /// Lengths and bytes supplied so far.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
+    files: Option<Vec<String>>,
     lengths: BTreeMap<String, Option<u64>>,
     ranges: BTreeMap<String, Vec<(u64, Vec<u8>)>>,
 }
 
 impl Known {
+    pub(crate) fn supply_files(&mut self, mut files: Vec<String>) {
+        files.sort();
+        self.files = Some(files);
+    }
+
     pub(crate) fn supply_length(&mut self, file: &str, bytes: Option<u64>) {
         self.lengths.insert(file.to_string(), bytes);
     }
 
     pub(crate) fn supply_bytes(&mut self, range: &ByteRange, bytes: Vec<u8>) {
-        self.ranges
-            .entry(range.file.clone())
-            .or_default()
-            .push((range.offset, bytes));
+        let ranges = self.ranges.entry(range.file.clone()).or_default();
+        // A header that turned out to be longer is supplied again, from its beginning.
+        ranges.retain(|(start, held)| *start != range.offset || held.len() > bytes.len());
+        ranges.push((range.offset, bytes));
+    }
+
+    /// The names of all files in alphabetical order.
+    pub(crate) fn files(&self) -> Result<&[String], Stop> {
+        self.files.as_deref().ok_or(Stop::Need(Need::Files))
     }
 
     /// Length of a file, `None` if it is absent.

@@ -75,13 +75,19 @@ impl Planner {
     /// # Errors
     /// If the options or the checkpoint are not valid.
     pub fn poll(&self) -> Result<Polled, Error> {
-        match read_checkpoint(&self.known, &self.options.overrides) {
+        let options = &self.options;
+        match read_checkpoint(&self.known, options.file.as_deref(), &options.overrides) {
             Ok(checkpoint) => {
                 make_plan(checkpoint, &self.options).map(|plan| Polled::Ready(Box::new(plan)))
             }
             Err(Stop::Need(need)) => Ok(Polled::Need(need)),
             Err(Stop::Error(error)) => Err(error),
         }
+    }
+
+    /// Supplies the names of all files; none where they cannot be listed.
+    pub fn supply_files(&mut self, files: Vec<String>) {
+        self.known.supply_files(files);
     }
 
     /// Supplies the length of a file, `None` if there is no such file.
@@ -104,6 +110,7 @@ pub fn plan(source: &dyn Source, options: &ConvertOptions) -> Result<Plan, Error
     loop {
         match planner.poll()? {
             Polled::Ready(plan) => return Ok(*plan),
+            Polled::Need(Need::Files) => planner.supply_files(source.files()?),
             Polled::Need(Need::Length { file }) => planner.supply_length(&file, source.len(&file)?),
             Polled::Need(Need::Bytes(range)) => {
                 planner.supply_bytes(&range, read_range(source, &range)?)

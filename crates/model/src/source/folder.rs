@@ -53,6 +53,25 @@ impl FolderSource {
 }
 
 impl Source for FolderSource {
+    /// Names that are not Unicode are left out: no checkpoint has such.
+    fn files(&self) -> Result<Vec<String>, Error> {
+        let io = |source| Error::Io {
+            action: "list",
+            path: self.folder.clone(),
+            source,
+        };
+        let mut files = Vec::new();
+        for entry in self.folder.read_dir().map_err(io)? {
+            let entry = entry.map_err(io)?;
+            // Links count as what they point to: download tools keep the files elsewhere.
+            let is_file = entry.path().metadata().is_ok_and(|found| found.is_file());
+            if let (true, Ok(name)) = (is_file, entry.file_name().into_string()) {
+                files.push(name);
+            }
+        }
+        Ok(files)
+    }
+
     fn len(&self, file: &str) -> Result<Option<u64>, Error> {
         let path = self.folder.join(file);
         match path.metadata() {

@@ -58,6 +58,10 @@ impl MemorySource {
 }
 
 impl Source for MemorySource {
+    fn files(&self) -> Result<Vec<String>, Error> {
+        Ok(self.files.keys().cloned().collect())
+    }
+
     fn len(&self, file: &str) -> Result<Option<u64>, Error> {
         Ok(self.files.get(file).map(|bytes| bytes.len() as u64))
     }
