@@ -3,6 +3,7 @@
 mod answer;
 mod args;
 mod bench;
+mod checkpoint_args;
 mod commands;
 mod failure;
 mod interrupt;

@@ -18,6 +18,7 @@ mod step;
 
 use std::ops::ControlFlow;
 
+pub use crate::checkpoint::tokenizer_from_sentencepiece;
 pub use assemble::{Assembler, FinishedShard};
 #[cfg(not(target_family = "wasm"))]
 pub use folder::{FolderSink, convert_folder};
@@ -134,7 +135,7 @@ pub fn convert(
     Ok(manifest)
 }
 
-/// Copies the tokenizer as it is, making sure that it is the file that was hashed.
+/// Copies the tokenizer as it is, making sure that it is the file that was hashed, or writes the one that was made.
 fn copy_tokenizer(
     source: &dyn Source,
     sink: &mut dyn Sink,
@@ -145,6 +146,10 @@ fn copy_tokenizer(
         return Ok(None);
     };
     let file = &text.tokenizer.file;
+    if let Some(made) = &plan.tokenizer {
+        sink.write_file(file, made)?;
+        return Ok(Some(hash_bytes(file, made)));
+    }
     let bytes = read_whole(source, file, "the tokenizer", MAX_TOKENIZER_BYTES)?;
     if let Some(hashed) = source_files.iter().find(|hash| hash.file == *file) {
         check_hash(hashed, &bytes)?;

@@ -107,6 +107,20 @@ pub enum Error {
         /// Largest header that is read.
         limit: u64,
     },
+    /// A length in a GGUF file that does not fit the file.
+    #[error(
+        "file {file}: {what} claims a length of {length}, but only {left} bytes of the file are left; the file is truncated or damaged"
+    )]
+    GgufLength {
+        /// File name.
+        file: String,
+        /// What claims it: a key, a tensor, a number.
+        what: String,
+        /// Length that the file claims.
+        length: u64,
+        /// Bytes left.
+        left: u64,
+    },
     /// A zip archive that cannot be read.
     #[error("file {file}: the zip archive cannot be read: {what}")]
     Zip {

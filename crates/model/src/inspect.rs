@@ -38,6 +38,8 @@ pub struct Inspection {
     pub n_shards: usize,
     /// Memory needs at some context lengths, likewise.
     pub memory: Vec<MemoryNeed>,
+    /// What converting would take for granted because no file says it.
+    pub notes: Vec<String>,
     /// Source files by name; for packages with their lengths.
     pub files: Vec<(String, Option<u64>)>,
 }
@@ -57,15 +59,16 @@ pub enum Form {
     },
 }
 
-/// Says what a source holds, from the manifest or the headers alone. Nothing is hashed and no weight is read.
+/// Says what a source holds, from the manifest or the headers alone, and what converting a checkpoint with these options
+/// would give. Nothing is hashed and no weight is read.
 ///
 /// # Errors
 /// If it is neither a package nor a checkpoint that can be converted, or not valid.
-pub fn inspect(source: &dyn Source) -> Result<Inspection, Error> {
-    if source.len(MANIFEST_FILE)?.is_some() {
+pub fn inspect(source: &dyn Source, options: &ConvertOptions) -> Result<Inspection, Error> {
+    if options.file.is_none() && source.len(MANIFEST_FILE)?.is_some() {
         inspect_package(source)
     } else {
-        inspect_checkpoint(source)
+        inspect_checkpoint(source, options)
     }
 }
 
@@ -93,13 +96,14 @@ fn inspect_package(source: &dyn Source) -> Result<Inspection, Error> {
         shard_bytes: manifest.shards.iter().map(|shard| shard.bytes).sum(),
         n_shards: manifest.shards.len(),
         memory: manifest.memory,
+        notes: Vec::new(),
         files: files.collect(),
         architecture: manifest.architecture,
     })
 }
 
-fn inspect_checkpoint(source: &dyn Source) -> Result<Inspection, Error> {
-    let plan = plan(source, &ConvertOptions::new("unnamed"))?;
+fn inspect_checkpoint(source: &dyn Source, options: &ConvertOptions) -> Result<Inspection, Error> {
+    let plan = plan(source, options)?;
     let counts = Counts::of(&plan.architecture);
     let weight_bytes = weight_bytes(&plan.tensors, plan.ternary);
     let need = |context| MemoryNeed {
@@ -129,6 +133,7 @@ fn inspect_checkpoint(source: &dyn Source) -> Result<Inspection, Error> {
         shard_bytes: plan.shard_bytes.iter().sum(),
         n_shards: plan.shard_bytes.len(),
         memory: contexts.into_iter().map(need).collect(),
+        notes: plan.notes,
         files,
         architecture: plan.architecture,
     })

@@ -59,9 +59,6 @@ fn check_weights(golden: &Golden, class: &str, manifest: &Manifest, package: &Me
 #[test]
 fn codes_and_multipliers_equal_the_reference() {
     for (folder, variant) in VARIANTS {
-        if variant.ends_with(".gguf") {
-            continue;
-        }
         let golden = Golden::load(folder);
         let path = fixtures::path(folder).join(variant);
         for (coding, rows_per_tile) in [
@@ -79,7 +76,7 @@ fn codes_and_multipliers_equal_the_reference() {
 
 #[test]
 fn architectures_equal_the_reference() {
-    for (folder, variant) in PACKED {
+    for (folder, variant) in VARIANTS {
         let arch = Golden::load(folder).arch;
         let path = fixtures::path(folder).join(variant);
         let (manifest, _) = convert_to_memory(&path, &ConvertOptions::new("test")).unwrap();
@@ -307,4 +304,54 @@ fn text_facts_are_those_of_the_files() {
         (None, 2, vec![2, 0])
     );
     assert_eq!(manifest("h320/packed_mul").text, None);
+}
+
+/// A GGUF file says the same about text as the folder that it was made from.
+#[test]
+fn text_facts_of_gguf_files_are_those_of_the_folder() {
+    for (folder, file, other) in [
+        ("g256", "g256-i2_s.gguf", "packed"),
+        ("g256", "g256-tq1_0.gguf", "packed"),
+        ("gl256", "gl256-i2_s.gguf", "packed_div"),
+    ] {
+        let text = |variant: &str| {
+            let path = fixtures::path(folder).join(variant);
+            let (manifest, package) =
+                convert_to_memory(&path, &ConvertOptions::new("test")).unwrap();
+            let mut text = manifest.text.unwrap();
+            let tokenizer = package.get(&text.tokenizer.file).unwrap();
+            assert_eq!(text.tokenizer.bytes, tokenizer.len() as u64);
+            text.tokenizer.bytes = 0;
+            text.tokenizer.sha256.clear();
+            text.sampling = None;
+            text.stop_ids.sort_unstable();
+            text
+        };
+        let (got, expected) = (text(file), text(other));
+        assert_eq!(got.chat_template, expected.chat_template, "{file}");
+        assert_eq!(
+            (got.eos, &got.stop_ids),
+            (expected.eos, &expected.stop_ids),
+            "{file}"
+        );
+        if folder == "g256" {
+            assert_eq!(got.bos, expected.bos, "{file}");
+        }
+    }
+}
+
+/// A file that was read with the wrong form of I2_S is nonsense, but no error: nothing in it says which form it has.
+#[test]
+fn the_form_of_i2_s_is_what_a_person_says() {
+    let golden = Golden::load("g256");
+    let path = fixtures::path("g256");
+    let mut options = ConvertOptions::new("test");
+    options.file = Some("g256-i2_s-64.gguf".to_string());
+    let (manifest, package) = convert_to_memory(&path, &options).unwrap();
+    let name = "model.layers.0.self_attn.q_proj";
+    let codes = codes(&manifest, &package, tensor(&manifest, &canonical(name)));
+    assert_ne!(
+        format!("{:016x}", fnv1a64(&codes)),
+        golden.weights[name].codes_fnv1a64
+    );
 }

@@ -33,9 +33,10 @@ fn entries(folder: &Path) -> Vec<String> {
 
 #[test]
 fn the_models_behind_the_broken_files_convert() {
-    for base in ["hf-packed", "hf-bin"] {
+    for base in ["hf-packed", "hf-bin", ""] {
         let folder = TempDir::new("base");
         let output = folder.path().join("out");
+        // The folder of the two others holds base.gguf.
         let input = fixtures::path("malformed/base").join(base);
         convert_folder(&input, &output, false, &options(), &mut go_on).unwrap();
         assert_eq!(entries(folder.path()), ["out"]);
@@ -426,6 +427,52 @@ proptest! {
         if let Err(error) = convert_source(&source, &options()) {
             let message = error.to_string();
             prop_assert!(!message.contains('\n') && message.len() < 2000, "{}", message);
+        }
+    }
+}
+
+proptest! {
+    /// And of a GGUF file, most of whose bytes are metadata.
+    #[test]
+    fn one_wrong_byte_of_a_gguf_file_never_panics(
+        at in prop_oneof![(0usize..12_000).prop_map(Some), Just(None)],
+        anywhere in any::<prop::sample::Index>(),
+        xor in 1u8..,
+    ) {
+        const FILE: &str = "base.gguf";
+        let mut bytes = fixtures::bytes("malformed/base/base.gguf");
+        let at = at.unwrap_or_else(|| anywhere.index(bytes.len()));
+        bytes[at] ^= xor;
+        let source = MemorySource::new([(FILE.to_string(), bytes)]);
+        if let Err(error) = convert_source(&source, &options()) {
+            let message = error.to_string();
+            prop_assert!(!message.contains('\n') && message.len() < 2000, "{}", message);
+        }
+    }
+}
+
+#[test]
+fn other_sources_cut_anywhere_are_refused() {
+    for (path, file) in [
+        ("malformed/base/hf-bin", "pytorch_model.bin"),
+        ("malformed/base", "base.gguf"),
+    ] {
+        let base = MemorySource::new(
+            std::fs::read_dir(fixtures::path(path))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_file())
+                .map(|path| {
+                    let name = path.file_name().unwrap().to_str().unwrap().to_string();
+                    (name, std::fs::read(path).unwrap())
+                }),
+        );
+        let whole = base.get(file).unwrap().to_vec();
+        for n in (0..whole.len()).step_by(211).chain([whole.len() - 1]) {
+            let mut source = base.clone();
+            source.insert(file, whole[..n].to_vec());
+            let error = convert_source(&source, &options()).unwrap_err().to_string();
+            assert!(error.contains(file), "{n} bytes: {error}");
         }
     }
 }

@@ -242,6 +242,7 @@ fn pytorch_files_in_shards_and_under_other_names_are_read() {
         .chain(
             [
                 "model.embed_tokens",
+                "lm_head",
                 "model.norm",
                 "model.layers.0.input_layernorm",
                 "model.layers.0.post_attention_layernorm",

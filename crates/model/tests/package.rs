@@ -249,7 +249,11 @@ fn memory_needs_are_those_of_the_tensors() {
 #[test]
 fn inspection_tells_checkpoints_and_packages_apart() {
     let path = fixtures::path("g256/packed");
-    let checkpoint = inspect(&FolderSource::new(&path).unwrap()).unwrap();
+    let checkpoint = inspect(
+        &FolderSource::new(&path).unwrap(),
+        &ConvertOptions::new("test"),
+    )
+    .unwrap();
     assert_eq!(
         checkpoint.form,
         Form::Checkpoint {
@@ -257,7 +261,7 @@ fn inspection_tells_checkpoints_and_packages_apart() {
         }
     );
     let (manifest, files) = convert_to_memory(&path, &ConvertOptions::new("test")).unwrap();
-    let package = inspect(&files).unwrap();
+    let package = inspect(&files, &ConvertOptions::new("test")).unwrap();
     assert_eq!(package.form, Form::Package { schema: 1 });
     assert_eq!((checkpoint.name, package.name), (None, Some("test".into())));
     assert_eq!(package.embed, Some(Encoding::Q8));
@@ -289,7 +293,7 @@ fn a_damaged_manifest_is_not_inspected() {
         convert_to_memory(&fixtures::path("g256/packed"), &ConvertOptions::new("test")).unwrap();
     let mut damaged = files.clone();
     damaged.insert("manifest.json", b"{}".to_vec());
-    assert!(inspect(&damaged).is_err());
+    assert!(inspect(&damaged, &ConvertOptions::new("test")).is_err());
     assert!(
         read_manifest(&MemorySource::default())
             .unwrap_err()

@@ -8,6 +8,7 @@ use model::Coding;
 use model::convert::{ConvertOptions, EmbedFormat, Plan, convert_folder, plan};
 use model::source::{FolderSource, Source as _};
 
+use crate::checkpoint_args::{OverrideArgs, input_file, input_folder};
 use crate::failure::bad_input;
 use crate::interrupt::{self, Mode};
 use crate::loaded::LoadedText;
@@ -17,7 +18,7 @@ use crate::progress::Bar;
 /// Options of `tern convert`.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// Folder of the checkpoint
+    /// Folder of the checkpoint, or the file of its weights
     input: PathBuf,
     /// Folder of the package to make
     output: PathBuf,
@@ -39,6 +40,8 @@ pub(crate) struct ConvertArgs {
     /// Replace the package that is at OUTPUT
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    overrides: OverrideArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,7 +74,7 @@ impl ConvertArgs {
         };
         let name = match &self.name {
             Some(name) => name.clone(),
-            None => folder_name(&self.input)?,
+            None => name_of(&self.input)?,
         };
         let coding = match self.coding {
             CodingArg::B2 => Coding::B2,
@@ -81,22 +84,28 @@ impl ConvertArgs {
             embed,
             coding,
             license: self.license.clone(),
+            file: input_file(&self.input)?,
+            overrides: self.overrides.resolve(),
             ..ConvertOptions::new(&name)
         })
     }
 }
 
-fn folder_name(folder: &Path) -> anyhow::Result<String> {
-    let path = folder
+/// Name of a folder, or of a file without its ending.
+fn name_of(input: &Path) -> anyhow::Result<String> {
+    let path = input
         .canonicalize()
-        .map_err(|error| bad_input(format!("cannot read {}: {error}", folder.display())))?;
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
+        .map_err(|error| bad_input(format!("cannot read {}: {error}", input.display())))?;
+    let name = if path.is_dir() {
+        path.file_name()
+    } else {
+        path.file_stem()
+    };
+    let name = name.map(|name| name.to_string_lossy().into_owned());
     name.ok_or_else(|| {
         bad_input(format!(
             "{} has no name; give one with --name",
-            folder.display()
+            input.display()
         ))
     })
 }
@@ -107,26 +116,25 @@ fn folder_name(folder: &Path) -> anyhow::Result<String> {
 /// For a checkpoint that cannot be converted; then nothing is left behind.
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<()> {
     let options = args.options()?;
-    let source = FolderSource::new(&args.input)?;
-    check_text(&source, &plan(&source, &options)?)?;
+    let folder = input_folder(&args.input);
+    let source = FolderSource::new(folder)?;
+    let plan = plan(&source, &options)?;
+    check_text(&source, &plan)?;
+    for note in &plan.notes {
+        eprintln!("note: {note}");
+    }
 
     interrupt::set_mode(Mode::Stop);
     let progress_bar = Bar::bytes("converting", 0);
-    let manifest = convert_folder(
-        &args.input,
-        &args.output,
-        args.replace,
-        &options,
-        &mut |state| {
-            progress_bar.set_total(state.bytes_total);
-            progress_bar.set(state.bytes_done, state.what);
-            if interrupt::pressed() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        },
-    )?;
+    let manifest = convert_folder(folder, &args.output, args.replace, &options, &mut |state| {
+        progress_bar.set_total(state.bytes_total);
+        progress_bar.set(state.bytes_done, state.what);
+        if interrupt::pressed() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
     drop(progress_bar);
     let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
     eprintln!(
@@ -144,6 +152,10 @@ fn check_text(source: &FolderSource, plan: &Plan) -> anyhow::Result<()> {
     let Some(info) = &plan.text else {
         return Ok(());
     };
+    if let Some(made) = &plan.tokenizer {
+        LoadedText::new(info, made, plan.architecture.vocab)?;
+        return Ok(());
+    }
     let file = &info.tokenizer.file;
     let mut json = vec![0; source.len(file)?.unwrap_or(0) as usize];
     source.read_at(file, 0, &mut json)?;

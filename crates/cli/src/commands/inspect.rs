@@ -4,17 +4,21 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use model::convert::ConvertOptions;
 use model::inspect::{Form, Inspection, inspect};
 use model::source::FolderSource;
 use model::{Activation, Coding, Encoding};
 
+use crate::checkpoint_args::{OverrideArgs, input_file, input_folder};
 use crate::output::{self, megabytes};
 
 /// Options of `tern inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// Folder of a checkpoint or package
+    /// Folder of a checkpoint or package, or the file of a checkpoint's weights
     path: PathBuf,
+    #[command(flatten)]
+    overrides: OverrideArgs,
 }
 
 /// Runs the command.
@@ -22,12 +26,20 @@ pub(crate) struct InspectArgs {
 /// # Errors
 /// When the folder holds neither a package nor a checkpoint that can be converted.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
-    let inspection = inspect(&FolderSource::new(&args.path)?)?;
+    let options = ConvertOptions {
+        file: input_file(&args.path)?,
+        overrides: args.overrides.resolve(),
+        ..ConvertOptions::new("unnamed")
+    };
+    let inspection = inspect(&FolderSource::new(input_folder(&args.path))?, &options)?;
     let mut report = Report::default();
     report.model(&inspection);
     report.storage(&inspection);
     report.text(&inspection);
     report.memory(&inspection);
+    for note in &inspection.notes {
+        report.line("note", note);
+    }
     output::print(&report.0)
 }
 
@@ -90,7 +102,15 @@ impl Report {
                 millions(found.n_norms)
             ),
         );
-        self.line("source scales", &found.scale_convention);
+        let scales = match found.scale_convention.as_str() {
+            "multiply" => "multiply: the stored scale is the multiplier",
+            "divide" => "divide: the stored scale is the inverse of the multiplier",
+            "floats" => {
+                "floats: a matrix with one magnitude is ternary already, others are rounded by their mean magnitude"
+            }
+            other => other,
+        };
+        self.line("source scales", scales);
     }
 
     fn storage(&mut self, found: &Inspection) {

@@ -13,7 +13,7 @@ const PYTORCH_FILE: &str = "pytorch_model.bin";
 const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
 /// Endings of files that may hold weights, where none has one of the usual names.
-const ENDINGS: [&str; 4] = [".safetensors", ".bin", ".pt", ".pth"];
+const ENDINGS: [&str; 5] = [".safetensors", ".bin", ".pt", ".pth", ".gguf"];
 /// Beginnings of such files that hold something else.
 const NOT_WEIGHTS: [&str; 4] = ["training_args", "optimizer", "scheduler", "rng_state"];
 
@@ -23,7 +23,7 @@ const LEGACY_PYTORCH: [u8; 8] = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46]
 const MAGIC_BYTES: u64 = 9;
 
 /// What this version converts, for messages.
-const SUPPORTED: &str = "safetensors, PyTorch files (zip)";
+const SUPPORTED: &str = "safetensors, PyTorch files (zip), GGUF";
 
 /// The files of the weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub(crate) enum Files {
 pub(crate) enum Found {
     Safetensors(Files),
     Pytorch(Files),
+    Gguf(String),
 }
 
 /// Finds the weights: the file that a person chose, the usual names, or the only file that may hold weights.
@@ -110,6 +111,9 @@ fn by_content(known: &Known, file: &str) -> Result<Found, Stop> {
     let files = Files::Single(file.to_string());
     if magic.starts_with(&LOCAL_SIGNATURE) {
         return Ok(Found::Pytorch(files));
+    }
+    if magic.starts_with(b"GGUF") || file.ends_with(".gguf") {
+        return Ok(Found::Gguf(file.to_string()));
     }
     if magic.starts_with(&LEGACY_PYTORCH) {
         let found = format!(

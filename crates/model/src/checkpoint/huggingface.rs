@@ -55,6 +55,7 @@ fn read_folder(
     let mut files = vec![CONFIG_FILE.to_string()];
     files.extend(weights.files);
     let text = text::read_text(known, &config, &mut files)?;
+    let (text, tokenizer) = text.map_or((None, None), |text| (Some(text.info), text.made));
     let license = text::read_license(known, &mut files)?;
     Ok(Checkpoint {
         kind: if matched.is_packed { kinds.0 } else { kinds.1 },
@@ -63,8 +64,10 @@ fn read_folder(
         masters: matched.masters,
         tensors: matched.tensors,
         text,
+        tokenizer,
         license,
         files,
+        notes: Vec::new(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{Config, Quantization, ScaleConvention};
 use super::stored::{Stored, Weights};
-use super::tensor::{MasterRule, RowCoding, Rows, SourceTensor, TensorData};
+use super::tensor::{MasterRule, RowCoding, RowOrder, Rows, SourceTensor, TensorData};
 use super::{Overrides, config::CONFIG_FILE};
 use crate::Error;
 use crate::architecture::{Role, TensorSpec};
@@ -51,6 +51,7 @@ pub(super) fn match_tensors(
             source_name: name.clone(),
             shape: spec.shape,
             data,
+            order: RowOrder::Plain,
         });
     }
     // A tied model may carry its head a second time; old files carry the rotary frequencies.

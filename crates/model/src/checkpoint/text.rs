@@ -1,12 +1,14 @@
 //! Tokenizer, chat template, stop tokens, suggested sampling and licence of a Hugging Face folder.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::config::Config;
 use super::json::read_ids;
+use super::sentencepiece_model::{self, MODEL_FILE};
 use super::tokenizer::Tokenizer;
 use super::{Known, Stop};
 use crate::Error;
@@ -28,7 +30,7 @@ pub(crate) const MAX_TEMPLATE_BYTES: u64 = 1024 * 1024;
 
 /// Tokens that end a turn. They end an answer as well when the chat template writes them, even if no file lists them: the
 /// 2B-4T model's configuration names only the other one.
-const TURN_ENDS: [&str; 5] = [
+pub(crate) const TURN_ENDS: [&str; 5] = [
     "<|eot_id|>",
     "<|im_end|>",
     "<|end_of_turn|>",
@@ -41,6 +43,18 @@ struct TokenizerConfig {
     bos_token: Option<SpecialToken>,
     eos_token: Option<SpecialToken>,
     chat_template: Option<Template>,
+    add_bos_token: Option<bool>,
+    add_eos_token: Option<bool>,
+    #[serde(default)]
+    added_tokens_decoder: BTreeMap<String, AddedToken>,
+}
+
+/// A token that stands behind those of `tokenizer.model`.
+#[derive(Deserialize)]
+struct AddedToken {
+    content: String,
+    #[serde(default)]
+    special: bool,
 }
 
 /// A special token: its text, or an object with its text.
@@ -73,6 +87,14 @@ struct NamedTemplate {
     template: String,
 }
 
+/// What is known about text.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) info: TextInfo,
+    /// The tokenizer, if it was made here.
+    pub(crate) made: Option<Vec<u8>>,
+}
+
 /// Reads what is known about text. `None` if there is no tokenizer. Files that were used are added to `files`.
 ///
 /// # Errors
@@ -81,21 +103,23 @@ pub(crate) fn read_text(
     known: &Known,
     config: &Config,
     files: &mut Vec<String>,
-) -> Result<Option<TextInfo>, Stop> {
+) -> Result<Option<Text>, Stop> {
     let tokenizer_config: Option<TokenizerConfig> =
         known.json(TOKENIZER_CONFIG_FILE, MAX_SMALL_BYTES)?;
     let generation: Option<Value> = known.json(GENERATION_FILE, MAX_SMALL_BYTES)?;
     let template_file = known.whole(TEMPLATE_FILE, MAX_TEMPLATE_BYTES)?;
-    let Some(json) = known.whole(TOKENIZER_FILE, MAX_TOKENIZER_BYTES)? else {
+    let tokenizer_config_is_there = tokenizer_config.is_some();
+    let tokenizer_config = tokenizer_config.unwrap_or_default();
+    let Some((tokenizer_file, json)) = read_tokenizer(known, &tokenizer_config)? else {
         return Ok(None);
     };
-    let tokenizer = Tokenizer::read(TOKENIZER_FILE, json)?;
+    let tokenizer = Tokenizer::read(tokenizer_file, &json)?;
     let vocab = config.architecture.vocab;
-    tokenizer.check_size(TOKENIZER_FILE, vocab)?;
+    tokenizer.check_size(tokenizer_file, vocab)?;
 
     let used = [
-        (TOKENIZER_FILE, true),
-        (TOKENIZER_CONFIG_FILE, tokenizer_config.is_some()),
+        (tokenizer_file, true),
+        (TOKENIZER_CONFIG_FILE, tokenizer_config_is_there),
         (TEMPLATE_FILE, template_file.is_some()),
         (GENERATION_FILE, generation.is_some()),
     ];
@@ -105,7 +129,6 @@ pub(crate) fn read_text(
             .map(|(file, _)| (*file).to_string()),
     );
 
-    let tokenizer_config = tokenizer_config.unwrap_or_default();
     let chat_template = read_template(template_file, &tokenizer_config)?;
     let bos = token_ref(
         &tokenizer,
@@ -144,14 +167,43 @@ pub(crate) fn read_text(
         sha256: String::new(),
     };
     let sampling = read_sampling(&generation)?;
-    Ok(Some(TextInfo {
+    let info = TextInfo {
         tokenizer,
         chat_template,
         bos,
         eos,
         stop_ids,
         sampling,
-    }))
+    };
+    let made = match json {
+        Cow::Owned(made) => Some(made),
+        Cow::Borrowed(_) => None,
+    };
+    Ok(Some(Text { info, made }))
+}
+
+/// A file's name and its bytes.
+type NamedFile<'k> = (&'static str, Cow<'k, [u8]>);
+
+/// The tokenizer as it is, or made from a SentencePiece model, with the name of its file.
+fn read_tokenizer<'k>(
+    known: &'k Known,
+    config: &TokenizerConfig,
+) -> Result<Option<NamedFile<'k>>, Stop> {
+    if let Some(json) = known.whole(TOKENIZER_FILE, MAX_TOKENIZER_BYTES)? {
+        return Ok(Some((TOKENIZER_FILE, Cow::Borrowed(json))));
+    }
+    let Some(model) = known.whole(MODEL_FILE, MAX_TOKENIZER_BYTES)? else {
+        return Ok(None);
+    };
+    let mut model = sentencepiece_model::read(model)?;
+    let added = config.added_tokens_decoder.iter();
+    let added = added
+        .filter_map(|(id, token)| Some((id.parse().ok()?, token.content.clone(), token.special)));
+    sentencepiece_model::add_tokens(&mut model, added)?;
+    model.bos = model.bos.filter(|_| config.add_bos_token.unwrap_or(true));
+    model.eos = model.eos.filter(|_| config.add_eos_token.unwrap_or(false));
+    Ok(Some((MODEL_FILE, Cow::Owned(model.to_json()))))
 }
 
 fn read_template(file: Option<&[u8]>, config: &TokenizerConfig) -> Result<Option<String>, Error> {

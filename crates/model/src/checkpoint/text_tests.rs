@@ -46,6 +46,7 @@ fn read(
     let mut known = Known::default();
     for file in [
         TOKENIZER_FILE,
+        MODEL_FILE,
         TOKENIZER_CONFIG_FILE,
         TEMPLATE_FILE,
         GENERATION_FILE,
@@ -64,7 +65,7 @@ fn read(
     }
     let mut used = Vec::new();
     match read_text(&known, config, &mut used) {
-        Ok(text) => Ok((text, used)),
+        Ok(text) => Ok((text.map(|text| text.info), used)),
         Err(Stop::Error(error)) => Err(error.to_string()),
         Err(Stop::Need(need)) => panic!("everything was supplied, yet {need:?} is needed"),
     }

@@ -1,7 +1,9 @@
 //! The plan of a conversion: made from headers alone, before any weight is read.
 
 use super::place::Placer;
-use super::step::{MastersTransform, PackedTransform, RowsTransform, Step, Transform, chunks};
+use super::step::{
+    CodesTransform, MastersTransform, PackedTransform, RowsTransform, Step, Transform, chunks,
+};
 use super::{ConvertOptions, EmbedFormat};
 use crate::architecture::Role;
 use crate::checkpoint::{
@@ -35,6 +37,10 @@ pub struct Plan {
     pub ternary: TernaryLayout,
     /// Tokenizer and conversation facts; the tokenizer's hash is empty.
     pub text: Option<TextInfo>,
+    /// The tokenizer file, where it is not copied from the source but made from what the source says.
+    pub tokenizer: Option<Vec<u8>>,
+    /// What was taken for granted because no file says it, for people.
+    pub notes: Vec<String>,
     /// Files of the source, all of which the manifest lists with their hashes.
     pub source_files: Vec<String>,
     /// The tensors with their pieces; the multipliers of ternary tensors are 0.
@@ -191,6 +197,8 @@ fn make_plan(checkpoint: Checkpoint, options: &ConvertOptions) -> Result<Plan, E
         architecture: checkpoint.architecture,
         ternary,
         text: checkpoint.text,
+        tokenizer: checkpoint.tokenizer,
+        notes: checkpoint.notes,
         source_files: checkpoint.files,
         tensors,
         shard_bytes: placer.shard_bytes,
@@ -205,7 +213,7 @@ fn max_rows(source: &SourceTensor) -> Result<u32, Error> {
             let per_piece = MAX_ROWS_READ / row_bytes(source, rows)?.max(1);
             Ok(per_piece.clamp(1, u64::from(u32::MAX)) as u32)
         }
-        TensorData::HuggingFacePacked { .. } => Ok(u32::MAX),
+        TensorData::HuggingFacePacked { .. } | TensorData::Codes { .. } => Ok(u32::MAX),
     }
 }
 
@@ -270,6 +278,30 @@ impl StepMaker {
                 let reads = vec![codes.clone(), scale.clone()];
                 Ok(vec![whole(reads, Transform::HuggingFacePacked(transform))])
             }
+            TensorData::Codes {
+                codes,
+                blocks,
+                scale,
+            } => {
+                let per_row = u64::from(source.shape[1]) / 4;
+                let chunks = chunks(&tensor.pieces, self.layout, MAX_CHUNK_READ / per_row.max(1));
+                let transform = CodesTransform {
+                    source_name: source.source_name.clone(),
+                    shape: source.shape,
+                    blocks: *blocks,
+                    has_scale: scale.is_some(),
+                    order: source.order,
+                    layout: self.layout,
+                    pieces: tensor.pieces.clone(),
+                    chunks,
+                };
+                let blocks = transform
+                    .chunks
+                    .iter()
+                    .map(|chunk| transform.range(codes, chunk));
+                let reads = scale.iter().cloned().chain(blocks).collect();
+                Ok(vec![whole(reads, Transform::Codes(transform))])
+            }
             TensorData::Rows(rows) => match tensor.encoding {
                 Encoding::Ternary { .. } => {
                     let (reads, transform) = self.masters(tensor, source, rows)?;
@@ -295,9 +327,11 @@ impl StepMaker {
         let reads = match rows.strides {
             Some(_) => vec![rows.range.clone()],
             None => {
-                let once = chunks
-                    .iter()
-                    .map(|chunk| rows_range(rows, row_bytes, chunk.first_row, chunk.n_rows));
+                let once = chunks.iter().map(|chunk| {
+                    let (first_row, n_rows) =
+                        source.order.source_rows(chunk.first_row, chunk.n_rows);
+                    rows_range(rows, row_bytes, first_row, n_rows)
+                });
                 once.clone().chain(once).collect()
             }
         };
@@ -306,6 +340,7 @@ impl StepMaker {
             shape: source.shape,
             coding: rows.coding,
             strides: rows.strides,
+            order: source.order,
             rule: self.masters,
             layout: self.layout,
             pieces: tensor.pieces.clone(),

@@ -1,5 +1,6 @@
 //! One step of a conversion: bytes of the source in, pieces of a tensor out, nothing else.
 
+mod codes;
 mod decode;
 mod magnitudes;
 mod masters;
@@ -7,6 +8,7 @@ mod packed;
 mod rows;
 mod writer;
 
+pub(crate) use codes::CodesTransform;
 pub(crate) use masters::MastersTransform;
 pub(crate) use packed::PackedTransform;
 pub(crate) use rows::RowsTransform;
@@ -35,6 +37,8 @@ pub(crate) enum Transform {
     HuggingFacePacked(PackedTransform),
     /// Reads: the rows of one piece.
     Rows(RowsTransform),
+    /// Reads: the scale, if there is one, then the blocks of every chunk of rows.
+    Codes(CodesTransform),
     /// Reads: every chunk of rows, then every chunk again.
     Masters(MastersTransform),
 }
@@ -84,6 +88,7 @@ impl Step {
         let work: Box<dyn Work + '_> = match &self.transform {
             Transform::HuggingFacePacked(transform) => transform.start(self.first_piece),
             Transform::Rows(transform) => transform.start(self.first_piece),
+            Transform::Codes(transform) => transform.start(self.first_piece),
             Transform::Masters(transform) => transform.start(self.first_piece),
         };
         StepRun {

@@ -7,6 +7,7 @@ pub(crate) mod safetensors;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use model::checkpoint::I2sBlock;
 use model::convert::{ConvertOptions, MemorySink, convert};
 use model::layout::{DecodedPiece, decode_piece, unpack_b2};
 use model::package::{read_manifest, read_shard};
@@ -33,12 +34,21 @@ pub(crate) fn convert_source(
     Ok((manifest, package))
 }
 
-/// Converts a folder into memory.
+/// Converts a folder, or a file of weights, into memory. A GGUF file whose name says so has I2_S blocks of 64.
 pub(crate) fn convert_to_memory(
-    folder: &Path,
+    path: &Path,
     options: &ConvertOptions,
 ) -> Result<(Manifest, MemorySource), Error> {
-    convert_source(&FolderSource::new(folder)?, options)
+    if !path.is_file() {
+        return convert_source(&FolderSource::new(path)?, options);
+    }
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let mut options = options.clone();
+    options.file = Some(name.to_string());
+    if name.contains("i2_s-64") {
+        options.overrides.i2s = Some(I2sBlock::Of64);
+    }
+    convert_source(&FolderSource::new(path.parent().unwrap())?, &options)
 }
 
 /// The files of a folder in memory.

@@ -1,9 +1,11 @@
-//! Float matrices to ternary codes: rounded by their mean magnitude, or ternary already.
+//! Float matrices to ternary codes: rounded by their mean magnitude, or ternary already, also when a coarse coding has moved
+//! their values a little.
 
 use super::decode::{gather, read_rows};
 use super::magnitudes::Magnitudes;
+use super::writer::reorder;
 use super::{Chunk, PieceWriter, StepOutput, Work};
-use crate::checkpoint::{FloatType, MasterRule, RowCoding, Strides};
+use crate::checkpoint::{FloatType, MasterRule, RowCoding, RowOrder, Strides};
 use crate::{Error, Piece, TernaryLayout};
 
 /// What a step over a float matrix needs to know. Its reads are every chunk, then every chunk again; with strides, the whole
@@ -15,6 +17,7 @@ pub(crate) struct MastersTransform {
     pub(crate) shape: [u32; 2],
     pub(crate) coding: RowCoding,
     pub(crate) strides: Option<Strides>,
+    pub(crate) order: RowOrder,
     pub(crate) rule: MasterRule,
     pub(crate) layout: TernaryLayout,
     pub(crate) pieces: Vec<Piece>,
@@ -22,6 +25,11 @@ pub(crate) struct MastersTransform {
 }
 
 impl MastersTransform {
+    /// Whether values were moved by a coding of few bits.
+    fn is_coarse(&self) -> bool {
+        !matches!(self.coding, RowCoding::Floats(_))
+    }
+
     pub(super) fn start(&self, first_piece: usize) -> Box<dyn Work + '_> {
         Box::new(Rounding {
             transform: self,
@@ -79,8 +87,40 @@ impl Rounding<'_> {
         self.codes.clear();
         self.codes
             .extend(values.iter().map(|value| round_to_code(value * inverse)));
-        self.writer.push(&chunk, &self.codes);
+        if self.transform.is_coarse() {
+            self.check_coarse(&chunk, &values, inverse)?;
+        }
+        let n_cols = self.transform.shape[1] as usize;
+        let ordered = reorder(&self.codes, n_cols, self.transform.order, &chunk);
+        self.writer.push(&chunk, &ordered);
         Ok(())
+    }
+
+    /// A coarse coding moves one of the two signs of a ternary block to 7/8 of the other. Anything else is no ternary matrix.
+    fn check_coarse(&self, chunk: &Chunk, values: &[f32], inverse: f32) -> Result<(), Error> {
+        let is_ternary = |value: &f32| {
+            let share = (value * inverse).abs();
+            share == 0.0 || (share > 0.87 && share < 1.01)
+        };
+        match values.iter().position(|value| !is_ternary(value)) {
+            None => Ok(()),
+            Some(at) => {
+                let (first_row, _) = self
+                    .transform
+                    .order
+                    .source_rows(chunk.first_row, chunk.n_rows);
+                let row = first_row as usize + at / self.transform.shape[1] as usize;
+                Err(Error::NotTernary {
+                    tensor: self.transform.source_name.clone(),
+                    got: format!(
+                        "{} in row {row}, {} of the largest",
+                        values[at],
+                        values[at] * inverse
+                    ),
+                    hint: "it is a matrix of an ordinary model, which rounding would ruin",
+                })
+            }
+        }
     }
 
     fn values(&self, chunk: &Chunk, bytes: &[u8]) -> Vec<f32> {
@@ -100,6 +140,15 @@ impl Rounding<'_> {
         let tolerance = match transform.coding {
             RowCoding::Floats(FloatType::Bf16) => 1.0 / 200.0,
             RowCoding::Floats(FloatType::F16 | FloatType::F32) => 1.0 / 2000.0,
+            // A whole block has one scale, and the value of largest magnitude is a whole multiple of it.
+            RowCoding::Q4_0 | RowCoding::Q8_0 | RowCoding::Q6K => {
+                let largest = self.magnitudes.largest();
+                return Ok(if largest > 0.0 {
+                    largest
+                } else {
+                    self.magnitudes.mean()
+                });
+            }
         };
         let single = self.magnitudes.single(tolerance);
         let refuse = |got: String, hint: &'static str| {
@@ -135,7 +184,8 @@ impl Rounding<'_> {
         let n_cols = u64::from(self.transform.shape[1]);
         Error::Value {
             tensor: self.transform.source_name.clone(),
-            row: u64::from(chunk.first_row) + at as u64 / n_cols,
+            row: u64::from(self.transform.order.source_rows(chunk.first_row, 1).0)
+                + at as u64 / n_cols,
             col: at as u64 % n_cols,
             encoding: "ternary",
             limit: f32::MAX,

@@ -25,6 +25,7 @@ fn transform(shape: [u32; 2], rule: MasterRule, max_rows: u64) -> MastersTransfo
         shape,
         coding: RowCoding::Floats(FloatType::F32),
         strides: None,
+        order: RowOrder::Plain,
         rule,
         layout: LAYOUT,
         chunks: super::super::chunks(&pieces, LAYOUT, max_rows),

@@ -1,6 +1,9 @@
 //! Codes of rows into the pieces of a ternary tensor, a chunk at a time.
 
+use std::borrow::Cow;
+
 use super::PieceBytes;
+use crate::checkpoint::RowOrder;
 use crate::layout::{encode_t5, pack_b2};
 use crate::{Coding, Piece, TernaryLayout};
 
@@ -84,4 +87,24 @@ impl<'s> PieceWriter<'s> {
     pub(crate) fn finish(self) -> Vec<PieceBytes> {
         self.done
     }
+}
+
+/// The rows of a chunk in the order of the package, out of codes that begin with the first row of the source that the chunk
+/// needs.
+pub(super) fn reorder<'a>(
+    codes: &'a [u8],
+    n_cols: usize,
+    order: RowOrder,
+    chunk: &Chunk,
+) -> Cow<'a, [u8]> {
+    if order == RowOrder::Plain {
+        return Cow::Borrowed(codes);
+    }
+    let (first, _) = order.source_rows(chunk.first_row, chunk.n_rows);
+    let row = |row: u32| {
+        let at = (order.source_row(row) - first) as usize * n_cols;
+        &codes[at..at + n_cols]
+    };
+    let rows = chunk.first_row..chunk.first_row + chunk.n_rows;
+    Cow::Owned(rows.flat_map(row).copied().collect())
 }
