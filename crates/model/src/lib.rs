@@ -16,7 +16,7 @@ pub mod package;
 pub mod source;
 mod validate;
 
-pub use error::Error;
+pub use error::{ContainerError, Error};
 pub use manifest::{
     Activation, Architecture, Coding, Encoding, Manifest, Piece, Scale, Shard, Tensor,
     TernaryLayout,

@@ -8,8 +8,8 @@ mod machine;
 mod opcode;
 mod value;
 
-use crate::Error;
 use crate::error::shown;
+use crate::{ContainerError, Error};
 
 pub(crate) use value::PickledTensor;
 use value::{Id, Node};
@@ -34,11 +34,13 @@ pub(crate) fn read_tensors(
         Node::Text(text) => Some(text.as_str()),
         _ => None,
     };
-    let not_tensors = || Error::Pickle {
-        file: file.to_string(),
-        at: pickle.len() as u64,
-        expected: "a dictionary of tensors",
-        got: "something else".to_string(),
+    let not_tensors = || {
+        Error::Container(ContainerError::Pickle {
+            file: file.to_string(),
+            at: pickle.len() as u64,
+            expected: "a dictionary of tensors",
+            got: "something else".to_string(),
+        })
     };
     let mut dict = items(root).ok_or_else(not_tensors)?;
     let wrapped = dict.iter().find_map(|&(key, value)| {
@@ -55,12 +57,12 @@ pub(crate) fn read_tensors(
             continue;
         };
         if !names.insert(name) {
-            return Err(Error::Pickle {
+            return Err(Error::Container(ContainerError::Pickle {
                 file: file.to_string(),
                 at: pickle.len() as u64,
                 expected: "each tensor once",
                 got: format!("{} twice", shown(name)),
-            });
+            }));
         }
         tensors.push((name.to_string(), tensor.clone()));
     }

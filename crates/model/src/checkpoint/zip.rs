@@ -1,8 +1,8 @@
 //! Zip archives as PyTorch writes them: entries stored as they are, found through the central directory.
 
 use super::known::{Known, Stop};
-use crate::Error;
 use crate::error::shown;
+use crate::{ContainerError, Error};
 
 /// Signature of a local header.
 pub(crate) const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
@@ -47,10 +47,10 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 fn damaged(file: &str, what: &'static str) -> Error {
-    Error::Zip {
+    Error::Container(ContainerError::Zip {
         file: file.to_string(),
         what,
-    }
+    })
 }
 
 /// Place of the central directory.

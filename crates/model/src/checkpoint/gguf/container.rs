@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::metadata::{Kind, Metadata, Value};
 use super::types::GgmlType;
-use crate::Error;
 use crate::error::shown;
+use crate::{ContainerError, Error};
 
 const MAGIC: [u8; 4] = *b"GGUF";
 /// Longest header that is read: the largest known tokenizers take some 12 MB.
@@ -68,12 +68,12 @@ impl<'a> Cursor<'a> {
     }
 
     fn too_long(&self, what: String, length: u64) -> Error {
-        Error::GgufLength {
+        Error::Container(ContainerError::GgufLength {
             file: self.file.to_string(),
             what,
             length,
             left: self.left(),
-        }
+        })
     }
 
     /// The next bytes. A length from the file is compared with what is left of the file, whatever of it is at hand.

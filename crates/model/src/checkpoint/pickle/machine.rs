@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::opcode;
 use super::value::{Global, Id, Node, PickledTensor, Storage};
-use crate::Error;
 use crate::error::shown;
+use crate::{ContainerError, Error};
 
 /// Most values, so that a small file cannot take much memory.
 const MAX_NODES: usize = 1 << 20;
@@ -55,12 +55,12 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn wrong(&self, expected: &'static str, got: impl Into<String>) -> Error {
-        Error::Pickle {
+        Error::Container(ContainerError::Pickle {
             file: self.file.to_string(),
             at: self.at as u64,
             expected,
             got: got.into(),
-        }
+        })
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8], Error> {
@@ -177,12 +177,12 @@ impl<'a> Machine<'a> {
             b'Q' => self.storage(),
             b'R' => self.reduce(),
             b'b' => self.build(),
-            other => Err(Error::PickleOpcode {
+            other => Err(Error::Container(ContainerError::PickleOpcode {
                 file: self.file.to_string(),
                 at: self.at as u64 - 1,
                 opcode: other,
                 name: opcode::name(other),
-            }),
+            })),
         }
     }
 
@@ -265,10 +265,10 @@ impl<'a> Machine<'a> {
         let (module, name) = (self.line()?, self.line()?);
         match Global::find(module, name) {
             Some(global) => self.push(Node::Global(global)),
-            None => Err(Error::PickleGlobal {
+            None => Err(Error::Container(ContainerError::PickleGlobal {
                 file: self.file.to_string(),
                 name: shown(&format!("{module}.{name}")),
-            }),
+            })),
         }
     }
 
