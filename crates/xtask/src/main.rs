@@ -7,6 +7,7 @@ mod check;
 mod dist;
 mod e2e;
 mod figures;
+mod fuzz;
 mod html;
 mod memory;
 mod policy;
@@ -53,6 +54,8 @@ enum Command {
     ShellFigures(figures::Options),
     /// Load a model of the shape of BitNet 2B-4T in Chromium and hold memory to its limits
     Memory(memory::Options),
+    /// Feed broken files to the readers of checkpoints and packages
+    Fuzz(fuzz::Options),
     /// Take pictures of every screen at the iPad's sizes, light and dark, into target/screenshots
     Screenshots(e2e::Screenshots),
     /// Check the sizes of the built wasm files against their limits
@@ -84,6 +87,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::E2e(options) => e2e::run(&options),
         Command::ShellFigures(options) => figures::run(&options),
         Command::Memory(options) => memory::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Screenshots(options) => e2e::screenshots(&options),
         Command::Sizes => sizes::run(),
         Command::Site => site::run(),

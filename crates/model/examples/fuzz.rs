@@ -1,0 +1,277 @@
+//! Feeds broken inputs to the readers for a while; `cargo xtask fuzz` runs it for each of them.
+//!
+//!     cargo run -p model --example fuzz -- TARGET SECONDS [SEED]
+//!
+//! `TARGET` is `safetensors`, `pickle`, `gguf` or `package`. Inputs are the fixtures and `tests/data/fuzz`, changed at random but
+//! repeatably: the same seed gives the same inputs. A panic, an input that takes longer than ten seconds, a message of several
+//! lines, or memory above a limit ends the run; the input is then in `target/fuzz`, and belongs into `tests/data/fuzz`.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a tool for developers: a file that cannot be read ends it"
+)]
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use model::convert::{ConvertOptions, MemorySink, convert};
+use model::hash::hash_bytes;
+use model::manifest::MANIFEST_FILE;
+use model::package::verify;
+use model::source::MemorySource;
+use model::{Error, Manifest};
+
+/// An input that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(10);
+/// Inputs are below 64 KiB, so that no reader has a reason for more.
+const MAX_MEMORY: u64 = 512 * 1024 * 1024;
+/// Longest message, in bytes.
+const MAX_MESSAGE: usize = 2000;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+/// One reader and the files that it begins with.
+struct Target {
+    /// Files that stay as they are.
+    base: MemorySource,
+    /// The file that is changed.
+    file: String,
+    seeds: Vec<Vec<u8>>,
+    run: fn(&MemorySource) -> Result<(), Error>,
+}
+
+fn go_on(_: &model::convert::Progress<'_>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn convert_it(source: &MemorySource) -> Result<(), Error> {
+    let mut sink = MemorySink::default();
+    convert(source, &mut sink, &ConvertOptions::new("fuzz"), &mut go_on).map(drop)
+}
+
+/// Verifies a package whose shard has the hash that the manifest states, so that its pieces are looked at.
+fn verify_it(source: &MemorySource) -> Result<(), Error> {
+    verify(source, &mut |_, _| ControlFlow::Continue(()))?;
+    let Some(shard) = source.get("weights-00000.bin") else {
+        return Ok(());
+    };
+    let mut manifest = Manifest::from_json(source.get(MANIFEST_FILE).unwrap_or_default())?;
+    if let Some(stated) = manifest.shards.first_mut() {
+        let mut changed = shard.to_vec();
+        let middle = changed.len() / 2;
+        changed[middle] ^= 0xff;
+        *stated = hash_bytes(&stated.file, &changed);
+        let mut source = source.clone();
+        source.insert("weights-00000.bin", changed);
+        source.insert(MANIFEST_FILE, manifest.to_json());
+        // Whatever this says: it must not panic.
+        verify(&source, &mut |_, _| ControlFlow::Continue(())).ok();
+    }
+    Ok(())
+}
+
+fn folder(path: &Path) -> MemorySource {
+    let files = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    MemorySource::new(files.filter(|path| path.is_file()).map(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_string();
+        (name, std::fs::read(path).unwrap())
+    }))
+}
+
+fn target(name: &str) -> Target {
+    let malformed = fixtures::path("malformed");
+    let hf = |folder_name: &str, file: &str, ending: &str| {
+        let base = folder(&malformed.join("base").join(folder_name));
+        let whole = base.get(file).unwrap().to_vec();
+        Target {
+            seeds: [vec![whole], files_ending(&malformed, ending)].concat(),
+            base,
+            file: file.to_string(),
+            run: convert_it,
+        }
+    };
+    let mut target = match name {
+        "safetensors" => hf("hf-packed", "model.safetensors", ".safetensors"),
+        "pickle" => hf("hf-bin", "pytorch_model.bin", ".bin"),
+        "gguf" => Target {
+            base: MemorySource::default(),
+            file: "model.gguf".to_string(),
+            seeds: [
+                vec![fixtures::bytes("malformed/base/base.gguf")],
+                files_ending(&malformed, ".gguf"),
+            ]
+            .concat(),
+            run: convert_it,
+        },
+        "package" => {
+            let mut sink = MemorySink::default();
+            let source = folder(&malformed.join("base/hf-packed"));
+            convert(&source, &mut sink, &ConvertOptions::new("fuzz"), &mut go_on).unwrap();
+            let base = sink.into_source().unwrap();
+            Target {
+                seeds: vec![base.get(MANIFEST_FILE).unwrap().to_vec()],
+                base,
+                file: MANIFEST_FILE.to_string(),
+                run: verify_it,
+            }
+        }
+        other => panic!("unknown target {other}: safetensors, pickle, gguf or package"),
+    };
+    let corpus = fixtures::workspace_root().join("tests/data/fuzz").join(name);
+    target.seeds.extend(files_ending(&corpus, ""));
+    target
+}
+
+/// The files of a folder in alphabetical order; none if there is no folder.
+fn files_ending(folder: &Path, ending: &str) -> Vec<Vec<u8>> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let is_wanted = |path: &&PathBuf| path.is_file() && path.to_str().unwrap().ends_with(ending);
+    let wanted = paths.iter().filter(is_wanted);
+    wanted.map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+/// Changes an input in one to eight places.
+fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = seeds[random.below(seeds.len())].clone();
+    for _ in 0..1 + random.below(8) {
+        if bytes.is_empty() {
+            bytes.push(0);
+        }
+        // Headers are at the front and, in archives, at the end.
+        let at = match random.below(4) {
+            0 => random.below(bytes.len()),
+            1 => bytes.len() - 1 - random.below(bytes.len().min(2048)),
+            _ => random.below(bytes.len().min(4096)),
+        };
+        change(random, &mut bytes, at, seeds);
+    }
+    bytes
+}
+
+fn change(random: &mut Random, bytes: &mut Vec<u8>, at: usize, seeds: &[Vec<u8>]) {
+    let interesting = [0u64, 1, 2, 3, 32, 255, 65_535, 1 << 31, 1 << 32, 1 << 62, 1 << 63, u64::MAX];
+    match random.below(8) {
+        0 => bytes[at] ^= 1 << random.below(8),
+        1 => bytes[at] = random.next() as u8,
+        2 | 3 => {
+            let value = match random.below(3) {
+                0 => bytes.len() as u64,
+                1 => random.next() >> random.below(64),
+                _ => interesting[random.below(interesting.len())],
+            };
+            let width = [1, 2, 4, 8][random.below(4)];
+            let end = (at + width).min(bytes.len());
+            bytes[at..end].copy_from_slice(&value.to_le_bytes()[..end - at]);
+        }
+        4 => bytes.truncate(at),
+        5 => {
+            let n = random.below(64).min(bytes.len() - at);
+            bytes.drain(at..at + n);
+        }
+        6 => {
+            let other = &seeds[random.below(seeds.len())];
+            let from = random.below(other.len());
+            let n = random.below(128).min(other.len() - from);
+            bytes.splice(at..at, other[from..from + n].iter().copied());
+        }
+        _ => {
+            // Digits of JSON, and text in general, become other text.
+            let text = b"0123456789-e\"[]{}.,:/\\";
+            bytes[at] = text[random.below(text.len())];
+        }
+    }
+}
+
+/// The largest resident memory of this process so far, where the system tells.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+    kilobytes.unwrap_or(0u64) * 1024
+}
+
+fn keep(name: &str, input: &[u8]) -> PathBuf {
+    let folder = fixtures::workspace_root().join("target/fuzz").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(&hash_bytes("", input).sha256[..16]);
+    std::fs::write(&path, input).unwrap();
+    path
+}
+
+/// Ends the process when one input takes too long. `started` is the time of the input at work in milliseconds.
+fn watch(name: String, started: &'static AtomicU64, clock: Instant) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let began = Duration::from_millis(started.load(Ordering::Relaxed));
+            if clock.elapsed().saturating_sub(began) > LONGEST {
+                eprintln!("{name}: an input takes longer than {LONGEST:?}; it is in target/fuzz/{name}/current");
+                std::process::exit(1);
+            }
+        }
+    });
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let usage = "usage: fuzz TARGET SECONDS [SEED]";
+    let name = arguments.first().expect(usage);
+    let seconds: u64 = arguments.get(1).and_then(|n| n.parse().ok()).expect(usage);
+    let seed = arguments.get(2).map_or(1, |n| n.parse().expect(usage));
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let target = target(name);
+    let clock = Instant::now();
+    watch(name.clone(), &STARTED, clock);
+    let current = fixtures::workspace_root().join("target/fuzz").join(name);
+    std::fs::create_dir_all(&current).unwrap();
+    let mut random = Random(seed);
+    let (mut n_inputs, mut n_accepted) = (0u64, 0u64);
+    while clock.elapsed() < Duration::from_secs(seconds) {
+        let input = mutate(&mut random, &target.seeds);
+        STARTED.store(clock.elapsed().as_millis() as u64, Ordering::Relaxed);
+        let mut source = target.base.clone();
+        source.insert(&target.file, input.clone());
+        let run = target.run;
+        let result = std::panic::catch_unwind(|| run(&source).map_err(|error| error.to_string()));
+        let wrong = match result {
+            Err(_) => Some("a panic".to_string()),
+            Ok(Err(message)) if message.contains('\n') || message.len() > MAX_MESSAGE => {
+                Some(format!("a message of {} bytes or several lines", message.len()))
+            }
+            Ok(result) => {
+                n_accepted += u64::from(result.is_ok());
+                (peak_memory() > MAX_MEMORY).then(|| format!("{} bytes of memory", peak_memory()))
+            }
+        };
+        if let Some(wrong) = wrong {
+            let path = keep(name, &input);
+            eprintln!("{name}: {wrong}, after {n_inputs} inputs: {}", path.display());
+            std::process::exit(1);
+        }
+        n_inputs += 1;
+    }
+    let memory = peak_memory() / 1_000_000;
+    eprintln!(
+        "{name}: {n_inputs} inputs in {seconds} s, {n_accepted} accepted, no finding, at most {memory} MB of memory"
+    );
+}
