@@ -101,7 +101,7 @@ fn broken_checkpoints_are_refused_with_one_line_and_leave_nothing() {
     let folder = TempDir::new("base");
     package(&folder, "malformed/base/hf-packed", &[]);
     let faults = fixtures::faults();
-    assert_eq!(faults.len(), 18);
+    assert_eq!(faults.len(), 33);
     for fault in faults {
         let folder = TempDir::new("malformed");
         let input = folder.path().join("input");

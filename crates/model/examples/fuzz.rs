@@ -13,7 +13,8 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::convert::{ConvertOptions, MemorySink, convert};
@@ -87,7 +88,9 @@ fn verify_it(source: &MemorySource) -> Result<(), Error> {
 }
 
 fn folder(path: &Path) -> MemorySource {
-    let files = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     MemorySource::new(files.filter(|path| path.is_file()).map(|path| {
         let name = path.file_name().unwrap().to_str().unwrap().to_string();
         (name, std::fs::read(path).unwrap())
@@ -133,7 +136,9 @@ fn target(name: &str) -> Target {
         }
         other => panic!("unknown target {other}: safetensors, pickle, gguf or package"),
     };
-    let corpus = fixtures::workspace_root().join("tests/data/fuzz").join(name);
+    let corpus = fixtures::workspace_root()
+        .join("tests/data/fuzz")
+        .join(name);
     target.seeds.extend(files_ending(&corpus, ""));
     target
 }
@@ -169,7 +174,20 @@ fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn change(random: &mut Random, bytes: &mut Vec<u8>, at: usize, seeds: &[Vec<u8>]) {
-    let interesting = [0u64, 1, 2, 3, 32, 255, 65_535, 1 << 31, 1 << 32, 1 << 62, 1 << 63, u64::MAX];
+    let interesting = [
+        0u64,
+        1,
+        2,
+        3,
+        32,
+        255,
+        65_535,
+        1 << 31,
+        1 << 32,
+        1 << 62,
+        1 << 63,
+        u64::MAX,
+    ];
     match random.below(8) {
         0 => bytes[at] ^= 1 << random.below(8),
         1 => bytes[at] = random.next() as u8,
@@ -218,60 +236,77 @@ fn keep(name: &str, input: &[u8]) -> PathBuf {
     path
 }
 
-/// Ends the process when one input takes too long. `started` is the time of the input at work in milliseconds.
-fn watch(name: String, started: &'static AtomicU64, clock: Instant) {
+/// The input at work, and when it began.
+static CURRENT: Mutex<Option<(Instant, Vec<u8>)>> = Mutex::new(None);
+
+fn current() -> MutexGuard<'static, Option<(Instant, Vec<u8>)>> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process when one input takes too long.
+fn watch(name: String) {
     std::thread::spawn(move || {
         loop {
             std::thread::sleep(Duration::from_secs(1));
-            let began = Duration::from_millis(started.load(Ordering::Relaxed));
-            if clock.elapsed().saturating_sub(began) > LONGEST {
-                eprintln!("{name}: an input takes longer than {LONGEST:?}; it is in target/fuzz/{name}/current");
-                std::process::exit(1);
+            let current = current();
+            if let Some((_, input)) = current
+                .as_ref()
+                .filter(|(began, _)| began.elapsed() > LONGEST)
+            {
+                let path = keep(&name, input);
+                eprintln!(
+                    "{name}: an input takes longer than {LONGEST:?}: {}",
+                    path.display()
+                );
+                // The thread at work cannot be stopped otherwise.
+                std::process::abort();
             }
         }
     });
 }
 
-fn main() {
+/// What was wrong with one input, if anything was.
+fn judge(result: std::thread::Result<Result<(), String>>) -> Option<String> {
+    match result {
+        Err(_) => Some("a panic".to_string()),
+        Ok(Err(message)) if message.contains('\n') || message.len() > MAX_MESSAGE => Some(format!(
+            "a message of {} bytes or several lines",
+            message.len()
+        )),
+        Ok(_) if peak_memory() > MAX_MEMORY => Some(format!("{} bytes of memory", peak_memory())),
+        Ok(_) => None,
+    }
+}
+
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let usage = "usage: fuzz TARGET SECONDS [SEED]";
     let name = arguments.first().expect(usage);
     let seconds: u64 = arguments.get(1).and_then(|n| n.parse().ok()).expect(usage);
     let seed = arguments.get(2).map_or(1, |n| n.parse().expect(usage));
-    static STARTED: AtomicU64 = AtomicU64::new(0);
     let target = target(name);
-    let clock = Instant::now();
-    watch(name.clone(), &STARTED, clock);
-    let current = fixtures::workspace_root().join("target/fuzz").join(name);
-    std::fs::create_dir_all(&current).unwrap();
+    watch(name.clone());
     let mut random = Random(seed);
     let (mut n_inputs, mut n_accepted) = (0u64, 0u64);
-    while clock.elapsed() < Duration::from_secs(seconds) {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(seconds) {
         let input = mutate(&mut random, &target.seeds);
-        STARTED.store(clock.elapsed().as_millis() as u64, Ordering::Relaxed);
+        *current() = Some((Instant::now(), input.clone()));
         let mut source = target.base.clone();
         source.insert(&target.file, input.clone());
         let run = target.run;
         let result = std::panic::catch_unwind(|| run(&source).map_err(|error| error.to_string()));
-        let wrong = match result {
-            Err(_) => Some("a panic".to_string()),
-            Ok(Err(message)) if message.contains('\n') || message.len() > MAX_MESSAGE => {
-                Some(format!("a message of {} bytes or several lines", message.len()))
-            }
-            Ok(result) => {
-                n_accepted += u64::from(result.is_ok());
-                (peak_memory() > MAX_MEMORY).then(|| format!("{} bytes of memory", peak_memory()))
-            }
-        };
-        if let Some(wrong) = wrong {
-            let path = keep(name, &input);
-            eprintln!("{name}: {wrong}, after {n_inputs} inputs: {}", path.display());
-            std::process::exit(1);
-        }
+        n_accepted += u64::from(matches!(result, Ok(Ok(()))));
         n_inputs += 1;
+        if let Some(wrong) = judge(result) {
+            let path = keep(name, &input);
+            eprintln!("{name}: {wrong}, input {n_inputs}: {}", path.display());
+            return ExitCode::FAILURE;
+        }
     }
     let memory = peak_memory() / 1_000_000;
     eprintln!(
         "{name}: {n_inputs} inputs in {seconds} s, {n_accepted} accepted, no finding, at most {memory} MB of memory"
     );
+    ExitCode::SUCCESS
 }

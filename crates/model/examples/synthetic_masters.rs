@@ -69,7 +69,11 @@ fn tensors(layers: u64) -> Vec<Tensor> {
         gguf: format!("{gguf}.weight"),
         shape: shape.to_vec(),
     };
-    let mut all = vec![tensor("model.embed_tokens".into(), "token_embd".into(), &[VOCAB, HIDDEN])];
+    let mut all = vec![tensor(
+        "model.embed_tokens".into(),
+        "token_embd".into(),
+        &[VOCAB, HIDDEN],
+    )];
     for layer in 0..layers {
         for (hf, gguf, shape) in [
             ("input_layernorm", "attn_norm", &[HIDDEN][..]),
@@ -136,10 +140,15 @@ fn write_bf16(out: &mut impl Write, n_elements: u64, random: &mut Random) {
     while left > 0 {
         block.clear();
         while block.len() < BLOCK && left > 0 {
-            for pair in random.next().to_le_bytes().chunks_exact(2).take(left.min(4) as usize) {
+            for pair in random
+                .next()
+                .to_le_bytes()
+                .chunks_exact(2)
+                .take(left.min(4) as usize)
+            {
                 let bits = u16::from_le_bytes([pair[0], pair[1]]);
                 // Two bits of the exponent are random, the others are fixed.
-                let value = bits & 0x807f | 0x3b00 + (bits & 0x0180);
+                let value = (bits & 0x807f) | (0x3b00 + (bits & 0x0180));
                 block.extend(value.to_le_bytes());
                 left -= 1;
             }
@@ -158,7 +167,8 @@ fn write_safetensors(folder: &Path, tensors: &[Tensor]) {
         for tensor in part {
             let begin = end;
             end += tensor.n_elements() * 2;
-            let entry = json!({"dtype": "BF16", "shape": tensor.shape, "data_offsets": [begin, end]});
+            let entry =
+                json!({"dtype": "BF16", "shape": tensor.shape, "data_offsets": [begin, end]});
             header.insert(tensor.hf.clone(), entry);
             weight_map.insert(tensor.hf.clone(), name.clone().into());
         }
@@ -172,12 +182,23 @@ fn write_safetensors(folder: &Path, tensors: &[Tensor]) {
         out.flush().unwrap();
     }
     let index = json!({"metadata": {}, "weight_map": weight_map});
-    std::fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
+    std::fs::write(
+        folder.join("model.safetensors.index.json"),
+        index.to_string(),
+    )
+    .unwrap();
 }
 
 /// A pickle of bf16 tensors, each with a storage of its own.
 fn pickle(tensors: &[Tensor]) -> Vec<u8> {
-    let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let text = |text: &str| {
+        [
+            &b"X"[..],
+            &(text.len() as u32).to_le_bytes(),
+            text.as_bytes(),
+        ]
+        .concat()
+    };
     let int = |n: u64| [&b"\x8a\x08"[..], &n.to_le_bytes()].concat();
     let mut bytes = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
     for (key, tensor) in tensors.iter().enumerate() {
@@ -185,11 +206,22 @@ fn pickle(tensors: &[Tensor]) -> Vec<u8> {
         bytes.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         bytes.extend(text("storage"));
         bytes.extend(b"ctorch\nBFloat16Storage\n");
-        bytes.extend([text(&key.to_string()), text("cpu"), int(tensor.n_elements())].concat());
+        bytes.extend(
+            [
+                text(&key.to_string()),
+                text("cpu"),
+                int(tensor.n_elements()),
+            ]
+            .concat(),
+        );
         bytes.extend(b"tQK\x00(");
         tensor.shape.iter().for_each(|&n| bytes.extend(int(n)));
         bytes.extend(b"t(");
-        let strides: &[u64] = if tensor.shape.len() == 2 { &[tensor.shape[1], 1] } else { &[1] };
+        let strides: &[u64] = if tensor.shape.len() == 2 {
+            &[tensor.shape[1], 1]
+        } else {
+            &[1]
+        };
         strides.iter().for_each(|&n| bytes.extend(int(n)));
         bytes.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
     }
@@ -203,7 +235,13 @@ fn write_pytorch(path: &Path, tensors: &[Tensor]) {
     let mut directory = Vec::new();
     let mut at = 0u64;
     let mut entry = |out: &mut BufWriter<File>, name: &str, bytes: u64| {
-        let local = [&b"PK\x03\x04"[..], &[0; 22], &(name.len() as u16).to_le_bytes(), &[0; 2]].concat();
+        let local = [
+            &b"PK\x03\x04"[..],
+            &[0; 22],
+            &(name.len() as u16).to_le_bytes(),
+            &[0; 2],
+        ]
+        .concat();
         out.write_all(&local).unwrap();
         out.write_all(name.as_bytes()).unwrap();
         directory.extend([&b"PK\x01\x02"[..], &[0; 16], &[0xff; 8]].concat());
@@ -219,23 +257,42 @@ fn write_pytorch(path: &Path, tensors: &[Tensor]) {
     entry(&mut out, "archive/data.pkl", pickle.len() as u64);
     out.write_all(&pickle).unwrap();
     for (key, tensor) in tensors.iter().enumerate() {
-        entry(&mut out, &format!("archive/data/{key}"), tensor.n_elements() * 2);
+        entry(
+            &mut out,
+            &format!("archive/data/{key}"),
+            tensor.n_elements() * 2,
+        );
         write_bf16(&mut out, tensor.n_elements(), &mut random);
     }
     let n = tensors.len() as u64 + 1;
     out.write_all(&directory).unwrap();
-    out.write_all(&[&b"PK\x06\x06"[..], &[0; 20]].concat()).unwrap();
-    let end = [n, n, directory.len() as u64, at].map(u64::to_le_bytes).concat();
+    out.write_all(&[&b"PK\x06\x06"[..], &[0; 20]].concat())
+        .unwrap();
+    let end = [n, n, directory.len() as u64, at]
+        .map(u64::to_le_bytes)
+        .concat();
     out.write_all(&end).unwrap();
-    let locator = [&b"PK\x06\x07\0\0\0\0"[..], &(at + directory.len() as u64).to_le_bytes(), &[1, 0, 0, 0]];
+    let locator = [
+        &b"PK\x06\x07\0\0\0\0"[..],
+        &(at + directory.len() as u64).to_le_bytes(),
+        &[1, 0, 0, 0],
+    ];
     out.write_all(&locator.concat()).unwrap();
-    out.write_all(&[&b"PK\x05\x06"[..], &[0; 4], &[0xff; 12], &[0; 2]].concat()).unwrap();
+    out.write_all(&[&b"PK\x05\x06"[..], &[0; 4], &[0xff; 12], &[0; 2]].concat())
+        .unwrap();
     out.flush().unwrap();
 }
 
 fn write_gguf(path: &Path, tensors: &[Tensor], layers: u64) {
     let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
-    let mut pairs = vec![[text("general.architecture"), vec![8, 0, 0, 0], text("bitnet")].concat()];
+    let mut pairs = vec![
+        [
+            text("general.architecture"),
+            vec![8, 0, 0, 0],
+            text("bitnet"),
+        ]
+        .concat(),
+    ];
     for (key, value) in [
         ("block_count", layers),
         ("context_length", 2048),
@@ -247,11 +304,18 @@ fn write_gguf(path: &Path, tensors: &[Tensor], layers: u64) {
         let key = text(&format!("bitnet.{key}"));
         pairs.push([key, vec![4, 0, 0, 0], (value as u32).to_le_bytes().to_vec()].concat());
     }
-    for (key, value) in [("attention.layer_norm_rms_epsilon", 1e-5f32), ("rope.freq_base", 1e4)] {
+    for (key, value) in [
+        ("attention.layer_norm_rms_epsilon", 1e-5f32),
+        ("rope.freq_base", 1e4),
+    ] {
         let key = text(&format!("bitnet.{key}"));
         pairs.push([key, vec![6, 0, 0, 0], value.to_le_bytes().to_vec()].concat());
     }
-    let mut header = [&b"GGUF\x03\0\0\0"[..], &(tensors.len() as u64).to_le_bytes()].concat();
+    let mut header = [
+        &b"GGUF\x03\0\0\0"[..],
+        &(tensors.len() as u64).to_le_bytes(),
+    ]
+    .concat();
     header.extend((pairs.len() as u64).to_le_bytes());
     header.extend(pairs.concat());
     let mut offset = 0u64;
@@ -259,7 +323,11 @@ fn write_gguf(path: &Path, tensors: &[Tensor], layers: u64) {
         let (kind, bytes) = stored(tensor);
         header.extend(text(&tensor.gguf));
         header.extend((tensor.shape.len() as u32).to_le_bytes());
-        tensor.shape.iter().rev().for_each(|n| header.extend(n.to_le_bytes()));
+        tensor
+            .shape
+            .iter()
+            .rev()
+            .for_each(|n| header.extend(n.to_le_bytes()));
         header.extend(kind.to_le_bytes());
         header.extend(offset.to_le_bytes());
         offset += bytes.next_multiple_of(32);
@@ -269,16 +337,19 @@ fn write_gguf(path: &Path, tensors: &[Tensor], layers: u64) {
     out.write_all(&header).unwrap();
     let mut random = Random(1);
     // All bytes whose four fields are 0, 1 or 2.
-    let codes: Vec<u8> = (0..=255u8).filter(|byte| (0..4).all(|i| byte >> (2 * i) & 3 != 3)).collect();
+    let codes: Vec<u8> = (0..=255u8)
+        .filter(|byte| (0..4).all(|i| byte >> (2 * i) & 3 != 3))
+        .collect();
     for tensor in tensors {
         let (_, bytes) = stored(tensor);
         if tensor.is_matrix() {
             for _ in 0..(tensor.n_elements() / 4).div_ceil(8) {
                 let eight = random.next().to_le_bytes();
-                let eight = eight.map(|byte| codes[usize::from(byte) * codes.len() >> 8]);
+                let eight = eight.map(|byte| codes[(usize::from(byte) * codes.len()) >> 8]);
                 out.write_all(&eight).unwrap();
             }
-            out.write_all(&[&0.02f32.to_le_bytes()[..], &[0; 28]].concat()).unwrap();
+            out.write_all(&[&0.02f32.to_le_bytes()[..], &[0; 28]].concat())
+                .unwrap();
         } else if tensor.shape.len() == 1 {
             (0..tensor.n_elements()).for_each(|_| out.write_all(&1f32.to_le_bytes()).unwrap());
         } else {
@@ -309,7 +380,10 @@ fn convert(folder: &str, out: &str) {
     let manifest = result.unwrap_or_else(|error| panic!("{error}"));
     let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
     let read: u64 = manifest.source.files.iter().map(|file| file.bytes).sum();
-    eprintln!("{folder}: {read} bytes; {out}: {} shards, {bytes} bytes", manifest.shards.len());
+    eprintln!(
+        "{folder}: {read} bytes; {out}: {} shards, {bytes} bytes",
+        manifest.shards.len()
+    );
     match peak {
         Some(peak) => eprintln!("largest anonymous memory: {:.1} MB", peak as f64 / 1e6),
         None => eprintln!("this system does not tell anonymous memory"),

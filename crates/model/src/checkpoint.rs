@@ -87,10 +87,12 @@ pub(crate) fn read_checkpoint(
     }
 }
 
-/// The bytes of a `tokenizer.json` that gives the same ids as a SentencePiece model (`tokenizer.model`).
+/// The bytes of a `tokenizer.json` that gives the same ids as a SentencePiece model (`tokenizer.model`), with BOS in front.
 ///
 /// # Errors
 /// If the model is damaged, no BPE, or changes characters.
 pub fn tokenizer_from_sentencepiece(model: &[u8]) -> Result<Vec<u8>, crate::Error> {
-    Ok(sentencepiece_model::read(model)?.to_json())
+    let mut model = sentencepiece_model::read(model)?;
+    model.eos = None;
+    Ok(model.to_json())
 }
