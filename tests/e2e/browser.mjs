@@ -29,7 +29,8 @@ const ADAPTERS = {
 /** What computes WebGPU in this run: `lavapipe`, `swiftshader` or `own`. */
 export const GPU = required("TERN_BROWSER_GPU");
 
-function startOptions(gpu, home) {
+/** Program, arguments and environment of Chromium with the adapter `gpu` and its files below `home`. */
+export function startOptions(gpu, home) {
   const lavapipe = gpu === "lavapipe";
   return {
     executablePath: required(lavapipe || gpu === "own" ? "TERN_BROWSER" : "TERN_BROWSER_PLAIN"),

@@ -1,8 +1,10 @@
 // What loading a large package takes: wasm heap and JS heap of the worker, PSS of the renderer and GPU processes.
 // `cargo xtask memory` runs this with the package in TERN_PACKAGE; it prints a table and fails above a limit.
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { launch, required } from "./browser.mjs";
+import { start } from "./bare.mjs";
+import { required } from "./browser.mjs";
 import { serve } from "./server.mjs";
 
 const MB = 1e6;
@@ -11,56 +13,45 @@ const CONTEXT = 2048;
 const EVERY_MS = 250;
 const TIMEOUT_MS = 20 * 60_000;
 
-// Runs in the worker before its own code: keeps the wasm memory where it can be read.
-const HOOK = `
-for (const name of ["instantiate", "instantiateStreaming"]) {
-  const original = WebAssembly[name];
-  WebAssembly[name] = async (...args) => {
-    const result = await original.apply(WebAssembly, args);
-    globalThis.__memory = (result.instance ?? result).exports.memory;
-    return result;
-  };
-}
+// The worker's loader, with its memory kept where it can be read.
+const LOADER = `
+import init from "/worker.js";
+globalThis.__memory = (await init()).memory;
 `;
 
-const dist = required("TERN_DIST");
-const server = await serve({ "/": dist, "/package/": required("TERN_PACKAGE") });
-const browser = await launch();
-let failed = true;
+const probe = await mkdtemp(join(tmpdir(), "tern-memory-"));
+await writeFile(join(probe, "index.html"), "<!doctype html><title>memory</title>");
+await writeFile(join(probe, "loader.js"), LOADER);
+const server = await serve({ "/": required("TERN_DIST"), "/package/": required("TERN_PACKAGE"), "/probe/": probe });
+const browser = await start();
+let good = false;
 try {
-  failed = await measure();
+  good = await measure();
 } finally {
   await browser.close();
   await server.close();
+  await rm(probe, { recursive: true });
 }
-process.exit(failed ? 1 : 0);
+process.exit(good ? 0 : 1);
 
 async function measure() {
-  const context = await browser.newContext({ serviceWorkers: "block" });
-  const page = await context.newPage();
-  const loader = await readFile(join(dist, "worker_loader.js"), "utf8");
-  await page.route("**/worker_loader.js*", (route) =>
-    route.fulfill({ contentType: "text/javascript", body: loader.replace("await init(", `${HOOK}await init(`) }),
-  );
-  await page.route("**/blank", (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
-  await page.goto(`${server.url}/blank`);
-
-  const heaps = await watchWorker(page);
-  const processes = await browser.newBrowserCDPSession();
-  await page.evaluate(talk, { url: `${server.url}/package/`, context: CONTEXT });
-  const first = await run("first visit: network, store, device", page, heaps, processes);
-  await page.reload();
-  await page.evaluate(talk, { url: `${server.url}/package/`, context: CONTEXT });
+  const visit = async (name) => {
+    await browser.navigate(`${server.url}/probe/index.html`);
+    await browser.evaluate(`(${talk})(${JSON.stringify({ url: `${server.url}/package/`, context: CONTEXT })})`);
+    return run(name);
+  };
+  const first = await visit("first visit: network, store, device");
   const requests = server.requests.length;
-  const second = await run("second visit: store, device", page, heaps, processes);
+  await browser.navigate("about:blank");
+  const second = await visit("second visit: store, device");
   const fetched = server.requests.slice(requests).filter(({ path }) => path.startsWith("/package/"));
   console.log(`\nrequests for the package on the second visit: ${fetched.length}`);
-  return !(first && second && fetched.length === 0);
+  return first && second && fetched.length === 0;
 }
 
 /** The page's part, in the page: greets the worker, asks for the model, keeps what the worker says. */
 function talk({ url, context }) {
-  const worker = new Worker("/worker_loader.js", { type: "module" });
+  const worker = new Worker("/probe/loader.js", { type: "module" });
   globalThis.__load = { done: undefined, stage: "start", bytes: 0 };
   worker.onmessage = ({ data: [event] }) => {
     const load = globalThis.__load;
@@ -71,58 +62,37 @@ function talk({ url, context }) {
     }
     if (event.Loading) [load.stage, load.bytes] = [event.Loading.progress.stage, event.Loading.progress.bytes_done];
     if (event.Finished) load.done = event.Finished.outcome;
-    if (event.Failed || event.Trap) load.done = { fault: event.Failed?.fault ?? event.Trap };
+    if (event.Failed || event.Trap) load.done ??= { fault: event.Failed?.fault ?? event.Trap };
   };
-  worker.onerror = (error) => (globalThis.__load.done = { fault: error.message });
+  worker.onerror = (error) => (globalThis.__load.done ??= { fault: error.message });
 }
 
-/** Talks to the worker's own debugging session: playwright has no call for a worker's heap. */
-async function watchWorker(page) {
-  const session = await page.context().newCDPSession(page);
-  const waiting = new Map();
-  let [worker, last] = [undefined, 0];
-  session.on("Target.attachedToTarget", ({ sessionId, targetInfo }) => {
-    if (targetInfo.type === "worker") worker = sessionId;
-  });
-  session.on("Target.detachedFromTarget", ({ sessionId }) => {
-    if (worker === sessionId) worker = undefined;
-  });
-  session.on("Target.receivedMessageFromTarget", ({ message }) => {
-    const { id, result } = JSON.parse(message);
-    waiting.get(id)?.(result);
-    waiting.delete(id);
-  });
-  await session.send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
-  const ask = (method, params = {}) => {
-    const id = ++last;
-    const answer = new Promise((resolve) => waiting.set(id, resolve));
-    const message = JSON.stringify({ id, method, params });
-    const sent = session.send("Target.sendMessageToTarget", { sessionId: worker, message }).catch(() => undefined);
-    const late = new Promise((resolve) => setTimeout(resolve, 30_000));
-    return sent.then(() => Promise.race([answer, late]));
-  };
-  return async () => {
-    if (!worker) return undefined;
-    const heap = await ask("Runtime.getHeapUsage");
-    const expression = "globalThis.__memory?.buffer.byteLength ?? 0";
-    const wasm = await ask("Runtime.evaluate", { expression });
-    if (!heap || wasm?.result?.value === undefined) return undefined;
-    return { ...heap, wasm: wasm.result.value };
-  };
+/** Bytes of the worker's heaps; nothing while there is no worker, or none that answers. */
+async function heaps() {
+  const session = browser.worker();
+  if (!session) return undefined;
+  const expression = "globalThis.__memory?.buffer.byteLength ?? 0";
+  const both = [
+    browser.send("Runtime.getHeapUsage", {}, session),
+    browser.send("Runtime.evaluate", { expression, returnByValue: true }, session),
+  ];
+  const late = new Promise((resolve) => setTimeout(resolve, 30_000).unref());
+  // A worker that ends meanwhile answers with an error.
+  const answers = await Promise.race([Promise.all(both).catch(() => undefined), late]);
+  return answers && { ...answers[0], wasm: answers[1].result.value };
 }
 
-async function run(name, page, heaps, processes) {
+async function run(name) {
   const peak = { wasm: 0, js: 0, pss: 0, renderer: 0, gpu: 0 };
   const rows = [];
   const start = Date.now();
   let load;
   for (;;) {
-    load = await page.evaluate(() => globalThis.__load);
+    load = await browser.evaluate("globalThis.__load");
     const heap = await heaps();
-    const pss = await processMemory(processes);
+    const pss = await processMemory();
     if (heap) {
-      // The wasm memory is a backing store too, and has its own limit.
-      const js = heap.usedSize + heap.backingStorageSize - (heap.backingStorageSize >= heap.wasm ? heap.wasm : 0);
+      const js = heap.usedSize + heap.backingStorageSize;
       peak.wasm = Math.max(peak.wasm, heap.wasm);
       peak.js = Math.max(peak.js, js);
       rows.push({ at: Date.now() - start, ...load, wasm: heap.wasm, js, ...pss });
@@ -140,8 +110,8 @@ async function run(name, page, heaps, processes) {
 }
 
 /** PSS of the renderers and the GPU process, by the kernel's count. */
-async function processMemory(session) {
-  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+async function processMemory() {
+  const { processInfo } = await browser.send("SystemInfo.getProcessInfo");
   const sum = { renderer: 0, gpu: 0 };
   for (const { type, id } of processInfo) {
     const kind = { renderer: "renderer", GPU: "gpu" }[type];

@@ -1,10 +1,10 @@
 //! HTTP bodies, with a limit on their length and on silence.
 
 use gloo::timers::future::TimeoutFuture;
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStreamDefaultReader, RequestCache, RequestInit, Response};
+use web_sys::{AbortController, ReadableStream, RequestCache, RequestInit, Response};
 
 use super::bytes::{Collector, JsBytes};
 use super::scope;
@@ -33,7 +33,6 @@ pub(super) async fn fetch(
     cache: CacheMode,
     on_bytes: &mut dyn FnMut(u64),
 ) -> Result<JsBytes, FetchError> {
-    let network = |error: JsValue| FetchError::Network(words(&error));
     let abort = AbortOnDrop(AbortController::new().map_err(network)?);
     let init = RequestInit::new();
     init.set_signal(Some(&abort.0.signal()));
@@ -58,25 +57,82 @@ pub(super) async fn fetch(
     let Some(body) = response.body() else {
         return Ok(Collector::new(0).finish());
     };
-    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
     // What the server states may be the length of a compressed body, so it is only a hint.
-    let capacity = stated_bytes.unwrap_or(FIRST_BYTES).min(max_bytes);
-    let mut collected = Collector::new(u32::try_from(capacity).unwrap_or(0));
+    let capacity = stated_bytes.unwrap_or(FIRST_BYTES).min(max_bytes).max(1);
+    let mut reader = BodyReader::new(&body, u32::try_from(capacity).unwrap_or(1))?;
     let mut length = 0;
-    loop {
-        let part = unstalled(JsFuture::from(reader.read())).await?;
-        let get = |name: &str| Reflect::get(&part, &JsValue::from_str(name)).map_err(network);
-        if get("done")?.is_truthy() {
-            return Ok(collected.finish());
-        }
-        let part: Uint8Array = get("value")?.unchecked_into();
-        length += u64::from(part.length());
+    while let Some(n_bytes) = reader.read().await? {
+        length += u64::from(n_bytes);
         if length > max_bytes {
             return Err(FetchError::TooLong);
         }
-        collected.push(&part);
         on_bytes(length);
     }
+    Ok(reader.finish())
+}
+
+/// Reads a body part by part into one buffer.
+struct BodyReader {
+    /// A stream's reader, of either kind.
+    reader: JsValue,
+    /// Whether the stream writes into the buffer itself. Otherwise each part comes in a buffer of its own, which the
+    /// browser keeps until it collects its garbage: Safari's streams can't do better yet.
+    into_place: bool,
+    collected: Collector,
+}
+
+impl BodyReader {
+    fn new(body: &ReadableStream, capacity: u32) -> Result<Self, FetchError> {
+        let options = Object::new();
+        let byob = Reflect::set(&options, &"mode".into(), &"byob".into())
+            .and_then(|_| call(body, "getReader", &options));
+        let (reader, into_place) = match byob {
+            Ok(reader) => (reader, true),
+            Err(_) => (body.get_reader().into(), false),
+        };
+        Ok(Self {
+            reader,
+            into_place,
+            collected: Collector::new(capacity),
+        })
+    }
+
+    /// Reads a part and says how long it is; `None` at the end.
+    async fn read(&mut self) -> Result<Option<u32>, FetchError> {
+        let room = if self.into_place {
+            self.collected.room().into()
+        } else {
+            JsValue::UNDEFINED
+        };
+        let promise: Promise = call(&self.reader, "read", &room)
+            .map_err(network)?
+            .unchecked_into();
+        let part = unstalled(JsFuture::from(promise)).await?;
+        let get = |name: &str| Reflect::get(&part, &JsValue::from_str(name)).map_err(network);
+        let done = get("done")?.is_truthy();
+        let bytes = get("value")?.dyn_into::<Uint8Array>().ok();
+        let length = match bytes {
+            Some(bytes) if self.into_place => self.collected.take_back(&bytes),
+            Some(bytes) => self.collected.push(&bytes),
+            None => 0,
+        };
+        Ok((!done).then_some(length))
+    }
+
+    fn finish(self) -> JsBytes {
+        self.collected.finish()
+    }
+}
+
+/// `object[name](argument)`.
+fn call(object: &JsValue, name: &str, argument: &JsValue) -> Result<JsValue, JsValue> {
+    Reflect::get(object, &JsValue::from_str(name))?
+        .dyn_into::<Function>()?
+        .call1(object, argument)
+}
+
+fn network(error: JsValue) -> FetchError {
+    FetchError::Network(words(&error))
 }
 
 /// Waits for the network, but not for ever.

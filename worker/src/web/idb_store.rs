@@ -19,7 +19,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::StorageEstimate;
 
-use super::bytes::{JsBytes, release};
+use super::bytes::{JsBytes, nudge_collector, release};
 use super::scope;
 use crate::store::{Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage};
 use crate::{Blob as _, race};
@@ -116,6 +116,7 @@ impl Store for IdbStore {
 
     async fn put(&self, file: &StoredFile, bytes: &JsBytes) -> Result<()> {
         let (file, bytes) = (file.clone(), bytes.clone());
+        nudge(&file);
         self.run(|database| async move {
             let (key, entry) = (JsValue::from_str(&file.key()), to_js(&file)?);
             let records: Vec<_> = file
@@ -138,6 +139,7 @@ impl Store for IdbStore {
 
     async fn get(&self, file: &StoredFile) -> Result<Option<JsBytes>> {
         let file = file.clone();
+        nudge(&file);
         self.run(|database| async move {
             let reading = reading(&database, &[RECORDS, JOURNAL])?;
             let journal = reading.store(JOURNAL).map_err(lost)?;
@@ -193,6 +195,13 @@ impl Store for IdbStore {
 
     async fn estimate(&self) -> Estimate {
         estimate().await.unwrap_or_default()
+    }
+}
+
+/// Makes room before a shard. The few larger files come one by one, and a nudge would come on top of them.
+fn nudge(file: &StoredFile) {
+    if file.bytes <= RECORD_BYTES {
+        nudge_collector();
     }
 }
 
