@@ -128,12 +128,14 @@ fn one(page: Page, block: &Block) -> AnyView {
     }
 }
 
-/// Headings of an answer stand below those of the page, whatever the model wrote; their look tells the level.
+/// Headings of an answer stand below the page's only first one, the chat's title, whatever the model wrote; their look tells
+/// the level.
 fn heading(level: u8, content: Vec<AnyView>) -> AnyView {
     match level {
-        1 => view! { <h3 class="level-1" dir="auto">{content}</h3> }.into_any(),
-        2 => view! { <h4 class="level-2" dir="auto">{content}</h4> }.into_any(),
-        3 => view! { <h5 class="level-3" dir="auto">{content}</h5> }.into_any(),
+        1 => view! { <h2 class="level-1" dir="auto">{content}</h2> }.into_any(),
+        2 => view! { <h3 class="level-2" dir="auto">{content}</h3> }.into_any(),
+        3 => view! { <h4 class="level-3" dir="auto">{content}</h4> }.into_any(),
+        4 => view! { <h5 class="level-4" dir="auto">{content}</h5> }.into_any(),
         _ => view! { <h6 class="level-4" dir="auto">{content}</h6> }.into_any(),
     }
 }
