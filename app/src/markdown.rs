@@ -5,6 +5,7 @@
 //! through become links. Depth, length and number of parts are bounded: what is beyond is shown as plain text.
 
 mod address;
+mod bare;
 mod build;
 mod settle;
 #[cfg(test)]
@@ -125,12 +126,12 @@ pub enum Inline {
 /// Reads a complete text.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Arc<Block>> {
-    build::build(text)
+    build::build(text, false)
 }
 
 /// Reads a text that is still growing: what its last line will be is not known yet, so marks that could still become
 /// anything are held back and open ones are closed. Nothing jumps when the rest arrives.
 #[must_use]
 pub fn parse_growing(text: &str) -> Vec<Arc<Block>> {
-    build::build(&settle::settle(text))
+    build::build(&settle::settle(text), true)
 }

@@ -2,8 +2,8 @@
 
 /// Schemes of links.
 const SCHEMES: [&str; 3] = ["https://", "http://", "mailto:"];
-/// Longest address.
-const MAX_ADDRESS: usize = 2048;
+/// Longest address, in bytes.
+pub(super) const MAX_ADDRESS: usize = 2048;
 
 /// The address if it may be a link: `http`, `https` or `mailto`, written without anything that a browser would strip,
 /// decode or read in another way than a person. Everything else stays text.

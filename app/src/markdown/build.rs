@@ -3,12 +3,13 @@
 use std::mem;
 use std::sync::Arc;
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
+use pulldown_cmark::{CodeBlockKind, Event, OffsetIter, Options, Parser, Tag};
 
-use super::{Alignment, Block, Inline, Item, List, MAX_BYTES, MAX_DEPTH, MAX_EVENTS, Table};
+use super::{Alignment, Block, Inline, Item, List, MAX_BYTES, MAX_DEPTH, MAX_EVENTS, Table, bare};
 
-/// Reads `text`, or shows it as it is when it is beyond the bounds.
-pub(super) fn build(text: &str) -> Vec<Arc<Block>> {
+/// Reads `text`, or shows it as it is when it is beyond the bounds. While the text `is_growing`, an address at its end is
+/// no link yet: it would lead to where its beginning does.
+pub(super) fn build(text: &str, is_growing: bool) -> Vec<Arc<Block>> {
     let verbatim = || vec![Arc::new(Block::Verbatim(text.to_owned()))];
     if text.len() > MAX_BYTES {
         return verbatim();
@@ -16,9 +17,12 @@ pub(super) fn build(text: &str) -> Vec<Arc<Block>> {
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut builder = Builder {
-        parser: Parser::new_ext(text, options),
+        parser: Parser::new_ext(text, options).into_offset_iter(),
         events_left: MAX_EVENTS,
         task: None,
+        links: 0,
+        open_end: is_growing.then(|| text.trim_end_matches(['*', '`', '~', '_']).len()),
+        is_at_end: false,
     };
     let blocks = builder.blocks(0);
     if builder.events_left == 0 {
@@ -28,11 +32,17 @@ pub(super) fn build(text: &str) -> Vec<Arc<Block>> {
 }
 
 struct Builder<'a> {
-    parser: Parser<'a>,
+    parser: OffsetIter<'a>,
     /// How many events may still be read; 0 = too many, the tree is thrown away.
     events_left: usize,
     /// The mark of the item that is being read.
     task: Option<bool>,
+    /// How many links are around what is read.
+    links: usize,
+    /// Where the text ends without the marks behind it, while it grows.
+    open_end: Option<usize>,
+    /// Whether the words that were read last stand at that end.
+    is_at_end: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -41,7 +51,11 @@ impl<'a> Builder<'a> {
         if self.events_left == 0 {
             return None;
         }
-        self.parser.next()
+        let (event, range) = self.parser.next()?;
+        if matches!(event, Event::Text(_)) {
+            self.is_at_end = self.open_end.is_some_and(|end| range.end >= end);
+        }
+        Some(event)
     }
 
     /// Blocks up to the end of their container. A container deeper than allowed leaves its blocks in this one.
@@ -53,11 +67,11 @@ impl<'a> Builder<'a> {
             match event {
                 Event::End(_) if n_flattened == 0 => break,
                 Event::End(_) => {
-                    end_line(&mut line, &mut blocks);
+                    self.end_line(&mut line, &mut blocks);
                     n_flattened -= 1;
                 }
                 Event::Start(tag) if is_block(&tag) => {
-                    end_line(&mut line, &mut blocks);
+                    self.end_line(&mut line, &mut blocks);
                     if depth >= MAX_DEPTH && is_container(&tag) {
                         n_flattened += 1;
                     } else {
@@ -65,13 +79,13 @@ impl<'a> Builder<'a> {
                     }
                 }
                 Event::Rule => {
-                    end_line(&mut line, &mut blocks);
+                    self.end_line(&mut line, &mut blocks);
                     blocks.push(Arc::new(Block::Rule));
                 }
                 other => self.inline(other, depth + 1, &mut line),
             }
         }
-        end_line(&mut line, &mut blocks);
+        self.end_line(&mut line, &mut blocks);
         blocks
     }
 
@@ -154,7 +168,42 @@ impl<'a> Builder<'a> {
             }
             self.inline(event, depth, &mut inlines);
         }
-        inlines
+        self.with_links(inlines)
+    }
+
+    /// Makes links of the addresses in the texts, outside of links.
+    fn with_links(&mut self, inlines: Vec<Inline>) -> Vec<Inline> {
+        let has_address =
+            |inline: &Inline| matches!(inline, Inline::Text(text) if text.contains("://"));
+        if self.links > 0 || !inlines.iter().any(has_address) {
+            return inlines;
+        }
+        let is_at_end = self.is_at_end;
+        let mut all = Vec::new();
+        let last = inlines.len() - 1;
+        for (at, inline) in inlines.into_iter().enumerate() {
+            let parts = match &inline {
+                Inline::Text(text) => bare::split(text, !(is_at_end && at == last)),
+                _ => None,
+            };
+            match parts {
+                Some(parts) => {
+                    // Each is an element more, as one that the parser found.
+                    self.events_left = self.events_left.saturating_sub(parts.len());
+                    all.extend(parts);
+                }
+                None => all.push(inline),
+            }
+        }
+        all
+    }
+
+    /// Spans outside a paragraph are a line of a list.
+    fn end_line(&mut self, line: &mut Vec<Inline>, blocks: &mut Vec<Arc<Block>>) {
+        if !line.is_empty() {
+            let line = self.with_links(mem::take(line));
+            blocks.push(Arc::new(Block::Line(line)));
+        }
     }
 
     /// One span, and all that it holds.
@@ -179,7 +228,10 @@ impl<'a> Builder<'a> {
                 out.append(&mut inner);
             }
             Event::Start(tag) => {
+                let is_link = matches!(tag, Tag::Link { .. });
+                self.links += usize::from(is_link);
                 let content = self.inlines(depth + 1);
+                self.links -= usize::from(is_link);
                 match tag {
                     Tag::Emphasis => out.push(Inline::Emphasis(content)),
                     Tag::Strong => out.push(Inline::Strong(content)),
@@ -233,13 +285,6 @@ const fn is_block(tag: &Tag<'_>) -> bool {
 
 const fn is_container(tag: &Tag<'_>) -> bool {
     matches!(tag, Tag::BlockQuote(_) | Tag::List(_) | Tag::Item)
-}
-
-/// Spans outside a paragraph are a line of a list.
-fn end_line(line: &mut Vec<Inline>, blocks: &mut Vec<Arc<Block>>) {
-    if !line.is_empty() {
-        blocks.push(Arc::new(Block::Line(mem::take(line))));
-    }
 }
 
 fn push_text(out: &mut Vec<Inline>, text: &str) {

@@ -141,6 +141,57 @@ fn each_kind_of_span_is_read() {
 }
 
 #[test]
+fn an_address_without_marks_becomes_a_link_that_shows_it() {
+    for (source, addresses) in [
+        (
+            "see https://a.example/b_c_d.",
+            &["https://a.example/b_c_d"][..],
+        ),
+        (
+            "**https://a.example** *(http://b.example)*",
+            &["https://a.example", "http://b.example"],
+        ),
+        (
+            "- https://a.example\n- x https://b.example y",
+            &["https://a.example", "https://b.example"],
+        ),
+        (
+            "| a |\n|---|\n| https://a.example |",
+            &["https://a.example"],
+        ),
+        // Neither inside a link nor inside code, and never to another place than the words say.
+        (
+            "[https://a.example](https://b.example)",
+            &["https://b.example"],
+        ),
+        (
+            "[**https://a.example**](https://b.example)",
+            &["https://b.example"],
+        ),
+        ("`https://a.example`\n\n    https://b.example", &[]),
+        (
+            "<img src=https://a.example/x.png> javascript:https://b.example",
+            &[],
+        ),
+    ] {
+        let (links, words) = links_and_words(source);
+        assert_eq!(links, addresses, "{source}");
+        assert!(words.contains("a.example"), "{source} became {words}");
+    }
+    let growing = |text: &str| {
+        let mut links = Vec::new();
+        walk(&parse_growing(text), &mut links, &mut String::new());
+        links
+    };
+    assert_eq!(
+        growing("- https://a.org\n- see https://a.or"),
+        ["https://a.org"]
+    );
+    assert_eq!(growing("- **https://a.or"), [""; 0]);
+    assert_eq!(growing("see https://a.org "), ["https://a.org"]);
+}
+
+#[test]
 fn markup_stays_text() {
     for source in [
         "<script>alert(1)</script>",
@@ -220,6 +271,9 @@ fn time_is_bounded() {
         "[a](".repeat(MAX_BYTES / 4),
         "<a ".repeat(MAX_BYTES / 3),
         "`".repeat(MAX_BYTES),
+        "https://".repeat(MAX_BYTES / 8),
+        ",https://a.b".repeat(MAX_BYTES / 12),
+        format!("https://a.b{}", ")".repeat(MAX_BYTES - 11)),
         "- a\n".repeat(MAX_BYTES / 4),
         // A thousand columns, a thousand rows: a million cells out of a few kilobytes.
         format!(
@@ -238,7 +292,7 @@ fn time_is_bounded() {
 
 #[test]
 fn only_the_last_block_changes_while_a_text_grows() {
-    let whole = "# Title\n\nA **bold** claim with `code`.\n\n- one\n- two\n  1. three\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```rust\nfn main() {}\n```\n\nThe [end](https://example.org).";
+    let whole = "# Title\n\nA **bold** claim with `code`.\n\n- one\n- two\n  1. three\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```rust\nfn main() {}\n```\n\nSee https://example.org/a or the [end](https://example.org).";
     let mut before: Vec<Arc<Block>> = Vec::new();
     for (at, _) in whole.char_indices().skip(1) {
         let now = parse_growing(&whole[..at]);
