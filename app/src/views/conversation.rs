@@ -1,6 +1,7 @@
 //! What was said, from the newest backwards as far as somebody looks.
 
 use app::{ChatId, Phase, strings};
+use gloo::events::EventListener;
 use leptos::html;
 use leptos::prelude::*;
 
@@ -12,6 +13,8 @@ use crate::components::{Icon, Shape};
 
 /// How near to its end, in pixels, the conversation counts as read to the end and follows the answer.
 const NEAR_END_PIXELS: i32 = 48;
+/// How near to its end it still counts after a move upwards: what rounding makes of nothing.
+const AT_END_PIXELS: i32 = 1;
 /// How near to the first drawn turn, in pixels, earlier ones are drawn.
 const NEAR_START_PIXELS: i32 = 1200;
 /// From how many scrolled pixels a line shows that there is more above.
@@ -38,6 +41,7 @@ pub(super) fn Conversation(page: Page) -> impl IntoView {
     let is_quiet = page.part(|state| !state.chats.open.loading && state.engine.fault.is_none());
     let is_welcome = move || keys.with(Vec::is_empty) && !first_run.get() && is_quiet.get();
     scroll.follow();
+    scroll.follow_window();
     view! {
         <main class="conversation" node_ref=scroll.log on:scroll=move |_| scroll.scrolled()>
             <div class="column">
@@ -113,6 +117,8 @@ struct Scroll {
     log: NodeRef<html::Main>,
     at_end: RwSignal<bool>,
     n_shown: RwSignal<usize>,
+    /// Where the conversation stood when it was last seen to move.
+    last_top: StoredValue<i32>,
 }
 
 impl Scroll {
@@ -123,6 +129,7 @@ impl Scroll {
             log: NodeRef::new(),
             at_end: RwSignal::new(true),
             n_shown: RwSignal::new(PAGE_TURNS),
+            last_top: StoredValue::new(0),
         }
     }
 
@@ -136,16 +143,25 @@ impl Scroll {
         let Some(log) = self.log.get_untracked() else {
             return;
         };
-        let below = log.scroll_height() - log.scroll_top() - log.client_height();
-        let at_end = below <= NEAR_END_PIXELS;
+        let top = log.scroll_top();
+        let below = log.scroll_height() - top - log.client_height();
+        // Whoever goes up a little wants to read there. A text that got shorter moves up, too, but stays at its end.
+        let is_upwards = top < self.last_top.get_value();
+        let at_end = below
+            <= if is_upwards {
+                AT_END_PIXELS
+            } else {
+                NEAR_END_PIXELS
+            };
+        self.last_top.set_value(top);
         if at_end != self.at_end.get_untracked() {
             self.at_end.set(at_end);
         }
-        let is_scrolled = log.scroll_top() > LIFTED_PIXELS;
+        let is_scrolled = top > LIFTED_PIXELS;
         if is_scrolled != self.ui.scrolled.get_untracked() {
             self.ui.scrolled.set(is_scrolled);
         }
-        if log.scroll_top() < NEAR_START_PIXELS && self.n_turns() > self.n_shown.get_untracked() {
+        if top < NEAR_START_PIXELS && self.n_turns() > self.n_shown.get_untracked() {
             self.show_more();
         }
     }
@@ -163,16 +179,42 @@ impl Scroll {
     /// Goes to the newest words. What was drawn on the way up is let go.
     fn to_end(self) {
         self.n_shown.set(PAGE_TURNS);
-        self.at_end.set(true);
         self.jump();
     }
 
+    /// Goes to the end with the next frame, wherever the conversation stands.
     fn jump(self) {
-        request_animation_frame(move || {
-            if let Some(log) = self.log.try_get_untracked().flatten() {
-                log.set_scroll_top(log.scroll_height());
-            }
-        });
+        self.at_end.set(true);
+        // Another chat may be shorter: that it moves up says nothing of what the person wants.
+        self.last_top.set_value(0);
+        request_animation_frame(move || self.show_end());
+    }
+
+    /// Goes to the end with the next frame, if the person is there then: a finger may have moved away by that time.
+    fn keep_up(self) {
+        if self.at_end.get_untracked() {
+            request_animation_frame(move || {
+                if self.at_end.try_get_untracked() == Some(true) {
+                    self.show_end();
+                }
+            });
+        }
+    }
+
+    fn show_end(self) {
+        if let Some(log) = self.log.try_get_untracked().flatten() {
+            log.set_scroll_top(log.scroll_height());
+        }
+    }
+
+    /// Keeps the end in sight when the on-screen keyboard comes or the window changes.
+    fn follow_window(self) {
+        let Some(visual) = window().visual_viewport() else {
+            return;
+        };
+        let resized = EventListener::new(&visual, "resize", move |_| self.keep_up());
+        // It ends with the conversation.
+        StoredValue::new_local(resized);
     }
 
     /// Keeps the end in sight while the person looks at it, and goes there when a question is asked or a chat is opened.
@@ -199,10 +241,9 @@ impl Scroll {
             if !is_same {
                 self.to_end();
             } else if is_asked {
-                self.at_end.set(true);
                 self.jump();
-            } else if self.at_end.get_untracked() {
-                self.jump();
+            } else {
+                self.keep_up();
             }
             (chat, is_loading, key)
         });
