@@ -66,8 +66,27 @@ fn is_executable(path: &Path) -> bool {
 #[must_use]
 pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(find(program).unwrap_or_else(|| PathBuf::from(program)));
-    command.current_dir(root()).env("PATH", search_path());
     command
+        .current_dir(root())
+        .env("PATH", search_path())
+        .envs(small_builds());
+    command
+}
+
+/// What cargo is told where `CI` is set: a machine that builds once needs neither the files of incremental builds nor line
+/// numbers in panics, and its disk is small.
+fn small_builds() -> Vec<(&'static str, &'static str)> {
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if !is_set("CI") {
+        return Vec::new();
+    }
+    [
+        ("CARGO_INCREMENTAL", "0"),
+        ("CARGO_PROFILE_DEV_DEBUG", "none"),
+    ]
+    .into_iter()
+    .filter(|(name, _)| !is_set(name))
+    .collect()
 }
 
 /// `cargo` with the toolchain that runs this program.
@@ -77,6 +96,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
         .current_dir(root())
         .env("PATH", search_path())
+        .envs(small_builds())
         .args(args);
     command
 }
