@@ -6,7 +6,7 @@ use std::rc::Rc;
 use app::{
     Change, ChatHead, ChatId, DbEvent, DbRequest, Preferences, ReadPurpose, StoredChat, Turn,
 };
-use rexie::{ObjectStore, Rexie, Store, TransactionMode, TransactionResult};
+use rexie::{KeyRange, ObjectStore, Rexie, Store, TransactionMode, TransactionResult};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
@@ -25,6 +25,9 @@ const CHATS: &str = "chats";
 const TURNS: &str = "turns";
 /// One record, of that name.
 const PREFERENCES: &str = "preferences";
+
+/// Turns that are read in one piece: some milliseconds of work.
+const SLICE_TURNS: usize = 32;
 
 pub(super) type Result<T> = std::result::Result<T, Problem>;
 
@@ -146,13 +149,27 @@ fn read<T: DeserializeOwned>(values: Vec<JsValue>) -> Vec<T> {
         .collect()
 }
 
+/// The turns in a range, or all, in the order of their keys. Thousands take a while, so they come slice by slice: each is
+/// an answer of the database, and thus a task, of its own.
+async fn slices(store: &Store, range: Option<KeyRange>) -> Result<Vec<TurnRecord>> {
+    let keys = store.get_all_keys(range, None).await?;
+    let mut records = Vec::with_capacity(keys.len());
+    for slice in keys.chunks(SLICE_TURNS) {
+        let (Some(first), Some(last)) = (slice.first(), slice.last()) else {
+            continue;
+        };
+        let range = KeyRange::bound(first, last, None, None).map_err(rexie::Error::from)?;
+        records.extend(read::<TurnRecord>(store.get_all(Some(range), None).await?));
+    }
+    Ok(records)
+}
+
 async fn turns(database: &Rexie, chat: ChatId) -> Result<Vec<Turn>> {
     let reading = database.transaction(&[TURNS], TransactionMode::ReadOnly)?;
-    let range = rexie::KeyRange::bound(&turn_key(chat, 0), &turn_key(chat, u32::MAX), None, None)
+    let range = KeyRange::bound(&turn_key(chat, 0), &turn_key(chat, u32::MAX), None, None)
         .map_err(rexie::Error::from)?;
-    let values = reading.store(TURNS)?.get_all(Some(range), None).await?;
     // Keys are in the order of their numbers.
-    let records: Vec<TurnRecord> = read(values);
+    let records = slices(&reading.store(TURNS)?, Some(range)).await?;
     Ok(records.into_iter().map(|record| record.turn).collect())
 }
 
@@ -169,7 +186,7 @@ async fn one(database: &Rexie, id: ChatId) -> Result<Vec<StoredChat>> {
 async fn everything(database: &Rexie) -> Result<Vec<StoredChat>> {
     let reading = database.transaction(&[CHATS, TURNS], TransactionMode::ReadOnly)?;
     let heads: Vec<ChatHead> = all(&reading.store(CHATS)?).await?;
-    let records: Vec<TurnRecord> = all(&reading.store(TURNS)?).await?;
+    let records = slices(&reading.store(TURNS)?, None).await?;
     let mut turns: HashMap<ChatId, Vec<Turn>> = HashMap::new();
     for record in records {
         turns.entry(record.chat).or_default().push(record.turn);
