@@ -7,6 +7,7 @@
 //! of them would be an error. So requests run as tasks of their own, and one that takes too long is only no longer waited for.
 
 mod records;
+mod tabs;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use wasm_bindgen_futures::spawn_local;
 use crate::page::Listener;
 pub(crate) use records::DATABASE;
 use records::{Problem, Result};
+use tabs::Tabs;
 
 /// How often a request is tried.
 const TRIES: u32 = 3;
@@ -41,11 +43,13 @@ struct Inner {
     working: Cell<bool>,
     /// Whether nothing may be started.
     resting: Cell<bool>,
+    tabs: Tabs,
 }
 
 impl Db {
     pub(crate) fn new(listener: Listener) -> Self {
         Self(Rc::new(Inner {
+            tabs: Tabs::listen(&listener),
             listener,
             queue: RefCell::default(),
             database: RefCell::default(),
@@ -99,7 +103,10 @@ impl Inner {
         loop {
             tries += 1;
             let problem = match self.attempt(&request).await {
-                Ok(event) => return Some(event),
+                Ok(event) => {
+                    self.tabs.tell_of(&request);
+                    return Some(event);
+                }
                 Err(problem) => problem,
             };
             self.close();

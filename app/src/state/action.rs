@@ -104,6 +104,8 @@ pub enum Action {
     },
     /// The connection to the network came or went.
     Online(bool),
+    /// Another tab has changed the chats in the database.
+    ChatsChanged,
     /// Another version of the app is ready.
     UpdateReady,
     /// Wants the other version; ignored unless [`crate::State::can_update`].

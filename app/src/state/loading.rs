@@ -67,6 +67,7 @@ impl State {
             "another tab took the engine",
         ));
         self.forget_worker();
+        self.saving.is_foreign = true;
         self.engine.fault = None;
         self.engine.phase = Phase::Elsewhere;
         effects.push(Effect::Terminate);

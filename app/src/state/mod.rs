@@ -14,6 +14,7 @@ mod notice;
 mod opening;
 mod preferences;
 mod random;
+mod reading;
 mod saving;
 mod select;
 mod surroundings;
@@ -152,6 +153,7 @@ impl State {
             Action::Copy(text) => vec![Effect::Copy(text)],
             Action::Visibility { .. }
             | Action::Online(_)
+            | Action::ChatsChanged
             | Action::UpdateReady
             | Action::ApplyUpdate
             | Action::Persisted(_) => self.on_surroundings(action),

@@ -6,8 +6,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, Finish, Notice, Phase,
-    State, Turn,
+    Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, Notice, State, Turn,
 };
 
 /// How long a failed write waits for another try.
@@ -28,6 +27,10 @@ pub(super) struct Saving {
     is_closed: bool,
     /// Number of tokens of the running answer that were stored.
     stored_tokens: usize,
+    /// Whether another tab may have changed the chats that this one has read.
+    pub(super) is_foreign: bool,
+    /// Whether another tab has said so since they were read last.
+    pub(super) is_outdated: bool,
 }
 
 impl State {
@@ -58,7 +61,7 @@ impl State {
     }
 
     /// While the database can't even be opened there is nowhere to write to.
-    const fn can_save(&self) -> bool {
+    pub(super) const fn can_save(&self) -> bool {
         !self.saving.is_closed && !self.erasing
     }
 
@@ -118,6 +121,13 @@ impl State {
         vec![self.write(changes)]
     }
 
+    /// What is not known to be in the database, in order.
+    pub(super) fn on_the_way(&self) -> impl Iterator<Item = &Change> {
+        let saving = &self.saving;
+        let sent = saving.sent.iter().flatten();
+        sent.chain(&saving.unwritten).chain(&saving.pending)
+    }
+
     fn keep_unwritten(&mut self, changes: Vec<Change>) {
         for change in changes {
             merge(&mut self.saving.unwritten, change);
@@ -127,12 +137,13 @@ impl State {
     pub(super) fn on_db(&mut self, event: DbEvent) -> Vec<Effect> {
         match event {
             DbEvent::Opened { chats, preferences } => {
+                let was_open = self.environment.database == Database::Open;
                 self.environment.database = Database::Open;
                 self.saving.is_closed = false;
                 if let Some(preferences) = preferences {
                     self.preferences = preferences;
                 }
-                self.opened(chats)
+                self.opened(chats, was_open)
             }
             DbEvent::Failed { detail } => {
                 self.environment.database = Database::Failed { detail };
@@ -148,10 +159,7 @@ impl State {
                 Vec::new()
             }
             DbEvent::Turns { chat, turns } => {
-                if self.chats.open.head.id == chat && self.chats.open.loading {
-                    self.chats.open.turns = self.with_keys(turns);
-                    self.chats.open.loading = false;
-                }
+                self.take_turns(chat, turns);
                 Vec::new()
             }
             DbEvent::Everything { purpose, chats } => self.export(purpose, chats),
@@ -186,50 +194,6 @@ impl State {
         };
     }
 
-    /// Takes the list of chats as stored. Chats that were deleted before the page was closed go now.
-    fn opened(&mut self, mut stored: Vec<ChatHead>) -> Vec<Effect> {
-        // What was changed after the list was asked for is not in it yet.
-        let saving = &self.saving;
-        let on_the_way = saving.sent.iter().flatten().chain(&saving.unwritten);
-        for change in on_the_way.chain(&saving.pending) {
-            match change {
-                Change::PutChat(head) => {
-                    stored.retain(|listed| listed.id != head.id);
-                    stored.push(head.clone());
-                }
-                Change::DeleteChat(id) => stored.retain(|listed| listed.id != *id),
-                _ => {}
-            }
-        }
-        let (deleted, mut list): (Vec<_>, Vec<_>) =
-            stored.into_iter().partition(|head| head.deleted);
-        if self.can_edit() {
-            for head in deleted {
-                self.save(Change::DeleteChat(head.id));
-            }
-        }
-        // Questions may have been asked before the database was there.
-        let is_new = |head: &ChatHead| !list.iter().any(|listed| listed.id == head.id);
-        let asked: Vec<ChatHead> = self
-            .chats
-            .list
-            .iter()
-            .filter(|head| is_new(head))
-            .cloned()
-            .collect();
-        list.extend(asked);
-        self.chats.list = list;
-        self.sort_chats();
-        if !self.chats.open.turns.is_empty() && self.engine.phase != Phase::Elsewhere {
-            return Vec::new();
-        }
-        let open = self.chats.open.head.id;
-        match self.chats.find(open).or_else(|| self.chats.list.first()) {
-            Some(head) => self.read_chat(head.clone()),
-            None => Vec::new(),
-        }
-    }
-
     /// Shows a stored chat, from the shelf or from the database.
     pub(super) fn read_chat(&mut self, head: ChatHead) -> Vec<Effect> {
         let id = head.id;
@@ -252,15 +216,6 @@ impl State {
             let turns = std::mem::take(&mut open.turns);
             self.shelf.insert(open.head.id, turns);
         }
-    }
-
-    /// Stored turns with keys of this page. An answer that was running when it was stored was interrupted.
-    pub(super) fn with_keys(&mut self, mut turns: Vec<Turn>) -> Vec<Turn> {
-        for turn in &mut turns {
-            turn.key = self.next_key();
-            turn.answer.finish.get_or_insert(Finish::Interrupted);
-        }
-        turns
     }
 
     pub(super) fn sort_chats(&mut self) {

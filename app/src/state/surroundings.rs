@@ -20,6 +20,7 @@ impl State {
                     return self.retry();
                 }
             }
+            Action::ChatsChanged => return self.chats_changed(),
             Action::UpdateReady => self.environment.update_ready = true,
             Action::ApplyUpdate if self.can_update() => return vec![Effect::ApplyUpdate],
             Action::Persisted(persisted) => self.environment.persisted = Some(persisted),
@@ -113,6 +114,8 @@ impl State {
         // A page that was frozen has not listened.
         self.engine.silent_ticks = 0;
         let mut effects = vec![Effect::Db(DbRequest::Wake)];
+        // A page that was frozen has not heard of other tabs' changes.
+        effects.extend(self.chats_changed());
         if self.engine.phase == Phase::Paused {
             if self.engine.model.is_some() {
                 effects.extend(self.generate());

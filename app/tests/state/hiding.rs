@@ -211,3 +211,99 @@ fn a_tab_that_waits_for_its_lock_has_no_silent_worker() {
         "a worker that never speaks is replaced"
     );
 }
+
+#[test]
+fn a_second_tab_follows_what_the_first_one_writes() {
+    let mut state = unanswered(opening());
+    let _terminated = state.on(Action::EngineLock(false));
+    assert_eq!(db(&mut state, opened(&[])), []);
+    let again = [Effect::Db(DbRequest::Open)];
+    assert_eq!(state.on(Action::ChatsChanged), again);
+    let mut head = app::ChatHead::new(app::ChatId(3), 5.0);
+    let read = [Effect::Db(DbRequest::ReadTurns(head.id))];
+    assert_eq!(db(&mut state, opened(&[head.clone()])), read);
+    let turns = |texts: &[&str]| app::DbEvent::Turns {
+        chat: app::ChatId(3),
+        turns: stored_turns(texts),
+    };
+    assert_eq!(db(&mut state, turns(&["one", "two"])), []);
+    let keys = |state: &State| -> Vec<u32> {
+        let turns = state.chats.open.turns.iter();
+        turns.map(|turn| turn.key).collect()
+    };
+    let before = keys(&state);
+
+    // Nobody looks: read once, when somebody does.
+    let _resting = hide(&mut state);
+    assert_eq!(state.on(Action::ChatsChanged), []);
+    let effects = show(&mut state);
+    assert!(effects.contains(&again[0]), "{effects:?}");
+    assert_eq!(show(&mut state), []);
+    head.title = "Terns".into();
+    let other = app::ChatHead::new(app::ChatId(4), 9.0);
+    assert_eq!(db(&mut state, opened(&[head, other])), read);
+    assert_eq!(state.chats.open.head.title, "Terns");
+    assert_eq!(keys(&state), before, "what is shown stays meanwhile");
+    assert_eq!(db(&mut state, turns(&["one", "two, longer", "three"])), []);
+    let after = keys(&state);
+    assert_eq!(
+        (after.len(), after[0]),
+        (3, before[0]),
+        "unchanged turns keep their keys"
+    );
+    assert!(after.is_sorted() && after[1] > before[1], "{after:?}");
+
+    // The first tab has deleted it.
+    let left = [app::ChatHead::new(app::ChatId(4), 9.0)];
+    assert_eq!(state.on(Action::ChatsChanged), again);
+    let read = [Effect::Db(DbRequest::ReadTurns(app::ChatId(4)))];
+    assert_eq!(db(&mut state, opened(&left)), read);
+    assert_eq!(state.chats.list, left);
+    assert_eq!(state.on(Action::ChatsChanged), again);
+    assert_eq!(db(&mut state, opened(&[])), []);
+    assert!(state.chats.list.is_empty() && state.chats.open.turns.is_empty());
+}
+
+#[test]
+fn a_tab_that_takes_over_asks_with_what_the_other_one_wrote() {
+    let (mut state, id) = answering();
+    let _answered = event(&mut state, answered(id, FinishReason::Stop));
+    let chat = state.chats.open.head.clone();
+    let _terminated = state.on(Action::EngineLock(false));
+    // While another tab writes to the same chat and is closed.
+    let effects = state.on(Action::EngineLock(true));
+    assert_eq!(effects, [Effect::Spawn, Effect::Db(DbRequest::Open)]);
+    let effects = db(&mut state, opened(&[chat.clone()]));
+    assert_eq!(effects, [Effect::Db(DbRequest::ReadTurns(chat.id))]);
+    assert!(
+        state.chats.open.loading,
+        "nothing may be asked before it is read"
+    );
+    let turns = stored_turns(&["one", "two"]);
+    let _read = db(
+        &mut state,
+        app::DbEvent::Turns {
+            chat: chat.id,
+            turns,
+        },
+    );
+    assert_eq!(state.chats.open.turns.len(), 2);
+    let own = state.on(Action::ChatsChanged);
+    assert_eq!(own, [], "the tab that has the engine knows its chats");
+}
+
+fn stored_turns(texts: &[&str]) -> Vec<app::Turn> {
+    let turn = |(number, text): (usize, &&str)| app::Turn {
+        key: 0,
+        number: u32::try_from(number).unwrap(),
+        question: "?".into(),
+        asked_millis: 1.0,
+        seed: 1,
+        answer: app::Answer {
+            text: (*text).into(),
+            finish: Some(Finish::Stop),
+            ..app::Answer::default()
+        },
+    };
+    texts.iter().enumerate().map(turn).collect()
+}

@@ -123,6 +123,37 @@ describe("chats", () => {
     await other.close();
   });
 
+  test("a second tab follows what the first one says", TIMEOUT, async () => {
+    const context = await browser.newContext();
+    const chat = await ChatPage.visit(context, server.url);
+    await chat.waitFor("ready");
+    const second = await ChatPage.visit(context, server.url);
+    await second.waitForState("elsewhere");
+    await second.sidebar.open();
+    assert.deepEqual(await second.sidebar.titles(), []);
+    await chat.ask("Who was Ada?");
+    await chat.finished();
+    await second.sidebar.chat("Who was Ada?").waitFor();
+    await second.answers.getByText("Ada Lovelace wrote the first program.").waitFor();
+    await chat.ask("And Alan?");
+    await chat.finished();
+    await second.answers.nth(1).getByText(ANSWERS["And Alan?"]).waitFor();
+    assert.deepEqual(await second.dialogue(), await chat.dialogue());
+    await chat.sidebar.open();
+    await chat.sidebar.rename("Who was Ada?", "Programs");
+    await second.sidebar.chat("Programs").waitFor();
+
+    // What it shows is what it goes on with.
+    await second.page.getByRole("button", { name: "Use here" }).click();
+    await second.ask("Who was Grace?");
+    await second.finished();
+    const asked = await inFake(second.page, () => self.fake.requests.findLast((request) => request.Generate).Generate.job.messages);
+    assert.deepEqual(asked.map(({ content }) => content), ["Who was Ada?", ANSWERS["Who was Ada?"], "And Alan?", ANSWERS["And Alan?"], "Who was Grace?"]);
+    await chat.waitForState("elsewhere");
+    await chat.answers.nth(2).getByText(ANSWERS["Who was Grace?"]).waitFor();
+    await second.close();
+  });
+
   test("instructions and sampling belong to a chat and reach the worker", TIMEOUT, async () => {
     const chat = await twoChats();
     const options = chat.page.getByRole("button", { name: "Chat options" });
