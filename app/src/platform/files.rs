@@ -18,18 +18,20 @@ const KEEP_MILLIS: u32 = 60_000;
 /// Largest file that is read, in bytes; larger ones are refused before they fill the memory.
 const MAX_BYTES: f64 = 64.0 * 1024.0 * 1024.0;
 
-/// Puts text into the clipboard.
-pub(super) fn copy(text: String) {
+/// Puts text into the clipboard, and tells `listener` if that fails.
+pub(super) fn copy(listener: &Listener, text: String) {
+    let tell = Rc::clone(listener);
     let navigator = window().navigator();
     let is_there = js_sys::Reflect::get(&navigator, &"clipboard".into())
         .is_ok_and(|clipboard| clipboard.is_object());
-    if !is_there {
-        warn!("this page has no access to the clipboard");
-        return;
-    }
+    // Its own task: what an action causes must not come before the action has ended.
     spawn_local(async move {
+        if !is_there {
+            let detail = "pages without HTTPS have no clipboard".to_owned();
+            return tell(Action::CopyFailed(detail));
+        }
         if let Err(error) = JsFuture::from(navigator.clipboard().write_text(&text)).await {
-            warn!("the text could not be copied: {error:?}");
+            tell(Action::CopyFailed(format!("{error:?}")));
         }
     });
 }

@@ -44,7 +44,7 @@ impl Browser {
             Effect::Persist => self.persist(),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
-            Effect::Copy(text) => files::copy(text),
+            Effect::Copy(text) => files::copy(&self.listener, text),
             Effect::SaveFile { name, mime, text } => files::save(&name, mime, &text),
             Effect::PickFile => files::pick(&self.listener),
             // A page that cannot be loaded again stays as it is.

@@ -104,6 +104,8 @@ pub enum Action {
     },
     /// The connection to the network came or went.
     Online(bool),
+    /// The clipboard took no text, in the browser's words.
+    CopyFailed(String),
     /// Another tab has changed the chats in the database.
     ChatsChanged,
     /// Another version of the app is ready.

@@ -33,7 +33,7 @@ pub enum Effect {
     WakeLock(bool),
     /// Have a screen reader say this when it has time.
     Announce(String),
-    /// Put text into the clipboard.
+    /// Put text into the clipboard; answered by [`crate::Action::CopyFailed`] if that fails.
     Copy(String),
     /// Give the person a file.
     SaveFile {

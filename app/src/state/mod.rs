@@ -154,6 +154,7 @@ impl State {
             Action::Visibility { .. }
             | Action::Online(_)
             | Action::ChatsChanged
+            | Action::CopyFailed(_)
             | Action::UpdateReady
             | Action::ApplyUpdate
             | Action::Persisted(_) => self.on_surroundings(action),

@@ -25,6 +25,11 @@ pub enum Notice {
         /// Technical line.
         detail: String,
     },
+    /// A text did not get into the clipboard.
+    CopyFailed {
+        /// Technical line.
+        detail: String,
+    },
     /// A model was deleted.
     ModelDeleted {
         /// Bytes that became free.

@@ -3,7 +3,8 @@
 use protocol::{FaultCode, Request};
 
 use super::{
-    Action, Change, Clock, DbRequest, Effect, Finish, Phase, Screen, State, UNDO_MILLIS, Undo,
+    Action, Change, Clock, DbRequest, Effect, Finish, Notice, Phase, Screen, State, UNDO_MILLIS,
+    Undo,
 };
 
 impl State {
@@ -20,6 +21,7 @@ impl State {
                     return self.retry();
                 }
             }
+            Action::CopyFailed(detail) => self.notice = Some(Notice::CopyFailed { detail }),
             Action::ChatsChanged => return self.chats_changed(),
             Action::UpdateReady => self.environment.update_ready = true,
             Action::ApplyUpdate if self.can_update() => return vec![Effect::ApplyUpdate],

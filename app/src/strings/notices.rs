@@ -8,6 +8,8 @@ pub const IMPORT_FAILED: &str = "This file has no chats that Tern can read";
 pub const EXPORT_FAILED: &str = "The file could not be made";
 /// Something is left.
 pub const ERASE_FAILED: &str = "Not everything could be erased";
+/// The clipboard has what it had.
+pub const COPY_FAILED: &str = "The text could not be copied";
 /// The model is still there.
 pub const DELETE_FAILED: &str = "The model could not be deleted";
 

@@ -54,6 +54,7 @@ fn words(notice: &Notice) -> String {
         Notice::ExportFailed { detail } => strings::with_detail(strings::EXPORT_FAILED, detail),
         Notice::EraseFailed { detail } => strings::with_detail(strings::ERASE_FAILED, detail),
         Notice::DeleteFailed { detail } => strings::with_detail(strings::DELETE_FAILED, detail),
+        Notice::CopyFailed { detail } => strings::with_detail(strings::COPY_FAILED, detail),
         Notice::ModelDeleted { bytes } => strings::model_deleted(*bytes),
     }
 }

@@ -12,6 +12,7 @@ const ANSWERS = {
   "Who was Grace?": "Grace Hopper wrote the first compiler.",
   "And Alan?": "Alan Turing asked whether machines think.",
   "Who was Ada Lovelace?": "A mathematician.",
+  "Show me code": 'Here:\n\n```rust\nfn main() {\n    println!("<b>&amp;");\n}\n```\n\nDone.',
 };
 
 describe("chats", () => {
@@ -152,6 +153,31 @@ describe("chats", () => {
     await chat.waitForState("elsewhere");
     await chat.answers.nth(2).getByText(ANSWERS["Who was Grace?"]).waitFor();
     await second.close();
+  });
+
+  test("questions, answers and code are copied as they were written", TIMEOUT, async () => {
+    const context = await browser.newContext();
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const chat = await ChatPage.visit(context, server.url);
+    const copies = async (name, text) => {
+      await chat.page.getByRole("button", { name, exact: true }).click();
+      await chat.page.getByRole("button", { name: "Copied" }).first().waitFor();
+      await chat.page.waitForFunction(async (wanted) => (await navigator.clipboard.readText()) === wanted, text, { timeout: 10_000 });
+    };
+    await chat.ask("Who was Ada?");
+    await chat.finished();
+    await copies("Copy answer", ANSWERS["Who was Ada?"]);
+    await copies("Copy question", "Who was Ada?");
+    await chat.ask("Show me code");
+    await chat.finished();
+    await copies("Copy code", 'fn main() {\n    println!("<b>&amp;");\n}');
+
+    // A browser that refuses says so in the page.
+    await context.clearPermissions();
+    await chat.page.evaluate(() => (navigator.clipboard.writeText = () => Promise.reject(new DOMException("Denied", "NotAllowedError"))));
+    await chat.page.getByRole("button", { name: "Copy code" }).click();
+    await chat.page.getByText("The text could not be copied").waitFor();
+    await chat.close();
   });
 
   test("instructions and sampling belong to a chat and reach the worker", TIMEOUT, async () => {
