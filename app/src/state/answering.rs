@@ -86,17 +86,21 @@ impl State {
     /// Has the last turn answered, behind whatever of its answer is there.
     pub(super) fn generate(&mut self) -> Vec<Effect> {
         let suggested = self.sampling();
-        let model = self.engine.model.as_ref().map(|model| model.name.clone());
+        let model = self.engine.model.as_ref();
+        let context = model.map_or(u32::MAX, |model| model.context);
+        let model = model.map(|model| model.name.clone());
         let open = &mut self.chats.open;
+        let (messages, unsent) = turn::messages(&open.head.system_prompt, &open.turns, context);
         let Some(turn) = open.turns.last_mut() else {
             return Vec::new();
         };
         turn.answer.model = model.unwrap_or_default();
         turn.answer.prefill = None;
+        turn.answer.unsent = unsent;
         let seed = turn.seed;
         let resume = turn.answer.ids.clone();
         let job = Generate {
-            messages: turn::messages(&open.head.system_prompt, &open.turns),
+            messages,
             sampling: self.switches.sampling(Some(suggested), seed),
             max_tokens: self.switches.max_tokens,
             resume,

@@ -42,6 +42,9 @@ pub struct Answer {
     pub recoveries: u32,
     /// How many of the oldest messages the model did not get, because they did not fit its context.
     pub trimmed: u32,
+    /// How many of them the worker did not get.
+    #[serde(skip)]
+    pub unsent: u32,
 }
 
 /// How an answer ended.
@@ -93,17 +96,32 @@ impl From<FinishReason> for Finish {
     }
 }
 
-/// The conversation as the model gets it, up to the question of the last turn. Turns without an answer are left out: two
-/// questions in a row are something that chat templates do not know.
-pub(super) fn messages(system_prompt: &str, turns: &[Turn]) -> Vec<Message> {
+/// How many times the context the answers have to fill before older ones are not even sent: much more than another model's
+/// tokens, which may be longer, could make up for.
+const SENT_CONTEXTS: usize = 4;
+
+/// The conversation up to the question of the last turn, as the worker gets it, and how many of the oldest messages are not
+/// among it, because no model with this `context` could read them. The worker leaves out what is still too much. Turns
+/// without an answer are left out: two questions in a row are something that chat templates do not know.
+pub(super) fn messages(system_prompt: &str, turns: &[Turn], context: u32) -> (Vec<Message>, u32) {
     let Some((last, earlier)) = turns.split_last() else {
-        return Vec::new();
+        return (Vec::new(), 0);
     };
     let mut messages = Vec::new();
     if !system_prompt.trim().is_empty() {
         messages.push(Message::new(Role::System, system_prompt));
     }
-    for turn in earlier.iter().filter(|turn| !turn.answer.text.is_empty()) {
+    let is_answered = |turn: &&Turn| !turn.answer.text.is_empty();
+    let mut room = SENT_CONTEXTS.saturating_mul(context as usize);
+    let sent = earlier.iter().rev().filter(is_answered).take_while(|turn| {
+        // The first that does not fit is sent, too: so the worker has something to leave out, and says so.
+        let is_room = room > 0;
+        room = room.saturating_sub(turn.answer.ids.len());
+        is_room
+    });
+    let sent: Vec<&Turn> = sent.collect();
+    let unsent = earlier.iter().filter(is_answered).count() - sent.len();
+    for turn in sent.into_iter().rev() {
         messages.push(Message::new(Role::User, turn.question.as_str()));
         messages.push(Message {
             role: Role::Assistant,
@@ -112,5 +130,5 @@ pub(super) fn messages(system_prompt: &str, turns: &[Turn]) -> Vec<Message> {
         });
     }
     messages.push(Message::new(Role::User, last.question.as_str()));
-    messages
+    (messages, u32::try_from(2 * unsent).unwrap_or(u32::MAX))
 }

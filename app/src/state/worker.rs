@@ -22,7 +22,7 @@ impl State {
             }
             Event::Trimmed { id, messages } => {
                 if let Some(answer) = self.answer_of(id) {
-                    answer.trimmed = messages;
+                    answer.trimmed = answer.unsent.saturating_add(messages);
                 }
             }
             Event::Prefill { id, done, total } => {

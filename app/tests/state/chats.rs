@@ -241,6 +241,26 @@ fn left_out_messages_and_the_used_context_are_known() {
 }
 
 #[test]
+fn what_no_context_could_hold_is_not_even_sent() {
+    let mut state = ready();
+    let ask = |state: &mut State, n: usize| {
+        let (id, job) = generating(&send(state, &format!("Question {n}")));
+        event(state, tokens(id, 0, "Long.", &[7; 60]));
+        event(state, Event::Trimmed { id, messages: 3 });
+        event(state, answered(id, FinishReason::Stop));
+        job.messages
+    };
+    let sent: Vec<_> = (0..10).map(|n| ask(&mut state, n)).collect();
+    // The context is 100 tokens: four times that is filled by seven answers of 60.
+    assert_eq!(sent[6].len(), 13);
+    assert_eq!(sent[7].len(), 15);
+    assert_eq!(sent[9].len(), 15);
+    assert_eq!(sent[9][0].content, "Question 2");
+    let trimmed = |at: usize| state.chats.open.turns[at].answer.trimmed;
+    assert_eq!((trimmed(6), trimmed(9)), (3, 7));
+}
+
+#[test]
 fn sentences_are_announced_not_tokens() {
     let mut state = ready();
     let (id, _) = generating(&send(&mut state, "Tell"));
