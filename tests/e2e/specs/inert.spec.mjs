@@ -16,6 +16,7 @@ const HOSTILE = `Look: <img src=${EVIL}/pixel.png onerror="window.hacked=1"> and
 
 [free money](javascript:window.hacked=1) [upper](JaVaScRiPt:window.hacked=1) [page](data:text/html,<script>window.hacked=1</script>)
 [your bank](${EVIL}/login) <${EVIL}/auto> <a href="${EVIL}/raw" onclick="window.hacked=1">raw link</a>
+or just ${EVIL}/bare, and https://bank.example@evil.example/user.
 
 [reference][x] ![reference picture][x]
 
@@ -77,9 +78,14 @@ describe("hostile answers", () => {
     assert.equal(chat.context.pages().length, 1, "something was opened without a question");
     await chat.page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
+    // An address that pretends to be another is shown by the host that it leads to.
+    await chat.answers.last().getByText("bank.example@").click();
+    assert.match(await dialog.innerText(), /^evil\.example$/m);
+    await chat.page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
     // Addresses of other kinds are no links at all.
     const links = await chat.answers.last().locator("a").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
-    assert.deepEqual(links, [`${EVIL}/login`, `${EVIL}/auto`, `${EVIL}/reference`]);
+    assert.deepEqual(links, [`${EVIL}/login`, `${EVIL}/auto`, `${EVIL}/bare`, "https://bank.example@evil.example/user", `${EVIL}/reference`]);
     const shown = await chat.answers.last().innerText();
     for (const words of ["free money", "upper", "page"]) assert.ok(shown.includes(words), `${words} is not shown`);
     assert.equal(await chat.page.evaluate(() => window.hacked), undefined);
