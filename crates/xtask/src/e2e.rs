@@ -66,7 +66,7 @@ pub(crate) fn screenshots(options: &Screenshots) -> Result<()> {
 }
 
 /// Node with what the specs need: a browser, the built site, the models and the native program.
-fn node() -> Result<Command> {
+pub(crate) fn node() -> Result<Command> {
     let browser = tools::browser()?;
     let work = shell::target_dir().join("e2e");
     fs::create_dir_all(&work)?;

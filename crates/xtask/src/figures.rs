@@ -1,5 +1,5 @@
 //! `cargo xtask shell-figures`: how soon the page is drawn, how long it is blocked and what it fetches, in Chromium on a slowed
-//! down CPU.
+//! down CPU; and how long a chat of thousands of turns blocks it.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Child;
@@ -56,5 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     node.arg(shell::e2e_dir().join("figures/shell.mjs"));
     e2e::environment(&mut node, &browser);
     node.env("TERN_URL", format!("http://{host}:{port}/"));
-    shell::run(&mut node)
+    shell::run(&mut node)?;
+    let mut node = e2e::node()?;
+    shell::run(node.arg(shell::e2e_dir().join("figures/chat.mjs")))
 }
