@@ -27,8 +27,5 @@ mod views;
 
 fn main() {
     #[cfg(target_arch = "wasm32")]
-    {
-        views::mount();
-        pwa::drawn();
-    }
+    views::mount();
 }

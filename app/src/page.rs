@@ -37,8 +37,8 @@ impl Page {
     }
 }
 
-/// Connects state, worker, browser and tests.
-pub(crate) fn start() -> Page {
+/// Connects state, worker, browser and tests. What comes with the page begins its work, once the page is drawn.
+pub(crate) fn start() -> (Page, impl FnOnce() + 'static) {
     let (state, effects) = State::new(platform::opening());
     let state = RwSignal::new(state);
     let performer = Rc::new(Performer::default());
@@ -51,10 +51,6 @@ pub(crate) fn start() -> Page {
         })
     };
     performer.connect(&listener);
-    // The worker is a large download and a long compilation: the page is drawn first.
-    let starting = Rc::clone(&performer);
-    pwa::after_paint(move || starting.perform(effects));
-
     let ticking = Rc::clone(&listener);
     gloo::timers::callback::Interval::new(TICK_MILLIS, move || {
         ticking(Action::Tick(platform::clock()));
@@ -62,13 +58,21 @@ pub(crate) fn start() -> Page {
     .forget();
     let asked = Rc::clone(&listener);
     let with_state = move |look: &mut dyn FnMut(&State)| state.with_untracked(|state| look(state));
-    if let Err(error) = debug::install(&performer.checks, with_state, move |action| asked(action)) {
-        leptos::logging::warn!("window.__tern could not be made: {error:?}");
-    }
-    Page {
+    let begin = move || {
+        pwa::drawn();
+        if let Err(error) =
+            debug::install(&performer.checks, with_state, move |action| asked(action))
+        {
+            leptos::logging::warn!("window.__tern could not be made: {error:?}");
+        }
+        // The worker is a large download and a long compilation: it waits until people see something.
+        pwa::after_paint(move || performer.perform(effects));
+    };
+    let page = Page {
         state,
         listener: StoredValue::new_local(listener),
-    }
+    };
+    (page, begin)
 }
 
 /// Performs effects, each by the part of the page that can.

@@ -11,6 +11,7 @@ mod header;
 mod settings;
 mod settings_model;
 mod sidebar;
+mod stages;
 mod toasts;
 mod turn;
 mod ui;
@@ -30,17 +31,19 @@ use conversation::Conversation;
 use header::Header;
 use settings::Settings;
 use sidebar::Sidebar;
+use stages::{Part, Stages};
 use toasts::Toasts;
 
-/// Draws the page and starts the worker.
+/// Draws the page, and has it begin its work when it is drawn.
 pub(crate) fn mount() {
     mount_to_body(|| {
-        let page = crate::page::start();
+        let (page, begin) = crate::page::start();
         let ui = Ui::new(page);
         provide_context(ui);
         viewport::follow();
         viewport::appearance(page);
         ui::shortcuts(page, ui);
+        Stages::start(begin);
         view! { <App page /> }
     });
 }
@@ -50,10 +53,12 @@ pub(crate) fn mount() {
 fn App(page: Page) -> impl IntoView {
     let ui = use_ui();
     let screen = page.part(|state| state.screen);
-    let is_covered = move || !ui.wide.get() && ui.drawer.get();
+    let is_covered = move || ui.is_covered();
     view! {
         <div class="app" class:has-sidebar=move || ui.sidebar_shown(page)>
-            <Sidebar page />
+            <Show when=Stages::has(Part::Chats)>
+                <Sidebar page />
+            </Show>
             <Show when=is_covered>
                 <div class="scrim" on:click=move |_| ui.drawer.set(false)></div>
             </Show>
@@ -65,8 +70,10 @@ fn App(page: Page) -> impl IntoView {
                     <Settings page />
                 </Show>
             </div>
-            <ChatSettings page />
-            <LinkDialog page />
+            <Show when=Stages::has(Part::Dialogs)>
+                <ChatSettings page />
+                <LinkDialog page />
+            </Show>
         </div>
     }
 }
@@ -74,13 +81,30 @@ fn App(page: Page) -> impl IntoView {
 /// One chat.
 #[component]
 fn Chat(page: Page) -> impl IntoView {
+    view! {
+        <Show when=Stages::has(Part::Bar)>
+            <Header page />
+            <Banners page />
+        </Show>
+        <Show when=Stages::has(Part::Conversation)>
+            <Conversation page />
+        </Show>
+        <Show when=Stages::has(Part::Dock)>
+            <Dock page />
+        </Show>
+    }
+}
+
+/// What stands below the conversation.
+#[component]
+fn Dock(page: Page) -> impl IntoView {
+    let ui = use_ui();
     let is_elsewhere = page.part(|state| state.engine.phase == Phase::Elsewhere);
     view! {
-        <Header page />
-        <Banners page />
-        <Conversation page />
         <div class="dock">
-            <Toasts page />
+            <Show when=move || !ui.is_covered()>
+                <Toasts page />
+            </Show>
             <Show when=move || is_elsewhere.get()>
                 <Elsewhere page />
             </Show>

@@ -6,6 +6,7 @@ use app::listing::{self, Line};
 use app::{Action, strings};
 use leptos::prelude::*;
 
+use super::toasts::Toasts;
 use super::{Page, use_ui};
 use crate::components::{Icon, Shape};
 use row::Row;
@@ -20,11 +21,24 @@ pub(super) fn Sidebar(page: Page) -> impl IntoView {
     });
     let has_chats = page.part(|state| !state.chats.list.is_empty());
     let is_shown = move || ui.sidebar_shown(page);
+    // Where the list covers the chat, it has what the chat's own parts can't do meanwhile.
+    let is_above = move || ui.is_covered();
     view! {
         <nav id="chats" class="sidebar" aria-label=strings::CHATS inert=move || !is_shown()>
             <div class="sidebar-top">
                 <img src="icon.svg" alt="" width="28" height="28" />
                 <span class="wordmark">{strings::TITLE}</span>
+                <Show when=is_above>
+                    <button
+                        type="button"
+                        class="icon-button"
+                        aria-label=strings::HIDE_CHATS
+                        title=strings::HIDE_CHATS
+                        on:click=move |_| ui.toggle_sidebar()
+                    >
+                        <Icon shape=Shape::Close />
+                    </button>
+                </Show>
             </div>
             <div class="search">
                 <Icon shape=Shape::Search />
@@ -55,6 +69,9 @@ pub(super) fn Sidebar(page: Page) -> impl IntoView {
                     />
                 </ul>
             </div>
+            <Show when=is_above>
+                <Toasts page />
+            </Show>
             <div class="sidebar-foot">
                 <button
                     type="button"

@@ -78,6 +78,11 @@ impl Ui {
         }
     }
 
+    /// Whether the list of chats covers the chat.
+    pub(crate) fn is_covered(self) -> bool {
+        !self.wide.get() && self.drawer.get()
+    }
+
     /// Shows or hides the list of chats.
     pub(crate) fn toggle_sidebar(self) {
         if self.wide.get_untracked() {

@@ -93,7 +93,7 @@ describe("keyboard", () => {
     await keyboard.press("Enter");
     assert.equal(await chat.questions.count(), 0);
     await keyboard.press("Control+k");
-    assert.ok(await hasFocus(chat.sidebar.search), "Control+K does not find chats");
+    await until(() => hasFocus(chat.sidebar.search), "Control+K does not find chats");
     await tabTo(chat, chat.sidebar.list.getByRole("button", { name: "Options for First question" }));
     await keyboard.press("Enter");
     await tabTo(chat, chat.sidebar.list.getByRole("button", { name: "Rename" }));
@@ -124,7 +124,7 @@ describe("keyboard", () => {
     await chat.page.getByRole("dialog").waitFor();
     await keyboard.press("Escape");
     await chat.page.getByRole("dialog").waitFor({ state: "hidden" });
-    assert.ok(await hasFocus(chat.settings.erase), "a closed dialog does not give the focus back");
+    await until(() => hasFocus(chat.settings.erase), "a closed dialog does not give the focus back");
     await keyboard.press("Escape");
     await chat.message.waitFor();
     await chat.close();

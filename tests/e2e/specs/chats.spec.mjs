@@ -65,6 +65,21 @@ describe("chats", () => {
     await chat.close();
   });
 
+  test("the list works where it lies above the chat", TIMEOUT, async () => {
+    const chat = await twoChats(await browser.newContext({ viewport: { width: 507, height: 900 }, hasTouch: true }));
+    await chat.sidebar.rename("Who was Ada?", "Programs");
+    await chat.sidebar.delete("Programs");
+    assert.deepEqual(await chat.sidebar.titles(), ["Who was Grace?"]);
+    await chat.sidebar.list.getByRole("button", { name: "Undo" }).click();
+    await chat.sidebar.chat("Programs").waitFor();
+    await chat.sidebar.list.getByRole("button", { name: "Hide chats" }).click();
+    await chat.message.click();
+    await chat.sidebar.open();
+    await chat.sidebar.chat("Programs").click();
+    await chat.questions.getByText("Who was Ada?").waitFor();
+    await chat.close();
+  });
+
   test("a question gets another answer, or is asked in other words", TIMEOUT, async () => {
     const chat = await twoChats();
     const asked = async () => {
