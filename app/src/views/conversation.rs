@@ -109,6 +109,14 @@ fn Welcome(page: Page) -> impl IntoView {
     }
 }
 
+/// A place in the conversation, and the size of what is seen of it.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    top: i32,
+    width: i32,
+    height: i32,
+}
+
 /// Where somebody looks, and how much is drawn.
 #[derive(Clone, Copy)]
 struct Scroll {
@@ -117,8 +125,8 @@ struct Scroll {
     log: NodeRef<html::Main>,
     at_end: RwSignal<bool>,
     n_shown: RwSignal<usize>,
-    /// Where the conversation stood when it was last seen to move.
-    last_top: StoredValue<i32>,
+    /// Where the conversation stood, and how wide and high it was, when it was last seen to move.
+    last: StoredValue<Place>,
 }
 
 impl Scroll {
@@ -129,7 +137,7 @@ impl Scroll {
             log: NodeRef::new(),
             at_end: RwSignal::new(true),
             n_shown: RwSignal::new(PAGE_TURNS),
-            last_top: StoredValue::new(0),
+            last: StoredValue::new(Place::default()),
         }
     }
 
@@ -144,16 +152,19 @@ impl Scroll {
             return;
         };
         let top = log.scroll_top();
-        let below = log.scroll_height() - top - log.client_height();
+        let (width, height) = (log.client_width(), log.client_height());
+        let last = self.last.get_value();
+        self.last.set_value(Place { top, width, height });
+        let below = log.scroll_height() - top - height;
         // Whoever goes up a little wants to read there. A text that got shorter moves up, too, but stays at its end.
-        let is_upwards = top < self.last_top.get_value();
-        let at_end = below
-            <= if is_upwards {
-                AT_END_PIXELS
-            } else {
-                NEAR_END_PIXELS
-            };
-        self.last_top.set_value(top);
+        let at_end = if (last.width, last.height) != (width, height) {
+            // Another size of the window moved it, not the person.
+            self.at_end.get_untracked()
+        } else if top < last.top {
+            below <= AT_END_PIXELS
+        } else {
+            below <= NEAR_END_PIXELS
+        };
         if at_end != self.at_end.get_untracked() {
             self.at_end.set(at_end);
         }
@@ -186,13 +197,13 @@ impl Scroll {
     fn jump(self) {
         self.at_end.set(true);
         // Another chat may be shorter: that it moves up says nothing of what the person wants.
-        self.last_top.set_value(0);
+        self.last.update_value(|last| last.top = 0);
         request_animation_frame(move || self.show_end());
     }
 
     /// Goes to the end with the next frame, if the person is there then: a finger may have moved away by that time.
     fn keep_up(self) {
-        if self.at_end.get_untracked() {
+        if self.at_end.get_untracked() && self.n_turns() > 0 {
             request_animation_frame(move || {
                 if self.at_end.try_get_untracked() == Some(true) {
                     self.show_end();
