@@ -3,7 +3,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { launch, required } from "./browser.mjs";
 import { serveFake } from "./fake.mjs";
-import { STATES, reach } from "./states.mjs";
+import { STATES, reach, resize } from "./states.mjs";
 
 const FOLDER = required("TERN_SCREENSHOTS");
 /** Portrait and landscape of the large iPad, the small one, and half a screen in Split View. */
@@ -35,7 +35,7 @@ process.exitCode = failed === 0 ? 0 : 1;
 async function take(state) {
   const chat = await reach(browser, server, state, { viewport: { width: 1024, height: 1366 }, reducedMotion: "reduce" });
   for (const [width, height] of SIZES) {
-    await chat.page.setViewportSize({ width, height });
+    await resize(chat, state, { width, height });
     for (const colorScheme of ["light", "dark"]) {
       await chat.page.emulateMedia({ colorScheme });
       // Two frames: one that lays out, one that draws.

@@ -41,16 +41,20 @@ export function isShard(path) {
 
 const answers = new Map();
 
-/** What the native program answers greedily: the token ids, the stop token left out as the page does, and the text. */
-export async function nativeAnswer(model, question) {
-  const key = `${model}\n${question}`;
-  if (!answers.has(key)) answers.set(key, runNative(model, question));
+/**
+ * What the native program answers greedily: the token ids, the stop token left out as the page does, and the text. A random
+ * model stops only where it is told to.
+ */
+export async function nativeAnswer(model, question, limit) {
+  const key = `${model}\n${question}\n${limit}`;
+  if (!answers.has(key)) answers.set(key, runNative(model, question, limit));
   return answers.get(key);
 }
 
-async function runNative(model, question) {
+async function runNative(model, question, limit) {
   const file = join(required("TERN_WORK"), `native-answer-${answers.size}.json`);
   const options = ["run", "--model", model, "--greedy", "--prompt", question, `--ids=${file}`];
+  if (limit !== undefined) options.push("--max-tokens", String(limit));
   const { stdout } = await promisify(execFile)(required("TERN_CLI"), options, { timeout: 8 * 60_000 });
   const { ids, stop } = JSON.parse(await readFile(file, "utf8"));
   return { ids: /^stop.?token$/i.test(stop) ? ids.slice(0, -1) : ids, text: stdout.trim() };

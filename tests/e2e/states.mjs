@@ -4,8 +4,9 @@ import { ChatPage } from "./pages/chat.mjs";
 
 /**
  * A state: the worker's script, the browser's context, what runs before the page, the address, and what is done then.
- * A variation has other words in the same places as another state.
- * @typedef {{name, script?, context?, init?, parameters?, isVariation?, steps?}} State
+ * A variation has other words in the same places as another state. What `narrow` does is done again in a window where the list
+ * of chats lies above the chat, and is closed at first.
+ * @typedef {{name, script?, context?, init?, parameters?, isVariation?, steps?, narrow?}} State
  */
 
 const MARKDOWN = `## Seabirds of the north
@@ -60,6 +61,17 @@ async function someChats(chat) {
     await ask(question)(chat);
   }
   await chat.sidebar.open();
+}
+
+/** A menu closes when the window changes its size. */
+async function openMenu(chat) {
+  const menu = chat.sidebar.list.getByRole("button", { name: "Rename" }).filter({ visible: true });
+  if (!(await menu.isVisible())) await chat.sidebar.list.getByRole("button", { name: `Options for ${QUESTIONS[2]}` }).click();
+}
+
+async function rename(chat) {
+  await chat.sidebar.choose(QUESTIONS[2], "Rename");
+  await chat.sidebar.titleField.waitFor();
 }
 
 const BROKEN_DATABASE = () => {
@@ -143,20 +155,25 @@ export const STATES = [
     await chat.questions.first().hover();
     await chat.questions.first().getByRole("button", { name: "Edit question" }).click();
   } },
-  { name: "sidebar", script: { answers: ANSWERS }, steps: someChats },
+  { name: "sidebar", script: { answers: ANSWERS }, steps: someChats, narrow: (chat) => chat.sidebar.open() },
   { name: "sidebar-menu", script: { answers: ANSWERS }, steps: async (chat) => {
     await someChats(chat);
-    await chat.sidebar.list.getByRole("button", { name: `Options for ${QUESTIONS[2]}` }).click();
+    await openMenu(chat);
+  }, narrow: async (chat) => {
+    await chat.sidebar.open();
+    await openMenu(chat);
   } },
   { name: "sidebar-rename", script: { answers: ANSWERS }, steps: async (chat) => {
     await someChats(chat);
-    await chat.sidebar.choose(QUESTIONS[2], "Rename");
-    await chat.sidebar.titleField.waitFor();
+    await rename(chat);
+  }, narrow: async (chat) => {
+    await chat.sidebar.open();
+    if (!(await chat.sidebar.titleField.isVisible())) await rename(chat);
   } },
   { name: "undo", script: { answers: ANSWERS }, steps: async (chat) => {
     await someChats(chat);
     await chat.sidebar.delete(QUESTIONS[3]);
-  } },
+  }, narrow: (chat) => chat.sidebar.open() },
   { name: "settings", script: { answers: ANSWERS }, steps: async (chat) => {
     await ask(QUESTIONS[3])(chat);
     await chat.settings.open();
@@ -216,6 +233,15 @@ export const STATES = [
     steps: (chat) => chat.fault.waitFor(),
   })),
 ];
+
+/** The width of windows below which the list of chats lies above the chat. */
+const NARROW = 900;
+
+/** Gives the window another size, and the state what it has there. */
+export async function resize(chat, state, viewport) {
+  await chat.page.setViewportSize(viewport);
+  if (viewport.width < NARROW) await state.narrow?.(chat);
+}
 
 /**
  * Opens the app in a state.

@@ -14,6 +14,7 @@ export class Sidebar {
   /** Shows the list if it is not there. */
   async open() {
     if (await this.show.isVisible()) await this.show.click();
+    await this.list.waitFor();
   }
 
   /** Titles of the chats, in the list's order. */

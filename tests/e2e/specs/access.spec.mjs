@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { launch } from "../browser.mjs";
 import { FIRST_VISIT, serveFake } from "../fake.mjs";
 import { ChatPage } from "../pages/chat.mjs";
-import { STATES, reach } from "../states.mjs";
+import { STATES, reach, resize } from "../states.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -36,10 +36,10 @@ describe("axe-core", () => {
   for (const state of STATES.filter(({ isVariation }) => !isVariation)) {
     test(`${state.name} has no serious finding, light and dark, wide and narrow`, TIMEOUT, async () => {
       const chat = await reach(browser, server, state, { viewport: { width: 1024, height: 1366 }, reducedMotion: "reduce" });
-      for (const colorScheme of ["light", "dark"]) {
-        for (const viewport of [{ width: 1024, height: 1366 }, { width: 507, height: 1366 }]) {
+      for (const viewport of [{ width: 1024, height: 1366 }, { width: 507, height: 1366 }]) {
+        await resize(chat, state, viewport);
+        for (const colorScheme of ["light", "dark"]) {
           await chat.page.emulateMedia({ colorScheme });
-          await chat.page.setViewportSize(viewport);
           assert.deepEqual(await findings(chat.page), [], `${colorScheme}, ${viewport.width} wide`);
         }
       }
