@@ -240,6 +240,8 @@ const NARROW = 900;
 /** Gives the window another size, and the state what it has there. */
 export async function resize(chat, state, viewport) {
   await chat.page.setViewportSize(viewport);
+  // The page hears of its new size with a frame.
+  await chat.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   if (viewport.width < NARROW) await state.narrow?.(chat);
 }
 

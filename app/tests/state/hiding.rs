@@ -273,7 +273,7 @@ fn a_tab_that_takes_over_asks_with_what_the_other_one_wrote() {
     // While another tab writes to the same chat and is closed.
     let effects = state.on(Action::EngineLock(true));
     assert_eq!(effects, [Effect::Spawn, Effect::Db(DbRequest::Open)]);
-    let effects = db(&mut state, opened(&[chat.clone()]));
+    let effects = db(&mut state, opened(std::slice::from_ref(&chat)));
     assert_eq!(effects, [Effect::Db(DbRequest::ReadTurns(chat.id))]);
     assert!(
         state.chats.open.loading,
