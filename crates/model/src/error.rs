@@ -52,7 +52,7 @@ pub enum Error {
         got: String,
     },
     /// A JSON file does not have the form that it should have.
-    #[error("file {file} is not valid: {source}")]
+    #[error("file {file} is not valid: {}", shown_up_to(&source.to_string(), 400))]
     Json {
         /// File name.
         file: String,
@@ -374,15 +374,19 @@ pub enum Error {
 
 /// A name from a file as it may appear in a message: control characters escaped, at most 200 characters.
 pub(crate) fn shown(name: &str) -> String {
-    const LIMIT: usize = 200;
+    shown_up_to(name, 200)
+}
+
+/// The same for other texts that hold pieces of a file.
+fn shown_up_to(name: &str, limit: usize) -> String {
     let mut text = String::new();
-    for c in name.chars().take(LIMIT) {
+    for c in name.chars().take(limit) {
         match c {
             '"' | '\'' | '\\' => text.push(c),
             _ => text.extend(c.escape_debug()),
         }
     }
-    if name.chars().nth(LIMIT).is_some() {
+    if name.chars().nth(limit).is_some() {
         text.push_str("...");
     }
     text

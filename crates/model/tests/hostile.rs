@@ -105,3 +105,42 @@ fn other_sources_cut_anywhere_are_refused() {
         }
     }
 }
+
+/// What fuzzing found (`cargo xtask fuzz`), and fixed since: each file in place of the one that its folder's name says.
+#[test]
+fn findings_of_the_past_give_one_line() {
+    for (folder_name, file) in [
+        ("safetensors", "model.safetensors"),
+        ("pickle", "pytorch_model.bin"),
+        ("gguf", "model.gguf"),
+        ("package", "manifest.json"),
+    ] {
+        let folder = fixtures::workspace_root()
+            .join("tests/data/fuzz")
+            .join(folder_name);
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            let mut source = match folder_name {
+                "safetensors" => folder_in_memory(&fixtures::path("malformed/base/hf-packed")),
+                "pickle" => folder_in_memory(&fixtures::path("malformed/base/hf-bin")),
+                _ => MemorySource::default(),
+            };
+            source.insert(file, std::fs::read(&path).unwrap());
+            let result = if folder_name == "package" {
+                model::package::read_manifest(&source).map(drop)
+            } else {
+                convert_source(&source, &options()).map(drop)
+            };
+            if let Err(error) = result {
+                let message = error.to_string();
+                assert!(
+                    !message.contains('\n') && message.len() < 2000,
+                    "{path:?}: {message}"
+                );
+            }
+        }
+    }
+}
