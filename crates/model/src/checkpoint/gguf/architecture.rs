@@ -108,11 +108,15 @@ fn refuse_features(
     key: &dyn Fn(&str) -> String,
 ) -> Result<(), Error> {
     let scaling = key("rope.scaling.type");
+    // The converter of BitNet models writes a linear scaling by 1, which changes nothing.
+    let factor = metadata.f64(&key("rope.scaling.factor"))?;
+    let changes_nothing =
+        |scaling: &str| scaling == "none" || (scaling == "linear" && factor == Some(1.0));
     if let Some(other) = metadata
         .text(&scaling)?
-        .filter(|scaling| *scaling != "none")
+        .filter(|scaling| !changes_nothing(scaling))
     {
-        return Err(metadata.wrong(&scaling, "none", &shown(other)));
+        return Err(metadata.wrong(&scaling, "none, or linear by 1", &shown(other)));
     }
     let experts = key("expert_count");
     if let Some(n) = metadata.u32(&experts)?.filter(|&n| n > 0) {
