@@ -62,6 +62,11 @@ impl LoadedText {
         })
     }
 
+    /// Whether there is a chat template; a base model has none and continues texts.
+    pub(crate) fn has_template(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// The chat template.
     ///
     /// # Errors
@@ -125,6 +130,13 @@ impl Loaded {
             text,
             manifest,
         })
+    }
+
+    /// The error for instructions to a base model.
+    pub(crate) fn no_roles() -> anyhow::Error {
+        bad_input(
+            "--system gives instructions, but the package has no chat template (a base model); put them into the text",
+        )
     }
 
     /// The error of a command that needs text when the package has no tokenizer.

@@ -193,3 +193,45 @@ fn ctrl_c_stops_an_answer_and_the_chat_goes_on() {
     assert!(reports[0].contains("; stopped"), "{}", ran.stderr);
     assert!(!reports[1].contains("; stopped"), "{}", ran.stderr);
 }
+
+/// A base model has no template: the person and the model write one text in turn.
+#[test]
+fn chat_with_a_base_model_continues_a_text() {
+    let folder = TempDir::new("base-chat");
+    let input = folder.path().join("input");
+    fixtures::copy_folder(&fixtures::path("g256/packed"), &input);
+    let mut config: serde_json::Value = fixtures::json("g256/packed/tokenizer_config.json");
+    config.as_object_mut().unwrap().remove("chat_template");
+    std::fs::write(input.join("tokenizer_config.json"), config.to_string()).unwrap();
+    let package = folder.path().join("package");
+    tern_ok(&["convert", str(&input), str(&package), "--embed", "f16"]);
+    let common = [
+        "--model",
+        str(&package),
+        "--device",
+        "cpu",
+        "--greedy",
+        "--max-tokens",
+        "4",
+    ];
+    let mut child = command(&[&["chat"][..], &common].concat())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = b"\nHello\n\n/new\nHello\n/quit\n";
+    child.stdin.take().unwrap().write_all(lines).unwrap();
+    let ran: support::Ran = child.wait_with_output().unwrap().into();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("base model without a chat template"),
+        "{}",
+        ran.stderr
+    );
+    // An empty line lets it write more; a new text begins with nothing.
+    let continued = |text: &str| tern_ok(&[&["run"][..], &common, &["--prompt", text]].concat());
+    let first = continued("Hello");
+    let more = continued(&format!("Hello{}", first.strip_suffix('\n').unwrap()));
+    assert_eq!(ran.stdout, [first.as_str(), &more, &first].concat());
+}

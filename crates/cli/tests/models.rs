@@ -238,8 +238,17 @@ fn base_models_and_models_without_tokenizer_say_so() {
         "--prompt",
         "x",
     ];
-    assert!(tern_refuses(&base).contains("no chat template"));
-    tern_ok(&[&base[..], &["--raw"]].concat());
+    // A base model continues the text, as --raw does, and says so.
+    let raw = tern_ok(&[&base[..], &["--raw"]].concat());
+    let ran: support::Ran = support::command(&base).output().unwrap().into();
+    assert_eq!((ran.code, &ran.stdout), (Some(0), &raw));
+    assert!(
+        ran.stderr.contains("continues the prompt as a text"),
+        "{}",
+        ran.stderr
+    );
+    let with_system = [&base[..], &["--system", "y"]].concat();
+    assert!(tern_refuses(&with_system).contains("no chat template"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `tern chat`: a conversation in the terminal.
+//! `tern chat`: a conversation in the terminal; with a base model, a text that is written in turn.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -7,6 +7,7 @@ use clap::Args;
 use engine::Session;
 use text::{Message, Role};
 
+use super::complete;
 use crate::answer::{Answer, Ending, Question, answer};
 use crate::args::{ModelArgs, SamplingArgs};
 use crate::interrupt::{self, Mode};
@@ -31,7 +32,7 @@ pub(crate) struct ChatArgs {
     system: Option<String>,
     /// Longest answer in tokens [default: until the model stops or the context is full]
     #[arg(long, value_name = "N")]
-    max_tokens: Option<u32>,
+    pub(super) max_tokens: Option<u32>,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -51,14 +52,18 @@ async fn run_async(args: &ChatArgs) -> anyhow::Result<()> {
         manifest,
     } = Loaded::open(&args.model, args.model.context).await?;
     let text = text.ok_or_else(Loaded::no_tokenizer)?;
-    text.template()?;
+    if !text.has_template() && args.system.is_some() {
+        return Err(Loaded::no_roles());
+    }
     session.set_sampling(args.sampling.resolve(text.sampling.as_ref()));
     eprintln!(
         "{} on {}. /help for help.",
         manifest.name,
         session.executor().describe()
     );
-
+    if !text.has_template() {
+        return complete::run(args, &mut session, &text).await;
+    }
     let system = args
         .system
         .iter()
@@ -84,7 +89,7 @@ async fn run_async(args: &ChatArgs) -> anyhow::Result<()> {
 }
 
 /// Reads one line from the person; `None` at the end of the input.
-fn read_line() -> anyhow::Result<Option<String>> {
+pub(super) fn read_line() -> anyhow::Result<Option<String>> {
     interrupt::set_mode(Mode::Prompt);
     if std::io::stdin().is_terminal() {
         eprint!("> ");
@@ -143,7 +148,7 @@ async fn turn(
     Ok(())
 }
 
-fn report(answer: &Answer) {
+pub(super) fn report(answer: &Answer) {
     let why = match answer.stop {
         Ending::StopToken | Ending::MaxTokens => "",
         Ending::ContextFull => "; the context is full",

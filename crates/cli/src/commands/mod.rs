@@ -1,6 +1,7 @@
 //! One command a file.
 
 pub(crate) mod chat;
+mod complete;
 pub(crate) mod convert;
 pub(crate) mod eval;
 pub(crate) mod inspect;

@@ -21,7 +21,7 @@ pub(crate) struct RunArgs {
     /// What to answer
     #[arg(long, value_name = "TEXT")]
     prompt: String,
-    /// Continue the prompt as it is, without the chat template
+    /// Continue the prompt as it is, without the chat template; base models have none and always do this
     #[arg(long, conflicts_with = "system")]
     raw: bool,
     /// Instructions for the model, ahead of the prompt
@@ -51,7 +51,15 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
 async fn run_async(args: &RunArgs) -> anyhow::Result<()> {
     let mut loaded = Loaded::open(&args.model, args.model.context).await?;
     let text = loaded.text.as_ref().ok_or_else(Loaded::no_tokenizer)?;
-    let prompt = if args.raw {
+    let prompt = if args.raw || !text.has_template() {
+        if args.system.is_some() {
+            return Err(Loaded::no_roles());
+        }
+        if !args.raw {
+            eprintln!(
+                "note: a base model without a chat template: it continues the prompt as a text"
+            );
+        }
         text.tokenizer.encode(&args.prompt)?
     } else {
         let system = args
