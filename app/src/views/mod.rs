@@ -55,7 +55,11 @@ fn App(page: Page) -> impl IntoView {
     let screen = page.part(|state| state.screen);
     let is_covered = move || ui.is_covered();
     view! {
-        <div class="app" class:has-sidebar=move || ui.sidebar_shown(page)>
+        <div
+            class="app"
+            class:is-drawn=Stages::has(Part::Dialogs)
+            class:has-sidebar=move || ui.sidebar_shown(page)
+        >
             <Show when=Stages::has(Part::Chats)>
                 <Sidebar page />
             </Show>

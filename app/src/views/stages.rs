@@ -1,5 +1,5 @@
-//! The first drawing in parts, each a task of its own: what a part calls for the first time the browser has to compile first,
-//! and all at once that would block the page for longer than anybody should wait for a tap.
+//! The first drawing in parts, each a task of its own: all at once they would block the page for longer than anybody should
+//! wait for a tap.
 
 use gloo::timers::callback::Timeout;
 use leptos::prelude::*;
