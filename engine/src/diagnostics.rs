@@ -61,7 +61,7 @@ pub async fn compile_all(executor: &Executor) -> Result<Vec<Compiled>, Error> {
 pub fn all_choices() -> impl Iterator<Item = Choice> {
     Variant::ALL.into_iter().flat_map(|variant| {
         [KvType::F32, KvType::F16].into_iter().flat_map(move |kv| {
-            [Rows::F16, Rows::Q8, Rows::Q6]
+            [Rows::F16, Rows::Q8, Rows::Q6, Rows::Q4]
                 .into_iter()
                 .map(move |rows| Choice { variant, kv, rows })
         })

@@ -138,6 +138,7 @@ pub fn link(kernel: Kernel, choice: &Choice, target: Target) -> Result<String, E
                 Rows::F16 => lib!("rows_f16"),
                 Rows::Q8 => lib!("rows_q8"),
                 Rows::Q6 => lib!("rows_q6"),
+                Rows::Q4 => lib!("rows_q4"),
             },
             unknown => {
                 return Err(Error::UnknownNeed {

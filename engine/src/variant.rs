@@ -40,6 +40,8 @@ pub enum Rows {
     Q8,
     /// 6-bit codes with a scale per group.
     Q6,
+    /// 4-bit codes with a scale per group.
+    Q4,
 }
 
 /// The device-dependent choices. All give the same integers.

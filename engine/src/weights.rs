@@ -212,8 +212,9 @@ impl<'a> Allocator<'a> {
             Encoding::F16 => (Rows::F16, 0),
             Encoding::Q8 => (Rows::Q8, 0),
             Encoding::Q6 { group } => (Rows::Q6, group),
+            Encoding::Q4 { group } => (Rows::Q4, group),
             Encoding::Ternary { .. } | Encoding::F32 => {
-                return Err(unexpected(name, "f16, q8 or q6 rows"));
+                return Err(unexpected(name, "f16, q8, q6 or q4 rows"));
             }
         };
         let n_cols = tensor.shape[1] as usize;

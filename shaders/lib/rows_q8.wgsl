@@ -1,4 +1,4 @@
-// Rows of signed bytes with a scale per row. Same signatures as rows_f16.wgsl and rows_q6.wgsl. The including kernel declares
+// Rows of signed bytes with a scale per row. Same signatures as rows_f16.wgsl, rows_q6.wgsl and rows_q4.wgsl. The including kernel declares
 // `params: RowsParams`.
 // table  [n_rows, padded / 8] vec2<u32>, four bytes a word
 // scales [n_rows] f32

@@ -85,6 +85,8 @@ enum Rows {
     Q8,
     /// 6 bits
     Q6,
+    /// 4 bits
+    Q4,
 }
 
 impl From<Rows> for model::Encoding {
@@ -93,6 +95,7 @@ impl From<Rows> for model::Encoding {
             Rows::F16 => model::Encoding::F16,
             Rows::Q8 => model::Encoding::Q8,
             Rows::Q6 => model::Encoding::Q6 { group: 32 },
+            Rows::Q4 => model::Encoding::Q4 { group: 32 },
         }
     }
 }

@@ -13,6 +13,7 @@ fn every_packed_fixture_becomes_a_package_that_verifies() {
         for options in [
             &["--embed", "f16"][..],
             &["--embed", "q6", "--group", "32", "--coding", "t5"],
+            &["--embed", "q4"],
         ] {
             let folder = TempDir::new("convert");
             let package = package(&folder, &format!("{fixture}/{variant}"), options);
@@ -23,10 +24,10 @@ fn every_packed_fixture_becomes_a_package_that_verifies() {
                 "{verified}"
             );
             let inspected = tern_ok(&["inspect", str(&package)]);
-            let storage = if options[1] == "f16" {
-                "ternary 2 bits (b2), embedding f16"
-            } else {
-                "ternary 1.6 bits (t5), embedding q6 in groups of 32"
+            let storage = match options[1] {
+                "f16" => "ternary 2 bits (b2), embedding f16",
+                "q4" => "ternary 2 bits (b2), embedding q4 in groups of 32",
+                _ => "ternary 1.6 bits (t5), embedding q6 in groups of 32",
             };
             assert!(inspected.contains(storage), "{inspected}");
         }

@@ -29,6 +29,7 @@ pub use step::{PieceBytes, Step, StepOutput, StepRun};
 use crate::checkpoint::Overrides;
 use crate::checkpoint::text::MAX_TOKENIZER_BYTES;
 use crate::hash::{check_hash, hash_bytes};
+use crate::layout::Q4_GROUP;
 use crate::manifest::{FileHash, MANIFEST_FILE};
 use crate::source::{Source, read_whole};
 use crate::{Coding, Encoding, Error, Manifest};
@@ -48,6 +49,8 @@ pub enum EmbedFormat {
         /// Elements per scale, 32 or 64.
         group: u32,
     },
+    /// 4-bit codes with a scale per group of 32.
+    Q4,
 }
 
 impl EmbedFormat {
@@ -57,6 +60,9 @@ impl EmbedFormat {
             EmbedFormat::F16 => Encoding::F16,
             EmbedFormat::Q8 => Encoding::Q8,
             EmbedFormat::Q6 { group } => Encoding::Q6 { group },
+            EmbedFormat::Q4 => Encoding::Q4 {
+                group: Q4_GROUP as u32,
+            },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bit layouts of weights: B2 and T5 for ternary codes, F16/Q8/Q6 rows for embeddings and heads.
+//! Bit layouts of weights: B2 and T5 for ternary codes, F16/Q8/Q6/Q4 rows for embeddings and heads.
 //!
 //! GPU-ready forms, all little-endian `u32` words:
 //!
@@ -7,17 +7,20 @@
 //!   `[row / R][quad][row % R]` with `R = rows_per_tile`: `quad_index = ((row / R) * n_quads + quad) * R + row % R`.
 //! - **rows**: columns padded with zeros to [`K_MULTIPLE`]; `f16`: two elements a word; `q8`: four; `q6`: for each 32
 //!   elements four words of low nibbles (element `e` at bits `4 * (e % 8)` of word `e / 8`) and two words of high bit pairs
-//!   (element `e` at bits `2 * (e % 16)` of word `4 + e / 16`); value `((low | high << 4) - 32) * scale`.
+//!   (element `e` at bits `2 * (e % 16)` of word `4 + e / 16`); value `((low | high << 4) - 32) * scale`; `q4`: eight (element `e` at bits
+//!   `4 * e`), value `(code - 8) * scale`.
 //!
-//! A piece of rows is all its codes, then all its scales (`q8`: f32, one a row; `q6`: f16, one for each group of the padded
+//! A piece of rows is all its codes, then all its scales (`q8`: f32, one a row; `q6` and `q4`: f16, one for each group of the padded
 //! row). A piece of ternary rows is its codes, then, with [`Scale::Group`](crate::Scale), its f16 scales row by row.
 //! **T5** stores the codes of a piece in row order without padding, five a byte; only the last byte is padded, with code 1.
 
 mod decode;
+mod nibbles;
 mod rows;
 mod ternary;
 
 pub use decode::{DecodedPiece, decode_piece};
+pub use nibbles::{Q4_GROUP, dequantize_q4_row, quantize_q4_row};
 pub use rows::{
     RowValue, dequantize_f16_row, dequantize_q6_row, dequantize_q8_row, quantize_f16_row,
     quantize_q6_row, quantize_q8_row,
@@ -47,6 +50,7 @@ pub const fn gpu_row_bytes(encoding: &Encoding, n_cols: usize) -> usize {
         Encoding::F16 => padded_cols(n_cols) * 2,
         Encoding::Q8 => padded_cols(n_cols),
         Encoding::Q6 { .. } => padded_cols(n_cols) / 4 * 3,
+        Encoding::Q4 { .. } => padded_cols(n_cols) / 2,
     }
 }
 
@@ -57,7 +61,7 @@ pub const fn scales_per_row(encoding: &Encoding, n_cols: usize) -> usize {
             scale: Scale::Group { size },
         } => n_cols.div_ceil(*size as usize),
         Encoding::Q8 => 1,
-        Encoding::Q6 { group } => padded_cols(n_cols) / *group as usize,
+        Encoding::Q6 { group } | Encoding::Q4 { group } => padded_cols(n_cols) / *group as usize,
         Encoding::Ternary {
             scale: Scale::Tensor { .. },
         }
@@ -99,7 +103,10 @@ pub fn stored_piece_bytes(
         Encoding::F32 => rows.checked_mul(cols)?.checked_mul(4),
         Encoding::F16 => rows.checked_mul(padded)?.checked_mul(2),
         Encoding::Q8 => rows.checked_mul(padded.checked_add(4)?),
-        Encoding::Q6 { group: 0 } => None,
+        Encoding::Q6 { group: 0 } | Encoding::Q4 { group: 0 } => None,
+        Encoding::Q4 { group } => {
+            rows.checked_mul((padded / 2).checked_add(padded / u64::from(*group) * 2)?)
+        }
         Encoding::Q6 { group } => {
             rows.checked_mul((padded / 4 * 3).checked_add(padded / u64::from(*group) * 2)?)
         }

@@ -222,6 +222,11 @@ pub enum Encoding {
         /// Elements per scale, 32 or 64.
         group: u32,
     },
+    /// 4-bit codes with one f16 scale per group of 32 elements of a row.
+    Q4 {
+        /// Elements per scale, 32.
+        group: u32,
+    },
 }
 
 /// The multiplier of ternary codes.

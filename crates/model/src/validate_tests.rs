@@ -207,11 +207,15 @@ fn tensors_are_exactly_those_of_the_architecture() {
     );
     check(
         |m| m.tensors[0].encoding = Encoding::F32,
-        "tensor embed, encoding must be f16, q8, or q6",
+        "tensor embed, encoding must be f16, q8, q6",
     );
     check(
         |m| m.tensors[0].encoding = Encoding::Q6 { group: 48 },
-        "tensor embed, encoding must be f16, q8, or q6",
+        "tensor embed, encoding must be f16, q8, q6",
+    );
+    check(
+        |m| m.tensors[0].encoding = Encoding::Q4 { group: 64 },
+        "tensor embed, encoding must be f16, q8, q6",
     );
     check(
         |m| m.tensors[2].encoding = Encoding::Q8,

@@ -8,7 +8,9 @@ use common::{codes, convert_to_memory, decode_tensor, fnv1a64, tensor};
 use fixtures::{Golden, PACKED, VARIANTS};
 use half::bf16;
 use model::convert::{ConvertOptions, EmbedFormat};
-use model::layout::{DecodedPiece, dequantize_f16_row, dequantize_q6_row, dequantize_q8_row};
+use model::layout::{
+    DecodedPiece, dequantize_f16_row, dequantize_q4_row, dequantize_q6_row, dequantize_q8_row,
+};
 use model::source::MemorySource;
 use model::{Activation, Coding, Encoding, Manifest, Scale};
 
@@ -140,6 +142,7 @@ fn rows(manifest: &Manifest, package: &MemorySource, name: &str) -> Vec<f32> {
                 Encoding::F16 => dequantize_f16_row(codes, n_cols),
                 Encoding::Q8 => dequantize_q8_row(codes, scales[0], n_cols),
                 Encoding::Q6 { group } => dequantize_q6_row(codes, scales, group as usize, n_cols),
+                Encoding::Q4 { .. } => dequantize_q4_row(codes, scales, n_cols),
                 other => panic!("{name} is {other:?}"),
             });
         }
@@ -155,6 +158,7 @@ fn embeddings_and_heads_come_back_within_their_precision() {
         (EmbedFormat::Q8, 0.01),
         (EmbedFormat::Q6 { group: 32 }, 0.03),
         (EmbedFormat::Q6 { group: 64 }, 0.03),
+        (EmbedFormat::Q4, 0.12),
     ];
     for (embed, tolerance) in formats {
         let options = ConvertOptions {

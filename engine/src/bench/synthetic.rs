@@ -156,7 +156,7 @@ impl Synthetic {
                     scale.copy_from_slice(&(1.0_f32 / 127.0).to_le_bytes());
                 }
             }
-            Encoding::Q6 { .. } => {
+            Encoding::Q6 { .. } | Encoding::Q4 { .. } => {
                 let (codes, scales) = bytes.split_at_mut(code_bytes);
                 random.fill(codes);
                 debug_assert_eq!(
@@ -331,7 +331,12 @@ mod tests {
             head_dim: 36,
             ..architecture("tiny").unwrap()
         };
-        for rows in [Encoding::F16, Encoding::Q8, Encoding::Q6 { group: 32 }] {
+        for rows in [
+            Encoding::F16,
+            Encoding::Q8,
+            Encoding::Q6 { group: 32 },
+            Encoding::Q4 { group: 32 },
+        ] {
             for tile in [1, 8, 64] {
                 let synthetic = Synthetic::new("odd", odd.clone(), rows, tile, 7).unwrap();
                 let manifest = synthetic.manifest();

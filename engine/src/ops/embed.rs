@@ -24,7 +24,7 @@ pub struct Embed {
     pub n_rows: u32,
     /// Storage type of the rows.
     pub rows: Rows,
-    /// Columns that share a scale in [`Rows::Q6`]: 32 or 64. Not used otherwise.
+    /// Columns that share a scale: 32 or 64 in [`Rows::Q6`], 32 in [`Rows::Q4`]. Not used otherwise.
     pub group: u32,
     /// Largest number of tokens in a run.
     pub max_tokens: u32,
@@ -59,6 +59,7 @@ impl RowLayout {
             Rows::F16 => (padded / 2, 0),
             Rows::Q8 => (padded / 4, 1),
             Rows::Q6 => (padded / 32 * 6, padded / group.max(1)),
+            Rows::Q4 => (padded / 8, padded / group.max(1)),
         };
         Self {
             padded,
@@ -88,6 +89,14 @@ impl RowLayout {
                 op,
                 what: "q6 group (or 32)",
                 expected: 64,
+                got: u64::from(group),
+            });
+        }
+        if rows == Rows::Q4 && group != 32 {
+            return Err(Error::Shape {
+                op,
+                what: "q4 group",
+                expected: 32,
                 got: u64::from(group),
             });
         }

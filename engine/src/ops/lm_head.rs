@@ -28,7 +28,7 @@ pub struct LmHead {
     pub n_rows: u32,
     /// Storage type of the rows.
     pub rows: Rows,
-    /// Columns that share a scale in [`Rows::Q6`]: 32 or 64. Not used otherwise.
+    /// Columns that share a scale: 32 or 64 in [`Rows::Q6`], 32 in [`Rows::Q4`]. Not used otherwise.
     pub group: u32,
     /// Largest number of positions whose logits are wanted.
     pub max_logits: u32,

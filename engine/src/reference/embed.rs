@@ -8,13 +8,13 @@ use half::f16;
 pub struct RowTable<'a> {
     /// Codes of all rows.
     pub words: &'a [u32],
-    /// `[n_rows]` for q8, `[n_rows, padded / group]` for q6, not read for f16.
+    /// `[n_rows]` for q8, `[n_rows, padded / group]` for q6 and q4, not read for f16.
     pub scales: &'a [f32],
     /// Storage type.
     pub rows: Rows,
     /// Columns without padding.
     pub hidden: usize,
-    /// Columns that share a q6 scale.
+    /// Columns that share a q6 or q4 scale.
     pub group: usize,
 }
 
@@ -43,6 +43,17 @@ impl RowTable<'_> {
                     out.iter_mut()
                         .zip(bytes)
                         .for_each(|(out, byte)| *out = f32::from(byte) * scale);
+                }
+            }
+            Rows::Q4 => {
+                let words = &self.words[row * padded / 8..(row + 1) * padded / 8];
+                let scales =
+                    &self.scales[row * (padded / self.group)..(row + 1) * (padded / self.group)];
+                for (octet, (out, word)) in out.chunks_mut(8).zip(words).enumerate() {
+                    let scale = scales[octet * 8 / self.group];
+                    for (e, out) in out.iter_mut().enumerate() {
+                        *out = (f32::from((word >> (4 * e) & 15) as u8) - 8.0) * scale;
+                    }
                 }
             }
             Rows::Q6 => {
@@ -103,6 +114,25 @@ mod tests {
             decode(Rows::Q8, &words, &[0.5], 0, 4),
             [0.5, -0.5, -64.0, 63.5]
         );
+    }
+
+    #[test]
+    fn four_bits_are_nibbles_from_the_lowest() {
+        // Element e has code e % 16 in the first 32 columns and 15 - e % 16 in the others.
+        let mut words = vec![0_u32; 8];
+        for e in 0..64_u32 {
+            let code = if e < 32 { e % 16 } else { 15 - e % 16 };
+            words[(e / 8) as usize] |= code << (4 * (e % 8));
+        }
+        let out = decode(Rows::Q4, &words, &[1.0, 0.25], 32, 60);
+        for (e, value) in out.iter().enumerate() {
+            let expected = if e < 32 {
+                (e % 16) as f32 - 8.0
+            } else {
+                (7.0 - (e % 16) as f32) * 0.25
+            };
+            assert_eq!(*value, expected, "element {e}");
+        }
     }
 
     #[test]

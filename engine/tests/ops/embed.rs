@@ -3,11 +3,12 @@ use crate::{Devices, step, untouched};
 use engine::Rows;
 use engine::ops::Embed;
 
-pub(super) const ENCODINGS: [(Rows, u32); 4] = [
+pub(super) const ENCODINGS: [(Rows, u32); 5] = [
     (Rows::F16, 0),
     (Rows::Q8, 0),
     (Rows::Q6, 32),
     (Rows::Q6, 64),
+    (Rows::Q4, 32),
 ];
 
 /// Codes and scales of `n_rows` rows: any bits are valid codes, halves are kept finite.
@@ -23,6 +24,7 @@ pub(super) fn table(
         Rows::F16 => (padded / 2, 0),
         Rows::Q8 => (padded / 4, 1),
         Rows::Q6 => (padded / 32 * 6, padded / group),
+        Rows::Q4 => (padded / 8, padded / group),
     };
     let mask = if rows == Rows::F16 {
         0xBFFF_BFFF

@@ -50,6 +50,8 @@ enum Embed {
     Q8,
     /// 6 bits, a scale per group
     Q6,
+    /// 4 bits, a scale per 32 values
+    Q4,
     /// 16-bit floats
     F16,
 }
@@ -70,6 +72,7 @@ impl ConvertArgs {
             },
             (_, Some(_)) => return Err(bad_input("--group only goes with --embed q6")),
             (Embed::Q8, None) => EmbedFormat::Q8,
+            (Embed::Q4, None) => EmbedFormat::Q4,
             (Embed::F16, None) => EmbedFormat::F16,
         };
         let name = match &self.name {

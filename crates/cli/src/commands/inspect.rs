@@ -122,6 +122,7 @@ impl Report {
             Some(Encoding::F16) => "f16".to_owned(),
             Some(Encoding::Q8) => "q8".to_owned(),
             Some(Encoding::Q6 { group }) => format!("q6 in groups of {group}"),
+            Some(Encoding::Q4 { group }) => format!("q4 in groups of {group}"),
             Some(Encoding::F32) => "f32".to_owned(),
             _ => "unknown".to_owned(),
         };

@@ -76,7 +76,7 @@ pub fn decode_piece<'a>(
                 scale_bytes.chunks_exact(4).map(f32_from_le).collect(),
             )
         }
-        Encoding::Q6 { .. } => {
+        Encoding::Q6 { .. } | Encoding::Q4 { .. } => {
             let (codes, scale_bytes) =
                 bytes.split_at(n_rows * gpu_row_bytes(&tensor.encoding, n_cols));
             rows(tensor, piece, codes, halves_to_f32(scale_bytes))

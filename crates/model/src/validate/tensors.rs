@@ -192,6 +192,7 @@ fn check_encoding(tensor: &Tensor, role: Role) -> Result<(), Error> {
         (Role::Norm, Encoding::F32) => true,
         (Role::Rows, Encoding::F16 | Encoding::Q8) => true,
         (Role::Rows, Encoding::Q6 { group }) => group == 32 || group == 64,
+        (Role::Rows, Encoding::Q4 { group }) => group == 32,
         _ => false,
     };
     if is_allowed {
@@ -200,7 +201,7 @@ fn check_encoding(tensor: &Tensor, role: Role) -> Result<(), Error> {
     let expected = match role {
         Role::Projection => "ternary with one scale, or with groups of a multiple of 16",
         Role::Norm => "f32",
-        Role::Rows => "f16, q8, or q6 with groups of 32 or 64",
+        Role::Rows => "f16, q8, q6 with groups of 32 or 64, or q4 with groups of 32",
     };
     fail(
         format!("tensor {}, encoding", tensor.name),

@@ -3,7 +3,9 @@
 use super::decode::{gather, read_rows};
 use super::{PieceBytes, StepOutput, Work};
 use crate::checkpoint::{RowCoding, Strides};
-use crate::layout::{RowValue, quantize_f16_row, quantize_q6_row, quantize_q8_row};
+use crate::layout::{
+    RowValue, quantize_f16_row, quantize_q4_row, quantize_q6_row, quantize_q8_row,
+};
 use crate::{Encoding, Error};
 
 #[derive(Debug, Clone)]
@@ -75,6 +77,7 @@ impl RowsTransform {
                 Encoding::Q6 { group } => {
                     quantize_q6_row(&row, group as usize, &mut codes, &mut halves)
                 }
+                Encoding::Q4 { .. } => quantize_q4_row(&row, &mut codes, &mut halves),
                 Encoding::F32 | Encoding::Ternary { .. } => plain_row(&row, &mut codes),
             };
             encoded.map_err(|wrong| self.value_error(row_index, wrong))?;
@@ -93,6 +96,7 @@ impl RowsTransform {
                 Encoding::F16 => "f16",
                 Encoding::Q8 => "q8",
                 Encoding::Q6 { .. } => "q6",
+                Encoding::Q4 { .. } => "q4",
                 Encoding::F32 | Encoding::Ternary { .. } => "f32",
             },
             limit: wrong.limit,

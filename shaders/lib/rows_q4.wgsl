@@ -1,0 +1,35 @@
+// Rows of 4-bit codes with a scale per group of 32. Same signatures as rows_f16.wgsl, rows_q8.wgsl and rows_q6.wgsl. The including
+// kernel declares `params: RowsParams`.
+// table  [n_rows, padded / 8] u32: column e of eight at bits 4 * e, code + 8
+// scales [n_rows, padded / 32] f32
+struct RowsParams {
+    hidden: u32,           // columns
+    first_row: u32,        // token of the part's first row
+    n_rows: u32,           // rows of the part
+    n_octets: u32,         // columns padded to a multiple of 64, over 8
+    scales_per_row: u32,
+    octets_per_scale: u32,
+    row_stride: u32,       // lm_head: logits of a position
+    pad: u32,
+}
+@group(0) @binding(3) var<storage, read> table: array<u32>;
+@group(0) @binding(4) var<storage, read> scales: array<f32>;
+
+// Eight consecutive columns.
+struct Octet {
+    lo: vec4<f32>,
+    hi: vec4<f32>,
+}
+
+// Four codes from 16 bits, without their bias.
+fn four_bits(nibbles: u32) -> vec4<f32> {
+    let codes = (vec4<u32>(nibbles) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
+    return vec4<f32>(codes) - vec4<f32>(8.0);
+}
+
+// Columns 8 * octet .. 8 * octet + 8 of a row.
+fn row_octet(row: u32, octet: u32) -> Octet {
+    let nibbles = table[row * params.n_octets + octet];
+    let scale = scales[row * params.scales_per_row + octet / params.octets_per_scale];
+    return Octet(four_bits(nibbles) * scale, four_bits(nibbles >> 16u) * scale);
+}
