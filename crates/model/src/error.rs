@@ -1,10 +1,13 @@
 //! What can go wrong while reading, converting or checking model files.
 
 mod container;
+mod shown;
 
 use std::path::PathBuf;
 
 pub use container::ContainerError;
+use shown::shown_up_to;
+pub(crate) use shown::{shown, shown_shape};
 
 /// Error of every fallible function of this crate. Names that come from files are shortened and escaped, so that each message
 /// is one line of bounded length.
@@ -370,33 +373,4 @@ pub enum Error {
         /// The value found.
         got: f32,
     },
-}
-
-/// A name from a file as it may appear in a message: control characters escaped, at most 200 characters.
-pub(crate) fn shown(name: &str) -> String {
-    shown_up_to(name, 200)
-}
-
-/// The same for other texts that hold pieces of a file.
-fn shown_up_to(name: &str, limit: usize) -> String {
-    let mut text = String::new();
-    for c in name.chars().take(limit) {
-        match c {
-            '"' | '\'' | '\\' => text.push(c),
-            _ => text.extend(c.escape_debug()),
-        }
-    }
-    if name.chars().nth(limit).is_some() {
-        text.push_str("...");
-    }
-    text
-}
-
-/// A shape as it may appear in a message: `[2, 3]`, at most eight dimensions.
-pub(crate) fn shown_shape(shape: &[u64]) -> String {
-    if shape.len() <= 8 {
-        format!("{shape:?}")
-    } else {
-        format!("{:?} and {} more", &shape[..8], shape.len() - 8)
-    }
 }
