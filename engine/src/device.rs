@@ -2,7 +2,9 @@
 
 use crate::Error;
 use crate::variant::{Dot, Reduce, Variant};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 
 /// What the caller wants of the device.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +30,18 @@ enum Kind {
 struct Failure {
     lost: Option<String>,
     error: Option<(Kind, String)>,
+    /// Who waits for the loss.
+    waiter: Option<Waker>,
+}
+
+impl Failure {
+    /// The device is lost, for this reason if it was not before.
+    fn lose(&mut self, reason: impl FnOnce() -> String) {
+        self.lost.get_or_insert_with(reason);
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
 }
 
 /// An open device.
@@ -194,7 +208,20 @@ impl Device {
     /// Marks the device as lost because a call on it failed in a way that only loss explains.
     pub(crate) fn mark_lost(&self, reason: &str) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.lost.get_or_insert_with(|| reason.to_owned());
+        failure.lose(|| reason.to_owned());
+    }
+
+    /// Completes when the device is known to be lost, with the reason as far as there is one. Only the last caller is woken.
+    pub async fn lost(&self) -> String {
+        poll_fn(|context| {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(reason) = &failure.lost {
+                return Poll::Ready(reason.clone());
+            }
+            failure.waiter = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 
     /// Gives the device back to the driver: everything on it is freed at once.
@@ -254,9 +281,7 @@ fn watch(device: &wgpu::Device, failure: &Arc<Mutex<Failure>>) {
     let lost = Arc::clone(failure);
     device.set_device_lost_callback(move |reason, message| {
         let mut failure = lost.lock().unwrap_or_else(PoisonError::into_inner);
-        failure
-            .lost
-            .get_or_insert_with(|| format!("{reason:?}: {message}"));
+        failure.lose(|| format!("{reason:?}: {message}"));
     });
     let stray = Arc::clone(failure);
     device.on_uncaptured_error(Arc::new(move |error| {

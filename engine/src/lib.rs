@@ -15,6 +15,7 @@ mod loader;
 pub mod ops;
 mod plan;
 pub mod reference;
+pub mod selftest;
 mod session;
 pub mod shader;
 mod variant;

@@ -68,6 +68,12 @@ impl Session {
         &self.executor
     }
 
+    /// Gives the executor back, with the buffers of this session.
+    #[must_use]
+    pub fn into_executor(self) -> Executor {
+        self.executor
+    }
+
     /// How tokens are chosen from the next prefill on.
     pub fn set_sampling(&mut self, sampling: Sampling) {
         self.sampling = sampling;

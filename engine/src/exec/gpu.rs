@@ -102,6 +102,12 @@ impl GpuExecutor {
         ))
     }
 
+    pub(super) fn free_buffers(&mut self) {
+        for buffer in self.buffers.drain(..).chain(self.staging.drain(..)) {
+            buffer.destroy();
+        }
+    }
+
     pub(super) fn buffer_bytes(&self, id: BufferId) -> u64 {
         self.buffers[id.0 as usize].size()
     }

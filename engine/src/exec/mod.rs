@@ -103,6 +103,14 @@ impl Executor {
         }
     }
 
+    /// Frees all buffers. What was made with them (programs, sessions) must be gone; compiled kernels stay.
+    pub fn free_buffers(&mut self) {
+        match self {
+            Self::Gpu(gpu) => gpu.free_buffers(),
+            Self::Cpu(cpu) => *cpu = CpuMemory::default(),
+        }
+    }
+
     /// Size of a buffer in bytes.
     #[must_use]
     pub fn buffer_bytes(&self, id: BufferId) -> u64 {
