@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ByteCount, CompileReport, DeviceReport, EqualityReport, Fault, Hello, ModelOffer, RequestId,
-    SamplingSettings, StorageReport,
+    SamplingSettings, SelfTestReport, StorageReport,
 };
 
 /// A message from the worker to the page.
@@ -19,11 +19,13 @@ pub enum Event {
         /// Panic message with its place in the source.
         text: String,
     },
-    /// Something happened that a reader should know but that needs no action.
+    /// The answer to `Retire`: the device was given back and the worker has ended. No other message follows.
+    Retired,
+    /// Something happened that belongs to no request.
     Status(Status),
-    /// Progress of loading. Sent for `Load`, and for any request during which the model is loaded again.
+    /// Progress of loading.
     Loading {
-        /// The request that waits for the model.
+        /// The request.
         id: RequestId,
         /// How far it is.
         progress: LoadProgress,
@@ -77,7 +79,9 @@ impl Event {
     #[must_use]
     pub const fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Hello(_) | Self::Beat | Self::Trap { .. } | Self::Status(_) => None,
+            Self::Hello(_) | Self::Beat | Self::Trap { .. } | Self::Retired | Self::Status(_) => {
+                None
+            }
             Self::Loading { id, .. }
             | Self::Trimmed { id, .. }
             | Self::Prefill { id, .. }
@@ -97,15 +101,11 @@ impl Event {
 /// News about the worker's devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
-    /// The GPU device was lost; the worker makes a new one, loads the model again and goes on. Sent once for each loss.
+    /// The GPU device was lost, and with it the session; the page decides what to do. Sent once for each lost device, also
+    /// while no request runs. A request that needed the device fails with `DeviceLost` behind it.
     DeviceLost {
         /// Technical line.
         detail: String,
-    },
-    /// The model is on a device again.
-    DeviceRestored {
-        /// How many devices there have been, this one included.
-        generation: u32,
     },
     /// A file did not come and is fetched again.
     FetchRetry {
@@ -195,9 +195,28 @@ pub struct ModelInfo {
     pub activation_bytes: ByteCount,
     /// Milliseconds from the request to ready.
     pub load_millis: f64,
+    /// What of it went where.
+    #[serde(default)]
+    pub times: LoadTimes,
+    /// What the numeric self-test found.
+    #[serde(default)]
+    pub self_test: SelfTestReport,
     /// Whether the whole package lies in the store, so that the next start needs no network. `false` = the model runs
     /// from memory only.
     pub cached: bool,
+}
+
+/// Where the time of loading went, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct LoadTimes {
+    /// Getting adapter and device and testing it, waits for a missing adapter included.
+    pub device_millis: f64,
+    /// Reading the weights from the store (or the network, where there is none).
+    pub read_millis: f64,
+    /// Giving them to the device.
+    pub upload_millis: f64,
+    /// Making buffers and kernels.
+    pub prepare_millis: f64,
 }
 
 /// Why an answer ended.
@@ -213,7 +232,7 @@ pub enum FinishReason {
     Cancelled,
 }
 
-/// Counts and speed of an answer. Times include a recovery that happened meanwhile.
+/// Counts and speed of an answer, or of the part of it that this request made.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt, without what was left out.
@@ -224,8 +243,6 @@ pub struct Usage {
     pub first_token_millis: f64,
     /// Tokens a second behind the first; 0 when there were fewer than two.
     pub tokens_per_second: f64,
-    /// How often a lost device was replaced during the answer.
-    pub recoveries: u32,
     /// Positions of the context in use at the end of the answer: prompt and answer.
     pub context_tokens: u32,
 }

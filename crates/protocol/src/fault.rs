@@ -46,6 +46,8 @@ pub enum FaultCode {
     OutOfMemory,
     /// A shader or pipeline was refused, or the GPU reported another error.
     Gpu,
+    /// The GPU computes wrong numbers in every variant of the kernels.
+    WrongNumbers,
     /// A file could not be fetched.
     Network,
     /// A file does not exist on the server.
@@ -68,11 +70,13 @@ pub enum FaultCode {
     StorageFull,
     /// The browser's database failed, and opening it anew did not help.
     Storage,
+    /// The system ended the page several times while the model was being started. Made by the page.
+    Killed,
 }
 
 impl FaultCode {
     /// All codes, for tables of texts and their tests.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::VersionMismatch,
         Self::BadRequest,
         Self::NoWebGpu,
@@ -81,6 +85,7 @@ impl FaultCode {
         Self::DeviceLost,
         Self::OutOfMemory,
         Self::Gpu,
+        Self::WrongNumbers,
         Self::Network,
         Self::NotFound,
         Self::BadModel,
@@ -92,23 +97,24 @@ impl FaultCode {
         Self::Silent,
         Self::StorageFull,
         Self::Storage,
+        Self::Killed,
     ];
 
     /// What usually helps against this kind of failure.
     #[must_use]
     pub const fn usual_retry(self) -> Retry {
         match self {
-            Self::VersionMismatch
-            | Self::DeviceLost
-            | Self::Trap
-            | Self::Silent
-            | Self::Storage
-            | Self::OutOfMemory => Retry::Reload,
+            Self::VersionMismatch | Self::Trap | Self::Storage => Retry::Reload,
             Self::NoAdapter
+            | Self::DeviceLost
+            | Self::OutOfMemory
+            | Self::Silent
+            | Self::Killed
             | Self::Network
             | Self::NotFound
             | Self::Corrupt
             | Self::StorageFull
+            | Self::WrongNumbers
             | Self::Gpu => Retry::Again,
             Self::BadRequest
             | Self::NoWebGpu

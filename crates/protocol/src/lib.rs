@@ -5,7 +5,8 @@
 //! what when, is written in `docs/PROTOCOL.md`.
 //!
 //! The entry points are [`Request`] (page to worker) and [`Event`] (worker to page). Every request that has a
-//! [`RequestId`] gets exactly one terminal event, [`Event::Finished`] or [`Event::Failed`].
+//! [`RequestId`] gets exactly one terminal event, [`Event::Finished`] or [`Event::Failed`]. What the page does about lost
+//! devices and dead workers is decided in [`supervisor`].
 
 mod event;
 mod fault;
@@ -14,13 +15,17 @@ mod report;
 mod request;
 mod settings;
 mod storage;
+pub mod supervisor;
 mod version;
 
-pub use event::{Event, FinishReason, LoadProgress, LoadStage, ModelInfo, Outcome, Status, Usage};
+pub use event::{
+    Event, FinishReason, LoadProgress, LoadStage, LoadTimes, ModelInfo, Outcome, Status, Usage,
+};
 pub use fault::{Fault, FaultCode, Retry};
 pub use number::{ByteCount, MAX_BYTE_COUNT};
 pub use report::{
-    AdapterInfo, CompileReport, CompileResult, DeviceReport, EqualityReport, EqualityResult, Limit,
+    AdapterInfo, CompileReport, CompileResult, DeviceReport, DroppedVariant, EqualityReport,
+    EqualityResult, Limit, SelfTestReport,
 };
 pub use request::{Generate, Message, Request, RequestId, Role};
 pub use settings::{KvType, SamplingSettings, Settings, SettingsError};

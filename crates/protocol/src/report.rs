@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::KvType;
+
 /// Result of compiling every kernel in every variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompileReport {
@@ -59,6 +61,32 @@ pub struct EqualityResult {
     pub truncated: bool,
     /// Where the first difference is; `None` = bit-identical.
     pub difference: Option<String>,
+}
+
+/// What the numeric self-test of a new device found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SelfTestReport {
+    /// Name of the variant that passed and is in use.
+    pub variant: String,
+    /// Element type of the key-value cache that passed and is in use.
+    pub kv: KvType,
+    /// What it took, in milliseconds, tests of dropped variants included.
+    pub millis: f64,
+    /// Variants that failed in this worker and are not used any more.
+    pub dropped: Vec<DroppedVariant>,
+    /// Where prefill and decode leave different bits, if they do. Then prompts are read token by token, which is slower, so
+    /// that an answer can be continued exactly.
+    pub inexact: Option<String>,
+}
+
+/// A kernel variant that computes nonsense on this device, or does not compile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedVariant {
+    /// Its name, with the type of the cache.
+    pub variant: String,
+    /// What was wrong.
+    pub problem: String,
 }
 
 /// What the worker runs on.

@@ -22,7 +22,8 @@ pub enum Request {
         model_url: String,
     },
     /// Load a package and keep it ready: what is missing is downloaded into the store, then the store's bytes go to the
-    /// device. A package that is stored completely needs no network.
+    /// device. A package that is stored completely needs no network. One that was loaded before in this worker only gets
+    /// another device.
     Load {
         /// Number of this request.
         id: RequestId,
@@ -38,6 +39,9 @@ pub enum Request {
         /// The conversation and how to go on.
         job: Generate,
     },
+    /// Give the device back and end: another worker takes over, or none. Obeyed at once, whatever runs; answered by
+    /// `Retired`.
+    Retire,
     /// Stop a request that is queued or running. It still gets its one terminal event. Unknown numbers are ignored,
     /// because the request may just have finished.
     Cancel {
@@ -84,11 +88,11 @@ pub enum Request {
 }
 
 impl Request {
-    /// The request's number; greetings have none, and `Cancel` names another's.
+    /// The request's number; greetings and `Retire` have none, and `Cancel` names another's.
     #[must_use]
     pub const fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Hello(_) | Self::Cancel { .. } => None,
+            Self::Hello(_) | Self::Cancel { .. } | Self::Retire => None,
             Self::Inspect { id, .. }
             | Self::Load { id, .. }
             | Self::Generate { id, .. }
@@ -112,7 +116,7 @@ pub struct Generate {
     pub sampling: SamplingSettings,
     /// Most tokens of the answer, 0 = as many as the context holds. Tokens of `resume` count.
     pub max_tokens: u32,
-    /// Tokens of this very answer that were accepted before (by a worker that died): the answer goes on behind them, and
+    /// Tokens of this very answer that were accepted before (on a device that was lost, by a worker that died): the answer goes on behind them, and
     /// only what follows is sent. Empty for a new answer.
     #[serde(default)]
     pub resume: Vec<u32>,

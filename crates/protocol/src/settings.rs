@@ -33,6 +33,8 @@ impl Default for Settings {
 impl Settings {
     /// The version that this build writes and reads.
     pub const VERSION: u32 = 1;
+    /// The engine's default context of a model that has that much, in tokens.
+    pub const USUAL_CONTEXT: u32 = 4096;
     /// The largest context that may be asked for.
     pub const MAX_CONTEXT: u32 = 1 << 20;
     /// The largest prefill chunk that may be asked for.

@@ -23,6 +23,7 @@ fn events() {
             },
             r#"{"Trap":{"text":"panicked at x.rs:1"}}"#,
         ),
+        (Event::Retired, r#""Retired""#),
         (
             Event::Status(Status::DeviceLost {
                 detail: "gone".into(),
@@ -92,7 +93,7 @@ fn events() {
         .collect();
     assert_eq!(
         names.len(),
-        10,
+        11,
         "one case for each kind of event: {names:?}"
     );
     let terminal: Vec<_> = cases
@@ -105,10 +106,6 @@ fn events() {
 
 #[test]
 fn statuses() {
-    check(
-        &Status::DeviceRestored { generation: 2 },
-        r#"{"DeviceRestored":{"generation":2}}"#,
-    );
     check(
         &Status::FetchRetry {
             file: "00003.bin".into(),

@@ -47,8 +47,8 @@ fn plain_names() {
     assert_eq!(
         codes.join(" "),
         concat!(
-            r#""VersionMismatch" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "#,
-            r#""Network" "NotFound" "BadModel" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage""#
+            r#""VersionMismatch" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "WrongNumbers" "#,
+            r#""Network" "NotFound" "BadModel" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage" "Killed""#
         )
     );
     for (role, expected) in [

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use protocol::{
-    AdapterInfo, CompileReport, CompileResult, DeviceReport, EqualityReport, EqualityResult,
-    FinishReason, Fit, Limit, ModelInfo, ModelOffer, Outcome, SamplingSettings, StorageReport,
-    StorageState, StoredModel, Usage,
+    AdapterInfo, CompileReport, CompileResult, DeviceReport, DroppedVariant, EqualityReport,
+    EqualityResult, FinishReason, Fit, KvType, Limit, LoadTimes, ModelInfo, ModelOffer, Outcome,
+    SamplingSettings, SelfTestReport, StorageReport, StorageState, StoredModel, Usage,
 };
 
 use crate::{bytes, check};
@@ -55,6 +55,22 @@ fn outcomes() {
         kv_bytes: bytes(2),
         activation_bytes: bytes(3),
         load_millis: 12.5,
+        times: LoadTimes {
+            device_millis: 1.0,
+            read_millis: 2.0,
+            upload_millis: 3.0,
+            prepare_millis: 4.0,
+        },
+        self_test: SelfTestReport {
+            variant: "scalar-shared".into(),
+            kv: KvType::F16,
+            millis: 5.0,
+            dropped: vec![DroppedVariant {
+                variant: "packed-shared f16".into(),
+                problem: "decode: logit 3".into(),
+            }],
+            inexact: None,
+        },
         cached: true,
     };
     let usage = Usage {
@@ -62,7 +78,6 @@ fn outcomes() {
         answer_tokens: 7,
         first_token_millis: 80.5,
         tokens_per_second: 20.25,
-        recoveries: 1,
         context_tokens: 42,
     };
     let compiled = CompileReport {
@@ -127,14 +142,14 @@ fn outcomes() {
     let cases = [
         (
             Outcome::Loaded(info),
-            r#"{"Loaded":{"name":"Tern 135M","license":null,"context":2048,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":0},"weight_bytes":1,"kv_bytes":2,"activation_bytes":3,"load_millis":12.5,"cached":true}}"#,
+            r#"{"Loaded":{"name":"Tern 135M","license":null,"context":2048,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":0},"weight_bytes":1,"kv_bytes":2,"activation_bytes":3,"load_millis":12.5,"times":{"device_millis":1.0,"read_millis":2.0,"upload_millis":3.0,"prepare_millis":4.0},"self_test":{"variant":"scalar-shared","kv":"F16","millis":5.0,"dropped":[{"variant":"packed-shared f16","problem":"decode: logit 3"}],"inexact":null},"cached":true}}"#,
         ),
         (
             Outcome::Answered {
                 reason: FinishReason::Stop,
                 usage,
             },
-            r#"{"Answered":{"reason":"Stop","usage":{"prompt_tokens":35,"answer_tokens":7,"first_token_millis":80.5,"tokens_per_second":20.25,"recoveries":1,"context_tokens":42}}}"#,
+            r#"{"Answered":{"reason":"Stop","usage":{"prompt_tokens":35,"answer_tokens":7,"first_token_millis":80.5,"tokens_per_second":20.25,"context_tokens":42}}}"#,
         ),
         (Outcome::Cancelled, r#""Cancelled""#),
         (

@@ -61,6 +61,7 @@ fn requests() {
             r#"{"Generate":{"id":7,"job":{"messages":[{"role":"System","content":"Be kind."},{"role":"User","content":"Say \"hi\"\n<b>"},{"role":"Assistant","content":"hi","ids":[6151]}],"sampling":{"temperature":0.5,"top_k":0,"top_p":0.9,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":4294967295},"max_tokens":256,"resume":[1,2]}}}"#,
         ),
         (Request::Cancel { id: ID }, r#"{"Cancel":{"id":7}}"#),
+        (Request::Retire, r#""Retire""#),
         (
             Request::CompileAllVariants { id: ID },
             r#"{"CompileAllVariants":{"id":7}}"#,
@@ -96,7 +97,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        11,
+        12,
         "one case for each kind of request: {names:?}"
     );
 }
