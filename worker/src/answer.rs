@@ -4,7 +4,7 @@ use protocol::{Event, FinishReason, Generate, RequestId, Usage};
 
 use crate::{Decoder, Host};
 
-/// What is known of an answer. It outlives the device that makes it.
+/// What is known of an answer.
 pub(crate) struct Answer<D> {
     id: RequestId,
     max_tokens: u32,
@@ -18,7 +18,6 @@ pub(crate) struct Answer<D> {
     first_token_at: Option<f64>,
     last_token_at: f64,
     n_resumed: usize,
-    pub(crate) recoveries: u32,
 }
 
 impl<D: Decoder> Answer<D> {
@@ -41,7 +40,6 @@ impl<D: Decoder> Answer<D> {
             first_token_at: None,
             last_token_at: now,
             n_resumed: job.resume.len(),
-            recoveries: 0,
         }
     }
 
@@ -83,6 +81,13 @@ impl<D: Decoder> Answer<D> {
         None
     }
 
+    /// Sends what was collected, and keeps the bytes of a character that is not complete: whoever goes on has them too.
+    pub(crate) fn send_all(&mut self, host: &impl Host) {
+        if !self.batch_ids.is_empty() {
+            self.send(host);
+        }
+    }
+
     fn send(&mut self, host: &impl Host) {
         host.post(Event::Tokens {
             id: self.id,
@@ -117,7 +122,6 @@ impl<D: Decoder> Answer<D> {
             } else {
                 0.0
             },
-            recoveries: self.recoveries,
             context_tokens: count(n_prompt + self.accepted.len()),
         }
     }

@@ -4,15 +4,18 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use engine::diagnostics;
+use engine::selftest::SelfTest;
 use engine::{
     DeviceOptions, Executor, ModelLoader, Sampling, Session as EngineSession, SessionConfig,
+    Variant,
 };
 use model::Manifest;
 use protocol::{
     CompileReport, CompileResult, DeviceReport, EqualityResult, Fault, FaultCode, KvType,
-    SamplingSettings, Settings,
+    SamplingSettings, SelfTestReport, Settings,
 };
 
+use crate::variants::Choices;
 use crate::{Engine, EngineFault, Loader, Memory, Session};
 
 /// What only the browser knows about adapter and device.
@@ -26,6 +29,8 @@ pub struct DeviceProbe {
     pub subgroups_granted: fn() -> bool,
     /// What is known of the last device; the engine's own fields are empty.
     pub report: fn() -> DeviceReport,
+    /// Milliseconds since some fixed moment.
+    pub now: fn() -> f64,
 }
 
 /// Opens devices with crate `engine`.
@@ -33,6 +38,8 @@ pub struct GpuEngine {
     probe: DeviceProbe,
     /// The engine's line and the variant of the last device.
     last: RefCell<Option<(String, String)>>,
+    /// What is known of the variants.
+    choices: RefCell<Choices>,
 }
 
 impl GpuEngine {
@@ -42,10 +49,85 @@ impl GpuEngine {
         Self {
             probe,
             last: RefCell::new(None),
+            choices: RefCell::default(),
         }
     }
 
-    async fn executor(&self) -> Result<Executor, EngineFault> {
+    /// A device whose numbers are right: the first variant that passes the self-test, with the type of the cache that did.
+    async fn sound_executor(
+        &self,
+        manifest: &Manifest,
+        kv: engine::KvType,
+    ) -> Result<(Executor, engine::KvType, SelfTestReport), EngineFault> {
+        let mut executor = self.executor(None).await?;
+        let mut millis = 0.0;
+        loop {
+            let device = executor.device().ok_or_else(no_gpu)?;
+            let next = self.choices.borrow().next(kv, |v| device.supports(v));
+            let Some((variant, kv)) = next else {
+                free(&executor);
+                let detail = self.choices.borrow().describe();
+                return Err(EngineFault::Fault(Fault::new(
+                    FaultCode::WrongNumbers,
+                    detail,
+                )));
+            };
+            if device.variant() != variant {
+                free(&executor);
+                executor = self.executor(Some(variant)).await?;
+            }
+            let began = (self.probe.now)();
+            let tested = self.test(manifest, kv, executor).await?;
+            millis += (self.probe.now)() - began;
+            let problem = match tested {
+                Ok((executor, inexact)) => {
+                    let report = SelfTestReport {
+                        variant: variant.to_string(),
+                        kv: protocol_kv(kv),
+                        millis,
+                        dropped: self.choices.borrow().dropped(),
+                        inexact,
+                    };
+                    return Ok((executor, kv, report));
+                }
+                Err(problem) => problem,
+            };
+            log::error!("variant {variant} is dropped: {problem}");
+            self.choices.borrow_mut().drop_variant(variant, kv, problem);
+            executor = self.executor(None).await?;
+        }
+    }
+
+    /// Tests a device. The inner error says why its variant can't be used.
+    async fn test(
+        &self,
+        manifest: &Manifest,
+        kv: engine::KvType,
+        executor: Executor,
+    ) -> Result<Result<(Executor, Option<String>), String>, EngineFault> {
+        let known = self.choices.borrow_mut().take_test(manifest, kv);
+        let test = match known {
+            Some(test) => test,
+            None => SelfTest::new(manifest, kv).await.map_err(fault)?,
+        };
+        let result = test.run(executor).await;
+        self.choices.borrow_mut().keep_test(test);
+        match result {
+            Ok((executor, verdict)) => match verdict.problem {
+                None => Ok(Ok((executor, verdict.inexact))),
+                Some(problem) => {
+                    free(&executor);
+                    Ok(Err(problem))
+                }
+            },
+            // A kernel that does not compile.
+            Err(error @ engine::Error::Validation { .. }) => Ok(Err(error.to_string())),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    /// A device of the best variant, or of the given one.
+    async fn executor(&self, variant: Option<Variant>) -> Result<Executor, EngineFault> {
         if !(self.probe.has_webgpu)() {
             return Err(EngineFault::Fault(Fault::new(
                 FaultCode::NoWebGpu,
@@ -54,6 +136,7 @@ impl GpuEngine {
         }
         let options = DeviceOptions {
             subgroups_granted: Some(self.probe.subgroups_granted),
+            variant,
             ..DeviceOptions::default()
         };
         let executor = Executor::gpu(&options).await.map_err(fault)?;
@@ -75,24 +158,24 @@ impl Engine for GpuEngine {
         settings: &Settings,
     ) -> Result<GpuLoader, EngineFault> {
         (self.probe.allow_subgroups)(settings.subgroups);
-        let executor = self.executor().await?;
+        let kv = engine_kv(settings.kv);
+        let (executor, kv, self_test) = self.sound_executor(manifest, kv).await?;
         let defaults = SessionConfig::default();
         let or_default = |value: u32, default: u32| if value == 0 { default } else { value };
         let config = SessionConfig {
             context: or_default(settings.context, defaults.context),
-            kv: match settings.kv {
-                KvType::F32 => engine::KvType::F32,
-                KvType::F16 => engine::KvType::F16,
-            },
+            kv,
             prefill_chunk: or_default(settings.prefill_chunk, defaults.prefill_chunk),
         };
-        ModelLoader::new(executor, manifest, &config)
-            .map(|loader| GpuLoader(Some(loader)))
-            .map_err(fault)
+        let loader = ModelLoader::new(executor, manifest, &config).map_err(fault)?;
+        Ok(GpuLoader {
+            loader: Some(loader),
+            self_test,
+        })
     }
 
     async fn compile_all(&self) -> Result<CompileReport, EngineFault> {
-        let executor = self.executor().await?;
+        let executor = self.executor(None).await?;
         let compiled = diagnostics::compile_all(&executor).await;
         free(&executor);
         let results = compiled
@@ -109,7 +192,7 @@ impl Engine for GpuEngine {
 
     async fn describe(&self, generation: u32) -> Result<DeviceReport, EngineFault> {
         if self.last.borrow().is_none() {
-            free(&self.executor().await?);
+            free(&self.executor(None).await?);
         }
         let (engine, variant) = self.last.borrow().clone().unwrap_or_default();
         Ok(DeviceReport {
@@ -121,6 +204,24 @@ impl Engine for GpuEngine {
     }
 }
 
+const fn engine_kv(kv: KvType) -> engine::KvType {
+    match kv {
+        KvType::F32 => engine::KvType::F32,
+        KvType::F16 => engine::KvType::F16,
+    }
+}
+
+const fn protocol_kv(kv: engine::KvType) -> KvType {
+    match kv {
+        engine::KvType::F32 => KvType::F32,
+        engine::KvType::F16 => KvType::F16,
+    }
+}
+
+fn no_gpu() -> EngineFault {
+    EngineFault::Fault(Fault::new(FaultCode::Gpu, "the executor is no GPU"))
+}
+
 /// Gives a device back at once, instead of when the browser collects its garbage.
 fn free(executor: &Executor) {
     if let Some(device) = executor.device() {
@@ -128,12 +229,16 @@ fn free(executor: &Executor) {
     }
 }
 
-/// A session in the making; empty once it was made.
-pub struct GpuLoader(Option<ModelLoader>);
+/// A session in the making.
+pub struct GpuLoader {
+    /// Absent once the session was made.
+    loader: Option<ModelLoader>,
+    self_test: SelfTestReport,
+}
 
 impl Drop for GpuLoader {
     fn drop(&mut self) {
-        if let Some(loader) = self.0.take() {
+        if let Some(loader) = self.loader.take() {
             free(&loader.into_executor());
         }
     }
@@ -149,8 +254,12 @@ fn used_up() -> EngineFault {
 impl Loader for GpuLoader {
     type Session = GpuSession;
 
+    fn self_test(&self) -> SelfTestReport {
+        self.self_test.clone()
+    }
+
     async fn push_shard(&mut self, index: u32, bytes: &[u8]) -> Result<(), EngineFault> {
-        self.0
+        self.loader
             .as_mut()
             .ok_or_else(used_up)?
             .push_shard(index, bytes)
@@ -159,32 +268,42 @@ impl Loader for GpuLoader {
     }
 
     async fn finish(mut self) -> Result<GpuSession, EngineFault> {
-        self.0
-            .take()
-            .ok_or_else(used_up)?
-            .finish()
-            .await
-            .map(GpuSession)
-            .map_err(fault)
+        let loader = self.loader.take().ok_or_else(used_up)?;
+        let session = loader.finish().await.map_err(fault)?;
+        Ok(GpuSession {
+            session,
+            is_exact: self.self_test.inexact.is_none(),
+        })
     }
 }
 
 /// A loaded model.
-pub struct GpuSession(EngineSession);
+pub struct GpuSession {
+    session: EngineSession,
+    /// Whether prefill and decode leave the same bits.
+    is_exact: bool,
+}
 
 impl Drop for GpuSession {
     fn drop(&mut self) {
-        free(self.0.executor());
+        free(self.session.executor());
     }
 }
 
 impl Session for GpuSession {
     fn context(&self) -> u32 {
-        self.0.context()
+        self.session.context()
+    }
+
+    async fn lost(&self) -> String {
+        match self.session.executor().device() {
+            Some(device) => device.lost().await,
+            None => std::future::pending().await,
+        }
     }
 
     fn set_sampling(&mut self, sampling: &SamplingSettings) {
-        self.0.set_sampling(Sampling {
+        self.session.set_sampling(Sampling {
             temperature: sampling.temperature as f32,
             top_k: sampling.top_k,
             top_p: sampling.top_p as f32,
@@ -198,17 +317,26 @@ impl Session for GpuSession {
     async fn prefill(
         &mut self,
         tokens: &[u32],
-        pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
+        mut pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
     ) -> Result<bool, EngineFault> {
-        self.0.prefill_paced(tokens, pace).await.map_err(fault)
+        // A chunk of one token takes the kernels of decode.
+        let most = if self.is_exact { u32::MAX } else { 1 };
+        let pace = |done, total| match pace(done, total) {
+            ControlFlow::Continue(n_tokens) => ControlFlow::Continue(n_tokens.min(most)),
+            stop => stop,
+        };
+        self.session
+            .prefill_paced(tokens, pace)
+            .await
+            .map_err(fault)
     }
 
     async fn next_token(&mut self) -> Result<u32, EngineFault> {
-        self.0.next_token().await.map_err(fault)
+        self.session.next_token().await.map_err(fault)
     }
 
     fn memory(&self) -> Memory {
-        let memory = self.0.memory();
+        let memory = self.session.memory();
         Memory {
             weight_bytes: memory.weight_bytes,
             kv_bytes: memory.kv_bytes,
@@ -221,7 +349,7 @@ impl Session for GpuSession {
         lengths: &[u32],
         truncate: u32,
     ) -> Result<Vec<EqualityResult>, EngineFault> {
-        let results = diagnostics::prefill_equals_decode(&mut self.0, lengths, truncate)
+        let results = diagnostics::prefill_equals_decode(&mut self.session, lengths, truncate)
             .await
             .map_err(fault)?;
         Ok(results
@@ -236,9 +364,10 @@ impl Session for GpuSession {
 }
 
 /// What an engine error means for the request. The error type is open, so what is new counts as a GPU failure.
-fn fault(error: engine::Error) -> EngineFault {
+pub(crate) fn fault(error: engine::Error) -> EngineFault {
     use engine::Error as E;
-    if error.is_device_lost() {
+    // Numbers that are none come from a broken device as well as from a broken model; another device is tested first.
+    if error.is_device_lost() || matches!(error, E::NonFinite { .. }) {
         return EngineFault::Lost(error.to_string());
     }
     let code = match &error {

@@ -1,18 +1,15 @@
-//! Answering: prompt, prefill, steps, and going on after a lost device.
+//! Answering: prompt, prefill, steps.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use protocol::{Event, Fault, FaultCode, FinishReason, Generate, Outcome, RequestId, Usage};
+use protocol::{Event, Fault, FaultCode, FinishReason, Generate, Outcome, RequestId};
 
 use crate::answer::Answer;
 use crate::context;
-use crate::race::minding;
-use crate::runtime::{Runtime, no_model};
+use crate::runtime::{Runtime, no_device, no_model};
+use crate::watch::Watch;
 use crate::{Decoder, Engine, EngineFault, Host, Session, TextLoader, TextModel};
-
-/// Milliseconds between two looks at a device that is silent.
-const TICK_MILLIS: u32 = 1000;
 
 impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     pub(crate) async fn generate(
@@ -31,45 +28,24 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 "the package has no tokenizer",
             ));
         }
-        // A device that was lost before is replaced first: only it knows how much context there is.
-        if loaded.session.is_none() && !self.open_session(id, 0).await? {
-            return Ok(Outcome::Answered {
-                reason: FinishReason::Cancelled,
-                usage: Usage::default(),
-            });
-        }
         let (prompt, decoder) = self.prompt(id, &job)?;
         let mut answer = Answer::new(id, &job, decoder, started_at);
-        let mut n_losses = 0;
-        loop {
-            let n_before = answer.accepted().len();
-            let lost = match self.attempt(id, &job, &prompt, &mut answer).await {
-                Ok(reason) => return Ok(self.finish(&mut answer, reason, prompt.len())),
-                Err(EngineFault::Lost(detail)) => detail,
-                Err(EngineFault::Absent(fault) | EngineFault::Fault(fault)) => {
-                    answer.finish(&self.host);
-                    return Err(fault);
-                }
-            };
-            n_losses = if answer.accepted().len() > n_before {
-                1
-            } else {
-                n_losses + 1
-            };
-            if n_losses > self.policy.max_losses_without_progress {
+        match self.attempt(id, &job, &prompt, &mut answer).await {
+            Ok(reason) => {
                 answer.finish(&self.host);
-                return Err(Fault::new(FaultCode::DeviceLost, lost));
+                Ok(Outcome::Answered {
+                    reason,
+                    usage: answer.usage(prompt.len()),
+                })
             }
-            answer.recoveries += 1;
-            match self.recover(id, lost).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    return Ok(self.finish(&mut answer, FinishReason::Cancelled, prompt.len()));
-                }
-                Err(fault) => {
-                    answer.finish(&self.host);
-                    return Err(fault);
-                }
+            Err(EngineFault::Lost(detail)) => {
+                // The answer goes on behind what the page has, so nothing that was made is kept back.
+                answer.send_all(&self.host);
+                Err(self.device_lost(detail))
+            }
+            Err(EngineFault::Absent(fault) | EngineFault::Fault(fault)) => {
+                answer.finish(&self.host);
+                Err(fault)
             }
         }
     }
@@ -85,7 +61,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             .text
             .as_ref()
             .zip(loaded.session.as_ref())
-            .ok_or_else(no_model)?;
+            .ok_or_else(no_device)?;
         let fitted = context::fit(
             &job.messages,
             session.context(),
@@ -99,19 +75,6 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             });
         }
         Ok((fitted.prompt, text.decoder()))
-    }
-
-    fn finish<D: Decoder>(
-        &self,
-        answer: &mut Answer<D>,
-        reason: FinishReason,
-        n_prompt: usize,
-    ) -> Outcome {
-        answer.finish(&self.host);
-        Outcome::Answered {
-            reason,
-            usage: answer.usage(n_prompt),
-        }
     }
 
     /// Reads the prompt and the accepted tokens, then makes tokens until the answer ends or the device is lost.
@@ -129,7 +92,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         let session = loaded
             .session
             .as_mut()
-            .ok_or_else(|| EngineFault::Fault(no_model()))?;
+            .ok_or_else(|| EngineFault::Fault(no_device()))?;
         let stop_ids = loaded
             .package
             .manifest
@@ -141,9 +104,14 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             return Ok(reason);
         }
         session.set_sampling(&job.sampling);
-        let watch = Watch {
+        // What a session does for the first time, browsers may still have to compile.
+        let mut watch = Watch {
             host: &self.host,
-            silence_seconds: self.policy.silence_seconds,
+            silence_seconds: if loaded.has_answered {
+                self.policy.silence_seconds
+            } else {
+                self.policy.slow_silence_seconds
+            },
         };
         let tokens = [prompt, answer.accepted()].concat();
         let idle = Cell::new(0);
@@ -175,47 +143,14 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                     answer.send_due(&self.host, batch_millis)
                 })
                 .await?;
+            loaded.has_answered = true;
+            watch.silence_seconds = self.policy.silence_seconds;
             if stop_ids.contains(&token) {
                 return Ok(FinishReason::Stop);
             }
             answer.push(token, self.host.now());
             answer.send_due(&self.host, batch_millis);
             self.host.yield_now().await;
-        }
-    }
-}
-
-/// Looks after work on the device.
-struct Watch<'a, H> {
-    host: &'a H,
-    silence_seconds: u32,
-}
-
-impl<H: Host> Watch<'_, H> {
-    /// Waits for `work`. A device that gives no sign of life for too long (whoever sees one sets `idle` to 0) is lost.
-    /// `flush` is called now and then, and says after how many milliseconds it wants to be called again.
-    async fn over<T>(
-        &self,
-        work: impl Future<Output = Result<T, EngineFault>>,
-        idle: &Cell<u32>,
-        mut flush: impl FnMut() -> Option<u32>,
-    ) -> Result<T, EngineFault> {
-        let tick = || {
-            // A tick of a running event loop, shortened when something waits to be sent: that happens at most once a
-            // batch, so it hardly hastens the verdict.
-            idle.set(idle.get() + 1);
-            let wait = flush().unwrap_or(TICK_MILLIS).clamp(1, TICK_MILLIS);
-            (idle.get() <= self.silence_seconds + 1).then_some(wait)
-        };
-        match minding(self.host, work, tick).await {
-            Some(result) => result,
-            None => {
-                let detail = format!(
-                    "no sign of life from the GPU for {} seconds",
-                    self.silence_seconds
-                );
-                Err(EngineFault::Lost(detail))
-            }
         }
     }
 }

@@ -4,9 +4,10 @@
 //! the message port), the engine an [`Engine`], tokenizer and template a [`TextLoader`]. The browser's versions of them are
 //! the wasm-only module `web`; tests put scripted ones in their place and run every story natively under virtual time.
 //!
-//! What makes a lost GPU device harmless is in [`generate`](Runtime): the accepted tokens of an answer live here, not on
-//! the device, and the sampler depends on nothing but seed and position. So a new device that reads the prompt and the
-//! accepted tokens goes on with exactly the tokens that the lost one would have made.
+//! What makes a lost GPU device harmless: the accepted tokens of an answer live in the page, not on the device, and the
+//! sampler depends on nothing but seed and position. So a new device that reads the prompt and the accepted tokens goes on
+//! with exactly the tokens that the lost one would have made. The worker only notices a loss and says so; what is done about
+//! it, the page decides (`protocol::supervisor`).
 
 mod answer;
 mod context;
@@ -25,6 +26,8 @@ mod race;
 mod runtime;
 mod store;
 mod text_port;
+mod variants;
+mod watch;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 

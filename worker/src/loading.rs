@@ -3,13 +3,16 @@
 use std::rc::Rc;
 
 use model::manifest::FileHash;
-use protocol::{Event, Fault, FaultCode, LoadStage, Outcome, RequestId, Settings, Status};
+use protocol::{
+    Fault, FaultCode, LoadStage, LoadTimes, Outcome, RequestId, SelfTestReport, Settings,
+};
 
 use crate::load::{self, Package};
 use crate::progress::Meter;
 use crate::race::{First, first};
 use crate::runtime::{Loaded, Runtime, no_model};
 use crate::store::{Shelf, sum};
+use crate::watch::Watch;
 use crate::{Blob, Engine, EngineFault, Host, Loader, Policy, TextLoader};
 
 impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
@@ -23,16 +26,33 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         settings
             .check()
             .map_err(|error| Fault::new(FaultCode::BadRequest, error.to_string()))?;
-        // The old model goes first: two would not fit beside each other.
-        self.model = None;
-        let inbox = Rc::clone(&self.inbox);
-        let mut meter = Meter::new(&self.host, id, self.policy.progress_millis);
-        let read = self.read_package(model_url, settings, &mut meter);
-        let loaded = match first(read, inbox.cancelled()).await {
-            First::Left(loaded) => loaded?,
-            First::Right(()) => return Ok(Outcome::Cancelled),
+        // The old session goes first: two would not fit beside each other. What was read of the same package stays, unless
+        // its weights come from the network anyhow.
+        let base_url = load::base_url(model_url);
+        let kept = self
+            .model
+            .take()
+            .filter(|loaded| loaded.cached && loaded.package.base_url == base_url);
+        let mut fetched_bytes = 0;
+        let loaded = match kept {
+            Some(kept) => Loaded {
+                settings,
+                session: None,
+                has_answered: false,
+                ..kept
+            },
+            None => {
+                let inbox = Rc::clone(&self.inbox);
+                let mut meter = Meter::new(&self.host, id, self.policy.progress_millis);
+                let read = self.read_package(base_url, settings, &mut meter);
+                let loaded = match first(read, inbox.cancelled()).await {
+                    First::Left(loaded) => loaded?,
+                    First::Right(()) => return Ok(Outcome::Cancelled),
+                };
+                fetched_bytes = meter.fetched_bytes();
+                loaded
+            }
         };
-        let fetched_bytes = meter.fetched_bytes();
         self.model = Some(loaded);
         if !self.open_session(id, fetched_bytes).await? {
             self.model = None;
@@ -47,12 +67,11 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     /// later, when there is a device to take them.
     async fn read_package(
         &self,
-        model_url: &str,
+        base_url: String,
         settings: Settings,
         meter: &mut Meter<'_, H>,
     ) -> Result<Loaded<E::Session, T::Model>, Fault> {
         let (host, policy) = (&self.host, &self.policy);
-        let base_url = load::base_url(model_url);
         let shelf = Shelf::open(host, policy).await?.ok();
         let complete = match &shelf {
             Some(shelf) => shelf.complete_package(&base_url).await?,
@@ -78,6 +97,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             cached: shelf.is_some(),
             text,
             session: None,
+            has_answered: false,
+            times: LoadTimes::default(),
+            self_test: SelfTestReport::default(),
         })
     }
 
@@ -103,39 +125,35 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         self.texts.load(info, bytes.to_vec(), vocab).map(Some)
     }
 
-    /// Puts the package's weights on a new device, patiently. `false` = cancelled. The package stays when this fails, so
-    /// that the next request can try again. `fetched_bytes` have come from the network before.
-    pub(crate) async fn open_session(
-        &mut self,
-        id: RequestId,
-        fetched_bytes: u64,
-    ) -> Result<bool, Fault> {
-        let waits = self.policy.device_waits_millis.clone();
+    /// Puts the package's weights on a new device. An adapter that is missing is asked for several times. `false` =
+    /// cancelled. The package stays when this fails, so that the next request can try again. `fetched_bytes` have come from
+    /// the network before.
+    async fn open_session(&mut self, id: RequestId, fetched_bytes: u64) -> Result<bool, Fault> {
+        let asked_at = self.host.now();
         let mut last = Fault::new(FaultCode::NoAdapter, "no attempt was made");
-        for millis in waits {
+        for millis in self.policy.device_waits_millis.clone() {
             let inbox = Rc::clone(&self.inbox);
             let mut meter = Meter::new(&self.host, id, self.policy.progress_millis);
             meter.add_fetched(fetched_bytes);
             let attempt = async {
                 self.host.sleep(millis).await;
-                self.new_session(&mut meter).await
+                self.new_session(&mut meter, asked_at).await
             };
             let result = match first(attempt, inbox.cancelled()).await {
                 First::Left(result) => result,
                 First::Right(()) => return Ok(false),
             };
             match result {
-                Ok(session) => {
+                Ok(opened) => {
                     self.generation += 1;
                     if let Some(loaded) = self.model.as_mut() {
-                        loaded.session = Some(session);
+                        loaded.session = Some(opened.session);
+                        loaded.times = opened.times;
+                        loaded.self_test = opened.self_test;
                     }
                     return Ok(true);
                 }
-                Err(EngineFault::Lost(detail)) => {
-                    log::warn!("device lost while loading: {detail}");
-                    last = Fault::new(FaultCode::DeviceLost, detail);
-                }
+                Err(EngineFault::Lost(detail)) => return Err(self.device_lost(detail)),
                 Err(EngineFault::Absent(fault)) => {
                     log::warn!("no device yet: {fault}");
                     last = fault;
@@ -147,8 +165,16 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     }
 
     /// Opens a device and uploads the weights, one shard at a time; no shard is held twice.
-    async fn new_session(&self, meter: &mut Meter<'_, H>) -> Result<E::Session, EngineFault> {
+    async fn new_session(
+        &self,
+        meter: &mut Meter<'_, H>,
+        asked_at: f64,
+    ) -> Result<Opened<E::Session>, EngineFault> {
         let (host, policy) = (&self.host, &self.policy);
+        let watch = Watch {
+            host,
+            silence_seconds: policy.slow_silence_seconds,
+        };
         let loaded = self
             .model
             .as_ref()
@@ -169,49 +195,57 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         };
         let shards = &package.manifest.shards;
         meter.begin(stage, shards.iter().map(|shard| (shard.bytes, false)));
-        let mut loader = self
-            .engine
-            .open(&package.manifest, &loaded.settings)
+        let mut laps = Laps::new(asked_at);
+        let mut times = LoadTimes::default();
+        let mut loader = watch
+            .once(self.engine.open(&package.manifest, &loaded.settings))
             .await?;
+        times.device_millis = laps.next(host.now());
+        let self_test = loader.self_test();
         for (index, shard) in (0u32..).zip(shards) {
             let base_url = &package.base_url;
-            let bytes = obtain(
-                host,
-                policy,
-                shelf.as_ref(),
-                base_url,
-                shard,
-                &mut |bytes| {
-                    meter.part(bytes);
-                },
-            )
-            .await
-            .map_err(EngineFault::Fault)?;
+            let on_bytes = &mut |bytes| meter.part(bytes);
+            let bytes = obtain(host, policy, shelf.as_ref(), base_url, shard, on_bytes)
+                .await
+                .map_err(EngineFault::Fault)?;
             let length = bytes.len();
             let copy = bytes.to_vec();
             // The browser's buffer goes before the decoder asks for more.
             drop(bytes);
-            loader.push_shard(index, &copy).await?;
+            times.read_millis += laps.next(host.now());
+            watch.once(loader.push_shard(index, &copy)).await?;
+            times.upload_millis += laps.next(host.now());
             meter.shard(length);
         }
         meter.prepare();
-        loader.finish().await
+        let session = watch.once(loader.finish()).await?;
+        times.prepare_millis = laps.next(host.now());
+        Ok(Opened {
+            session,
+            times,
+            self_test,
+        })
+    }
+}
+
+/// A model on a device.
+struct Opened<S> {
+    session: S,
+    times: LoadTimes,
+    self_test: SelfTestReport,
+}
+
+/// Times between moments.
+struct Laps(f64);
+
+impl Laps {
+    const fn new(now: f64) -> Self {
+        Self(now)
     }
 
-    /// Replaces a lost device. `false` = cancelled.
-    pub(crate) async fn recover(&mut self, id: RequestId, detail: String) -> Result<bool, Fault> {
-        log::warn!("device lost: {detail}");
-        self.host.post(Event::Status(Status::DeviceLost { detail }));
-        if let Some(loaded) = self.model.as_mut() {
-            loaded.session = None;
-        }
-        let open = self.open_session(id, 0).await?;
-        if open {
-            self.host.post(Event::Status(Status::DeviceRestored {
-                generation: self.generation,
-            }));
-        }
-        Ok(open)
+    /// Milliseconds since the last moment.
+    fn next(&mut self, now: f64) -> f64 {
+        now - std::mem::replace(&mut self.0, now)
     }
 }
 

@@ -4,13 +4,14 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Waits before the attempts to get a device, in milliseconds. After its GPU process died a browser offers no adapter
-    /// for a while, so a missing one is believed only after the last attempt.
+    /// for a moment, so a missing one is believed only after the last attempt. What helps against one that stays away is
+    /// for the page to say.
     pub device_waits_millis: Vec<u32>,
-    /// How many losses in a row, without a token in between, end a request.
-    pub max_losses_without_progress: u32,
     /// Seconds without any sign of life from the device after which it counts as lost. Counted in ticks of a second of a
     /// running event loop, so that a worker that was frozen meanwhile does not blame the device.
     pub silence_seconds: u32,
+    /// The same for what a slow device may take long for: opening, uploading, compiling, the first token of a session.
+    pub slow_silence_seconds: u32,
     /// Waits before a file is fetched again, in milliseconds.
     pub fetch_waits_millis: Vec<u32>,
     /// Seconds after which a silent database counts as lost, counted as `silence_seconds`.
@@ -34,9 +35,9 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            device_waits_millis: vec![0, 50, 200, 800, 2000, 4000, 8000],
-            max_losses_without_progress: 4,
-            silence_seconds: 60,
+            device_waits_millis: vec![0, 50, 200, 800, 1000],
+            silence_seconds: 30,
+            slow_silence_seconds: 90,
             fetch_waits_millis: vec![500, 2000, 5000],
             store_seconds: 15,
             store_tries: 3,

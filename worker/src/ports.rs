@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use model::Manifest;
 use model::manifest::TextInfo;
 use protocol::{
-    CompileReport, DeviceReport, EqualityResult, Event, Fault, Message, SamplingSettings, Settings,
+    CompileReport, DeviceReport, EqualityResult, Event, Fault, Message, SamplingSettings,
+    SelfTestReport, Settings,
 };
 
 use crate::store::Store;
@@ -156,6 +157,9 @@ pub trait Loader {
     /// What it becomes.
     type Session;
 
+    /// What the numeric self-test of the device found. One that fails in every variant is not opened at all.
+    fn self_test(&self) -> SelfTestReport;
+
     /// Uploads shard number `index`, whose hash has been checked. Returns when the device has taken enough for the next.
     ///
     /// # Errors
@@ -188,6 +192,9 @@ pub struct Memory {
 pub trait Session {
     /// Most tokens that the cache can hold.
     fn context(&self) -> u32;
+
+    /// Completes when the device says that it is lost, with a technical line. A device may be lost and never say so.
+    fn lost(&self) -> impl Future<Output = String>;
 
     /// Chooses how tokens are sampled from now on.
     fn set_sampling(&mut self, sampling: &SamplingSettings);

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use protocol::{
-    ByteCount, EqualityReport, Event, Fault, FaultCode, Hello, ModelInfo, Outcome, Request,
-    RequestId, SamplingSettings, Settings,
+    ByteCount, EqualityReport, Event, Fault, FaultCode, Hello, LoadTimes, ModelInfo, Outcome,
+    Request, RequestId, SamplingSettings, SelfTestReport, Settings, Status,
 };
 
 use crate::load::Package;
@@ -35,6 +35,12 @@ pub(crate) struct Loaded<S, M> {
     /// Absent when the package has no tokenizer: it can be measured, but not talked to.
     pub(crate) text: Option<M>,
     pub(crate) session: Option<S>,
+    /// Whether the session has made a token.
+    pub(crate) has_answered: bool,
+    /// How long its loading took.
+    pub(crate) times: LoadTimes,
+    /// What the test of its device found.
+    pub(crate) self_test: SelfTestReport,
 }
 
 impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
@@ -58,10 +64,36 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     pub async fn run(mut self) {
         self.host.post(Event::Hello(Hello::own()));
         loop {
-            let request = self.inbox.next().await;
+            let request = self.next().await;
             self.handle(request).await;
             self.inbox.done();
         }
+    }
+
+    /// The next request. A device that is lost while nothing is asked of it is reported at once.
+    async fn next(&mut self) -> Request {
+        loop {
+            let session = self.model.as_ref().and_then(|model| model.session.as_ref());
+            let Some(session) = session else {
+                return self.inbox.next().await;
+            };
+            let detail = match first(self.inbox.next(), session.lost()).await {
+                First::Left(request) => return request,
+                First::Right(detail) => detail,
+            };
+            self.device_lost(detail);
+        }
+    }
+
+    /// Gives up the session of a lost device and says so. The fault is for the request that needed it.
+    pub(crate) fn device_lost(&mut self, detail: String) -> Fault {
+        log::warn!("device lost: {detail}");
+        if let Some(loaded) = self.model.as_mut() {
+            loaded.session = None;
+        }
+        let fault = Fault::new(FaultCode::DeviceLost, detail.clone());
+        self.host.post(Event::Status(Status::DeviceLost { detail }));
+        fault
     }
 
     async fn handle(&mut self, request: Request) {
@@ -69,6 +101,10 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         if let Err((id, fault)) = self.admit(&request) {
             self.host.post(Event::Failed { id, fault });
             return;
+        }
+        if request == Request::Retire {
+            self.model = None;
+            self.host.post(Event::Retired);
         }
         let Some(id) = id else { return };
         if self.inbox.is_cancelled() {
@@ -79,7 +115,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             return;
         }
         let result = match request {
-            Request::Hello(_) | Request::Cancel { .. } => return,
+            Request::Hello(_) | Request::Cancel { .. } | Request::Retire => return,
             Request::Load {
                 model_url,
                 settings,
@@ -89,7 +125,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             Request::CompileAllVariants { .. } => self.compile_all().await,
             Request::PrefillEqualsDecode {
                 lengths, truncate, ..
-            } => self.compare(id, &lengths, truncate).await,
+            } => self.compare(&lengths, truncate).await,
             Request::DescribeDevice { .. } => self.describe().await,
             Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
             Request::Storage { .. } => self.storage().await,
@@ -160,6 +196,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             kv_bytes: ByteCount::saturating(memory.kv_bytes),
             activation_bytes: ByteCount::saturating(memory.activation_bytes),
             load_millis: self.host.now() - started_at,
+            times: loaded.times,
+            self_test: loaded.self_test.clone(),
             cached: loaded.cached,
         })
     }
@@ -180,19 +218,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     }
 
     /// A lost device ends the comparison: half of it would be from one device and half from another.
-    async fn compare(
-        &mut self,
-        id: RequestId,
-        lengths: &[u32],
-        truncate: u32,
-    ) -> Result<Outcome, Fault> {
-        if self.model.as_ref().ok_or_else(no_model)?.session.is_none()
-            && !self.open_session(id, 0).await?
-        {
-            return Ok(Outcome::Cancelled);
-        }
+    async fn compare(&mut self, lengths: &[u32], truncate: u32) -> Result<Outcome, Fault> {
         let loaded = self.model.as_mut().ok_or_else(no_model)?;
-        let session = loaded.session.as_mut().ok_or_else(no_model)?;
+        let session = loaded.session.as_mut().ok_or_else(no_device)?;
         match first(
             session.prefill_equals_decode(lengths, truncate),
             self.inbox.cancelled(),
@@ -200,17 +228,10 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         .await
         {
             First::Left(Ok(results)) => Ok(Outcome::Compared(EqualityReport { results })),
-            First::Left(Err(fault)) => {
-                if matches!(fault, EngineFault::Lost(_)) {
-                    loaded.session = None;
-                }
-                Err(plain_fault(fault))
-            }
-            First::Right(()) => {
-                // Cut off in the middle, the session is in no known state.
-                loaded.session = None;
-                Ok(Outcome::Cancelled)
-            }
+            First::Left(Err(EngineFault::Lost(detail))) => Err(self.device_lost(detail)),
+            First::Left(Err(fault)) => Err(plain_fault(fault)),
+            // What the cache holds is known all the same.
+            First::Right(()) => Ok(Outcome::Cancelled),
         }
     }
 }
@@ -228,6 +249,14 @@ pub(crate) fn no_model() -> Fault {
     Fault::new(
         FaultCode::BadRequest,
         "expected a loaded model, got none; send Load first",
+    )
+}
+
+/// The fault of a request that needs a device when the model has none.
+pub(crate) fn no_device() -> Fault {
+    Fault::new(
+        FaultCode::DeviceLost,
+        "the model's device was lost before; send Load for another one",
     )
 }
 

@@ -27,6 +27,11 @@ pub(super) const PROBE: DeviceProbe = DeviceProbe {
     allow_subgroups: |allowed| ALLOWED.set(allowed),
     subgroups_granted: || DEVICE.with_borrow(|device| has_feature(device, SUBGROUPS)),
     report,
+    now: || {
+        super::scope()
+            .performance()
+            .map_or(0.0, |performance| performance.now())
+    },
 };
 
 /// Wraps `requestDevice`. Does nothing in a browser without WebGPU.
@@ -53,6 +58,17 @@ pub(super) fn install() {
     }
     // The prototype lives as long as the worker.
     apply.forget();
+}
+
+/// Gives the last device back, with everything on it.
+pub(super) fn destroy() {
+    DEVICE.with_borrow(|device| {
+        if let Some(destroy) = get(device, "destroy").dyn_ref::<Function>()
+            && let Err(error) = destroy.call0(device)
+        {
+            log::warn!("the device could not be given back: {error:?}");
+        }
+    });
 }
 
 /// What `adapter.requestDevice(...)` does now.

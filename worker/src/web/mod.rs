@@ -11,7 +11,7 @@ mod wire;
 
 use std::rc::Rc;
 
-use protocol::Event;
+use protocol::{Event, Request};
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
@@ -32,6 +32,7 @@ pub fn start() {
     let requests = Rc::clone(&inbox);
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
         match wire::read(&message.data()) {
+            Ok(Request::Retire) => retire(),
             Ok(request) => requests.push(request),
             Err(fault) => wire::post(&Event::Failed { id: None, fault }),
         }
@@ -56,7 +57,16 @@ pub fn start() {
 fn die(info: &std::panic::PanicHookInfo<'_>) {
     let text = format!("{info}\n{}", logger::recent());
     web_sys::console::error_1(&JsValue::from_str(&text));
+    gpu_probe::destroy();
     wire::post(&Event::Trap { text });
+    scope().close();
+}
+
+/// Ends the worker. Its device goes first, whatever the runtime is doing: memory that a dead worker has on the GPU may stay
+/// taken for a while, and then the next worker's model does not fit.
+fn retire() {
+    gpu_probe::destroy();
+    wire::post(&Event::Retired);
     scope().close();
 }
 

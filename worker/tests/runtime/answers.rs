@@ -1,8 +1,7 @@
-//! Answers, undisturbed and disturbed: whatever happens to the device, the page sees the same tokens.
+//! Answers, undisturbed, cut short and continued.
 
-use crate::support::{Break, LOAD, Open, Script, fault, play, question, resumed, shown};
-use proptest::prelude::*;
-use protocol::{Event, FaultCode, FinishReason, Outcome, Request, RequestId, Status};
+use crate::support::{Break, Script, fault, play, question, resumed, shown};
+use protocol::{Event, FaultCode, FinishReason, Request, RequestId, Status};
 
 fn undisturbed() -> crate::support::Shown {
     shown(&play(Script::default(), &[question(2, 0)], |_, _| {}), 2)
@@ -14,10 +13,6 @@ fn count(events: &[Event], matches: impl Fn(&Event) -> bool) -> usize {
 
 fn is_lost(event: &Event) -> bool {
     matches!(event, Event::Status(Status::DeviceLost { .. }))
-}
-
-fn is_restored(event: &Event) -> bool {
-    matches!(event, Event::Status(Status::DeviceRestored { .. }))
 }
 
 #[test]
@@ -32,12 +27,8 @@ fn an_answer_streams_until_the_stop_token() {
     let text: String = answer.ids.iter().map(|id| format!("{id} ")).collect();
     assert_eq!(answer.text, text);
     assert_eq!(
-        (
-            answer.usage.prompt_tokens,
-            answer.usage.answer_tokens,
-            answer.usage.recoveries
-        ),
-        (30, 50, 0)
+        (answer.usage.prompt_tokens, answer.usage.answer_tokens),
+        (30, 50)
     );
     // 8 chunks of 30 ms and one step of 7 ms; then a token every 7 ms.
     assert_eq!(answer.usage.first_token_millis, 247.0);
@@ -56,110 +47,6 @@ fn tokens_travel_in_batches() {
     assert!(
         (15..=25).contains(&batches),
         "50 tokens in 350 ms, a batch every 16 ms: {batches}"
-    );
-}
-
-#[test]
-fn a_device_lost_anywhere_changes_nothing_but_the_time() {
-    let expected = undisturbed();
-    // 8 chunks of prefill, 50 tokens and the stop token.
-    for after in 0..59 {
-        let script = Script {
-            sessions: [Some((after, Break::Lost))].into(),
-            ..Script::default()
-        };
-        let world = play(script, &[question(2, 0)], |_, _| {});
-        let answer = shown(&world, 2);
-        assert_eq!(
-            (&answer.ids, &answer.text),
-            (&expected.ids, &expected.text),
-            "lost after {after} operations"
-        );
-        assert_eq!(
-            (answer.reason, answer.usage.recoveries),
-            (FinishReason::Stop, 1)
-        );
-        let events = world.events();
-        assert_eq!(
-            (count(&events, is_lost), count(&events, is_restored)),
-            (1, 1),
-            "one status for each loss"
-        );
-    }
-}
-
-#[test]
-fn a_silent_device_counts_as_lost() {
-    let expected = undisturbed();
-    for after in [0, 3, 8, 20, 58] {
-        let script = Script {
-            sessions: [Some((after, Break::Hang))].into(),
-            ..Script::default()
-        };
-        let world = play(script, &[question(2, 0)], |_, _| {});
-        let answer = shown(&world, 2);
-        assert_eq!(
-            (&answer.ids, &answer.text),
-            (&expected.ids, &expected.text),
-            "silent after {after} operations"
-        );
-        assert_eq!(answer.usage.recoveries, 1);
-    }
-}
-
-#[test]
-fn losses_in_a_row_and_missing_adapters_are_survived() {
-    let expected = undisturbed();
-    let script = Script {
-        opens: [Open::Absent, Open::Absent].into(),
-        sessions: [
-            Some((20, Break::Lost)),
-            Some((0, Break::Lost)),
-            Some((4, Break::Hang)),
-            Some((30, Break::Lost)),
-        ]
-        .into(),
-        ..Script::default()
-    };
-    let world = play(script, &[question(2, 0)], |_, _| {});
-    let answer = shown(&world, 2);
-    assert_eq!((&answer.ids, &answer.text), (&expected.ids, &expected.text));
-    assert_eq!(answer.usage.recoveries, 4);
-    let restored: Vec<Event> = world.events().into_iter().filter(is_restored).collect();
-    assert_eq!(
-        restored.last(),
-        Some(&Event::Status(Status::DeviceRestored { generation: 5 }))
-    );
-}
-
-#[test]
-fn endless_losses_without_progress_end_the_request_but_not_the_worker() {
-    let losses = vec![Some((2, Break::Lost)); 5];
-    let script = Script {
-        sessions: losses.into(),
-        ..Script::default()
-    };
-    let world = play(script, &[question(2, 0), question(3, 0)], |_, _| {});
-    assert_eq!(fault(&world, RequestId(2)).code, FaultCode::DeviceLost);
-    assert_eq!(shown(&world, 3).ids, undisturbed().ids);
-}
-
-#[test]
-fn an_adapter_that_stays_away_is_believed_in_the_end() {
-    let script = Script {
-        opens: [vec![Open::Opens], vec![Open::Absent; 7]].concat().into(),
-        sessions: [Some((20, Break::Lost))].into(),
-        ..Script::default()
-    };
-    let world = play(script, &[question(2, 0)], |_, _| {});
-    let fault = fault(&world, RequestId(2));
-    assert_eq!(fault.code, FaultCode::NoAdapter);
-    let events = world.events();
-    let tokens = count(&events, |event| matches!(event, Event::Tokens { .. }));
-    assert!(tokens > 0, "what was accepted before is shown");
-    assert_eq!(
-        (count(&events, is_lost), count(&events, is_restored)),
-        (1, 0)
     );
 }
 
@@ -200,15 +87,11 @@ fn limits_end_an_answer() {
 }
 
 #[test]
-fn cancel_works_in_prefill_in_steps_and_during_recovery() {
+fn cancel_works_in_prefill_and_in_steps() {
     let expected = undisturbed();
-    let cancel = |when: fn(&Event) -> bool, sessions: &[Option<(u32, Break)>]| {
-        let script = Script {
-            sessions: sessions.to_vec().into(),
-            ..Script::default()
-        };
+    let cancel = |when: fn(&Event) -> bool| {
         let world = play(
-            script,
+            Script::default(),
             &[question(2, 0), question(3, 0)],
             move |world, event| {
                 if when(event) {
@@ -227,21 +110,13 @@ fn cancel_works_in_prefill_in_steps_and_during_recovery() {
         answer.ids.len()
     };
     assert_eq!(
-        cancel(|event| matches!(event, Event::Prefill { done: 8, .. }), &[]),
+        cancel(|event| matches!(event, Event::Prefill { done: 8, .. })),
         0
     );
-    let in_steps = cancel(
-        |event| matches!(event, Event::Tokens { sequence: 5, .. }),
-        &[],
-    );
+    let in_steps = cancel(|event| matches!(event, Event::Tokens { sequence: 5, .. }));
     assert!(
         (5..20).contains(&in_steps),
         "stopped within a few steps: {in_steps}"
-    );
-    let in_recovery = cancel(is_lost, &[Some((20, Break::Lost))]);
-    assert_eq!(
-        in_recovery, 12,
-        "what was accepted before the loss is shown"
     );
 }
 
@@ -307,75 +182,4 @@ fn an_answer_goes_on_behind_the_tokens_that_a_dead_worker_sent() {
     );
     let answer = shown(&world, 2);
     assert_eq!((answer.ids.len(), answer.reason), (0, FinishReason::Length));
-}
-
-#[test]
-fn a_conversation_goes_on_after_the_device_was_lost_between_answers() {
-    // 8 chunks and 51 steps belong to the first answer; the device breaks at the next operation.
-    let script = Script {
-        sessions: [Some((59, Break::Lost))].into(),
-        ..Script::default()
-    };
-    let world = play(script, &[question(2, 0), question(3, 0)], |_, _| {});
-    assert_eq!(
-        (
-            shown(&world, 2).usage.recoveries,
-            shown(&world, 3).usage.recoveries
-        ),
-        (0, 1)
-    );
-    assert_eq!(shown(&world, 3).ids, undisturbed().ids);
-}
-
-/// One thing that goes wrong after some operations of a session.
-fn any_break() -> impl Strategy<Value = Option<(u32, Break)>> {
-    prop_oneof![
-        1 => Just(None),
-        3 => (0u32..60).prop_map(|after| Some((after, Break::Lost))),
-        1 => (0u32..60).prop_map(|after| Some((after, Break::Hang))),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// Whatever devices do and whenever the person stops, what the page sees is a beginning of the undisturbed answer, and
-    /// the whole of it unless it was stopped or given up.
-    #[test]
-    fn any_mishaps_show_a_beginning_of_the_undisturbed_answer(
-        sessions in proptest::collection::vec(any_break(), 0..6),
-        opens in proptest::collection::vec(prop_oneof![Just(Open::Opens), Just(Open::Absent), Just(Open::LostAtShard(1))], 0..8),
-        cancel_after in prop_oneof![Just(None), (0u32..3000).prop_map(Some)],
-    ) {
-        let expected = undisturbed();
-        let script = Script { sessions: sessions.into(), opens: opens.into(), ..Script::default() };
-        let world = play(script, &[question(2, 0)], move |world, event| {
-            if let Some(millis) = cancel_after && event.is_terminal() && event.id() == Some(LOAD) {
-                world.push_later(millis, Request::Cancel { id: RequestId(2) });
-            }
-        });
-        let events: Vec<Event> = world.events().into_iter().filter(|event| event.id() == Some(RequestId(2))).collect();
-        prop_assert_eq!(count(&events, Event::is_terminal), 1);
-        let ids: Vec<u32> = events
-            .iter()
-            .flat_map(|event| match event {
-                Event::Tokens { ids, .. } => ids.clone(),
-                _ => Vec::new(),
-            })
-            .collect();
-        prop_assert!(expected.ids.starts_with(&ids), "{:?}", ids);
-        match events.last() {
-            Some(Event::Finished { outcome, .. }) => match **outcome {
-                Outcome::Answered { reason: FinishReason::Stop, .. } => prop_assert_eq!(ids, expected.ids),
-                Outcome::Answered { reason: FinishReason::Cancelled, .. } | Outcome::Cancelled => {
-                    prop_assert!(cancel_after.is_some());
-                }
-                ref other => prop_assert!(false, "{:?}", other),
-            },
-            Some(Event::Failed { fault, .. }) => {
-                prop_assert!(matches!(fault.code, FaultCode::DeviceLost | FaultCode::NoAdapter), "{:?}", fault);
-            }
-            other => prop_assert!(false, "{:?}", other),
-        }
-    }
 }

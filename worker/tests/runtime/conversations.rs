@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::support::{Break, LOAD, Script, World, fault, load, shown, visit};
+use crate::support::{LOAD, Script, World, fault, load, shown, visit};
 use protocol::{Event, FaultCode, Generate, Message, Request, RequestId, Role, SamplingSettings};
 
 const QUESTION: &str = "What is the capital of France?";
@@ -91,19 +91,6 @@ fn a_follow_up_reads_only_its_own_tokens() {
     assert_eq!(shown(&world, 3).usage.context_tokens, 54);
 }
 
-#[test]
-fn after_a_loss_between_turns_all_of_it_is_read_and_the_answer_is_the_same() {
-    let expected = shown(&two_turns(Script::default()), 3).ids;
-    // Eight chunks and ten steps belong to the first answer.
-    let script = Script {
-        sessions: [Some((18, Break::Lost))].into(),
-        ..Script::default()
-    };
-    let world = two_turns(script);
-    assert_eq!(prefill(&world, 3).last(), Some(&(44, 44)));
-    assert_eq!(shown(&world, 3).ids, expected);
-}
-
 /// Ten pairs of 20 + 10 bytes, a system prompt of 15, and a question of 30: 345 bytes for a context of 200.
 fn long(resume: Vec<u32>) -> Request {
     let mut messages = vec![Message::new(Role::System, "Answer briefly!")];
@@ -147,13 +134,6 @@ fn a_resumed_answer_sees_the_same_part_of_the_conversation() {
         assert_eq!(trimmed(&world, 2), [12]);
         assert_eq!(shown(&world, 2).ids[..], expected[n..]);
     }
-    let script = Script {
-        sessions: [Some((45, Break::Lost))].into(),
-        ..Script::default()
-    };
-    visit(&world, script, &[load(LOAD), long(vec![])]);
-    assert_eq!(trimmed(&world, 2), [12], "once, also with a recovery");
-    assert_eq!(shown(&world, 2).ids, expected);
 }
 
 #[test]

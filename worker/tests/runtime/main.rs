@@ -4,6 +4,7 @@
 mod answers;
 mod conversations;
 mod disk;
+mod losses;
 mod requests;
 mod storage;
 mod storage_failures;

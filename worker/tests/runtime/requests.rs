@@ -238,8 +238,8 @@ fn a_package_without_text_loads_but_does_not_chat() {
 }
 
 #[test]
-fn a_late_adapter_and_a_loss_while_loading_are_survived() {
-    let opens = [Open::Absent, Open::LostAtShard(1), Open::Absent].into();
+fn a_late_adapter_is_waited_for() {
+    let opens = [Open::Absent, Open::Absent, Open::Absent].into();
     let world = play(
         Script {
             opens,
@@ -255,7 +255,7 @@ fn a_late_adapter_and_a_loss_while_loading_are_survived() {
 fn an_absent_adapter_and_a_refusal_are_told_apart() {
     let world = play(
         Script {
-            opens: vec![Open::Absent; 7].into(),
+            opens: vec![Open::Absent; 5].into(),
             ..Script::default()
         },
         &[],
@@ -271,21 +271,6 @@ fn an_absent_adapter_and_a_refusal_are_told_apart() {
         |_, _| {},
     );
     assert_eq!(fault(&world, LOAD).code, FaultCode::LimitsTooSmall);
-}
-
-#[test]
-fn a_failed_device_can_be_tried_again_without_loading() {
-    let opens = vec![Open::Absent; 7].into();
-    let world = play(
-        Script {
-            opens,
-            ..Script::default()
-        },
-        &[question(2, 0)],
-        |_, _| {},
-    );
-    assert_eq!(fault(&world, LOAD).code, FaultCode::NoAdapter);
-    assert_eq!(shown(&world, 2).ids.len(), 50);
 }
 
 #[test]

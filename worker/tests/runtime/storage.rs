@@ -155,8 +155,15 @@ fn a_lost_device_is_replaced_without_network() {
     };
     let world = served();
     visit_and_load(&world);
-    visit(&world, script, &[load(LOAD), question(2, 0)]);
-    assert_eq!(shown(&world, 2).usage.recoveries, 1);
+    let again = [
+        load(LOAD),
+        question(2, 0),
+        load(RequestId(3)),
+        question(4, 0),
+    ];
+    visit(&world, script, &again);
+    assert_eq!(fault(&world, RequestId(2)).code, FaultCode::DeviceLost);
+    assert_eq!(shown(&world, 4).ids.len(), 50);
     assert_eq!(fetched(&world), [""; 0]);
 }
 

@@ -10,7 +10,7 @@ use model::Manifest;
 use model::manifest::TextInfo;
 use protocol::{
     AdapterInfo, CompileReport, CompileResult, DeviceReport, EqualityResult, Fault, FaultCode,
-    Message, SamplingSettings, Settings,
+    Message, SamplingSettings, SelfTestReport, Settings,
 };
 use worker::{Decoder, Engine, EngineFault, Loader, Memory, Session, TextLoader, TextModel};
 
@@ -32,6 +32,8 @@ pub(crate) struct Script {
     pub(crate) sessions: VecDeque<Option<(u32, Break)>>,
     /// Context length of the sessions; 0 = 200.
     pub(crate) context: u32,
+    /// For the sessions in order: how many milliseconds nothing may be asked of them before they are lost.
+    pub(crate) idle_losses: VecDeque<Option<u32>>,
 }
 
 /// How opening a device goes.
@@ -43,6 +45,10 @@ pub(crate) enum Open {
     Absent,
     /// Lost while the given shard is uploaded.
     LostAtShard(u32),
+    /// Silent from the given shard on; behind the last one, when the session is made.
+    HangsAtShard(u32),
+    /// Silent from the start.
+    Hangs,
     /// Refused for good.
     Refused,
 }
@@ -79,6 +85,8 @@ pub(crate) struct FakeLoader {
     pushed: u32,
     breaks: Option<(u32, Break)>,
     context: u32,
+    hangs_at: Option<u32>,
+    idle_loss: Option<u32>,
 }
 
 pub(crate) struct FakeSession {
@@ -87,6 +95,7 @@ pub(crate) struct FakeSession {
     seed: u32,
     breaks: Cell<Option<(u32, Break)>>,
     context: u32,
+    idle_loss: Option<u32>,
 }
 
 fn lost() -> EngineFault {
@@ -99,10 +108,15 @@ impl Engine for FakeEngine {
 
     async fn open(&self, manifest: &Manifest, _: &Settings) -> Result<FakeLoader, EngineFault> {
         self.world.wait(20).await;
+        let next = self.script.borrow_mut().opens.pop_front();
+        if next == Some(Open::Hangs) {
+            return std::future::pending().await;
+        }
         let mut script = self.script.borrow_mut();
-        let lost_at = match script.opens.pop_front() {
-            None | Some(Open::Opens) => None,
-            Some(Open::LostAtShard(shard)) => Some(shard),
+        let (lost_at, hangs_at) = match next {
+            None | Some(Open::Opens | Open::Hangs) => (None, None),
+            Some(Open::LostAtShard(shard)) => (Some(shard), None),
+            Some(Open::HangsAtShard(shard)) => (None, Some(shard)),
             Some(Open::Absent) => {
                 return Err(EngineFault::Absent(Fault::new(
                     FaultCode::NoAdapter,
@@ -116,11 +130,11 @@ impl Engine for FakeEngine {
                 )));
             }
         };
-        let breaks = if lost_at.is_none() {
-            script.sessions.pop_front().flatten()
-        } else {
-            None
-        };
+        let (mut breaks, mut idle_loss) = (None, None);
+        if lost_at.is_none() && hangs_at.is_none() {
+            breaks = script.sessions.pop_front().flatten();
+            idle_loss = script.idle_losses.pop_front().flatten();
+        }
         let context = if script.context == 0 {
             200
         } else {
@@ -134,6 +148,8 @@ impl Engine for FakeEngine {
             pushed: 0,
             breaks,
             context,
+            hangs_at,
+            idle_loss,
         })
     }
 
@@ -166,6 +182,13 @@ impl Engine for FakeEngine {
 impl Loader for FakeLoader {
     type Session = FakeSession;
 
+    fn self_test(&self) -> SelfTestReport {
+        SelfTestReport {
+            variant: "scripted".into(),
+            ..SelfTestReport::default()
+        }
+    }
+
     async fn push_shard(&mut self, index: u32, bytes: &[u8]) -> Result<(), EngineFault> {
         self.world.wait(3).await;
         assert_eq!(index, self.pushed);
@@ -173,12 +196,18 @@ impl Loader for FakeLoader {
         if self.lost_at == Some(index) {
             return Err(lost());
         }
+        if self.hangs_at == Some(index) {
+            return std::future::pending().await;
+        }
         self.pushed += 1;
         Ok(())
     }
 
     async fn finish(self) -> Result<FakeSession, EngineFault> {
         assert_eq!(self.pushed as usize, self.expected.len());
+        if self.hangs_at.is_some() {
+            return std::future::pending().await;
+        }
         let breaks = Cell::new(self.breaks);
         Ok(FakeSession {
             world: self.world,
@@ -186,6 +215,7 @@ impl Loader for FakeLoader {
             seed: 0,
             breaks,
             context: self.context,
+            idle_loss: self.idle_loss,
         })
     }
 }
@@ -226,6 +256,14 @@ impl FakeSession {
 impl Session for FakeSession {
     fn context(&self) -> u32 {
         self.context
+    }
+
+    async fn lost(&self) -> String {
+        let Some(millis) = self.idle_loss else {
+            return std::future::pending().await;
+        };
+        self.world.wait(millis).await;
+        "scripted, while idle".into()
     }
 
     fn set_sampling(&mut self, sampling: &SamplingSettings) {

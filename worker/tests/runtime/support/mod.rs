@@ -2,6 +2,7 @@
 
 mod engine;
 mod package;
+mod page;
 mod store;
 mod world;
 
@@ -15,6 +16,7 @@ use worker::{Policy, Runtime};
 
 pub(crate) use engine::{Break, FakeEngine, FakeTexts, Open, Script};
 pub(crate) use package::{BASE_URL, Tiny};
+pub(crate) use page::{Kept, answer};
 pub(crate) use store::StoreBreak;
 pub(crate) use world::{Outside, World};
 
