@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use app::{Action, Effect};
-use protocol::Event;
+use protocol::{Event, Request};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
@@ -49,7 +49,7 @@ impl Bridge {
     pub(crate) fn perform(&self, effect: Effect) {
         match effect {
             Effect::Spawn => {
-                self.live.take();
+                drop(self.live.take());
                 match Live::spawn(&self.listener) {
                     Ok(live) => *self.live.borrow_mut() = Some(live),
                     Err(error) => {
@@ -57,19 +57,23 @@ impl Bridge {
                     }
                 }
             }
+            // A dead worker does not answer; whoever asks gives it only so much time.
+            Effect::Retire => self.post(&Request::Retire),
             Effect::Terminate => drop(self.live.take()),
-            Effect::Post(request) => {
-                let live = self.live.borrow();
-                let Some(live) = live.as_ref() else { return };
-                let sent = to_js(&request).and_then(|body| {
-                    live.worker
-                        .post_message(&js_sys::Array::of2(&body, &js_sys::Array::new()))
-                });
-                if let Err(error) = sent {
-                    self.report(format!("a request could not be sent: {error:?}"));
-                }
-            }
+            Effect::Post(request) => self.post(&request),
             _ => {}
+        }
+    }
+
+    fn post(&self, request: &Request) {
+        let live = self.live.borrow();
+        let Some(live) = live.as_ref() else { return };
+        let sent = to_js(request).and_then(|body| {
+            live.worker
+                .post_message(&js_sys::Array::of2(&body, &js_sys::Array::new()))
+        });
+        if let Err(error) = sent {
+            self.report(format!("a request could not be sent: {error:?}"));
         }
     }
 

@@ -159,6 +159,9 @@ pub(crate) fn install(
     property(&tern, "chats", with_state.clone(), |state| {
         to_js(&ChatList::of(state))
     })?;
+    property(&tern, "flight", with_state.clone(), |state| {
+        Ok(JsValue::from_str(&state.recorder().to_text()))
+    })?;
     property(&tern, "lastAnswer", with_state, |state| {
         match state.chats.open.turns.last() {
             Some(turn) => to_js(&LastAnswer::of(&turn.answer)),

@@ -14,8 +14,9 @@ mod switches;
 pub use state::limits;
 pub use state::{
     Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Database,
-    DbEvent, DbRequest, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Environment, Finish,
-    ImportReport, Notice, Opening, Phase, Preferences, Rate, ReadPurpose, Screen, State,
-    StoredChat, TICK_MILLIS, TextSize, Theme, Turn, UNDO_MILLIS, Undo,
+    DbEvent, DbRequest, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry, Environment, Finish,
+    Flight, ImportReport, MAX_ENTRIES, Notice, Opening, Phase, Preferences, Rate, ReadPurpose,
+    Recorder, Screen, Sentinel, State, Step, StoredChat, TICK_MILLIS, TextSize, Theme, Turn,
+    UNDO_MILLIS, Undo,
 };
 pub use switches::Switches;

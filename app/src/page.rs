@@ -45,7 +45,11 @@ pub(crate) fn start() -> (Page, impl FnOnce() + 'static) {
     let listener: Listener = {
         let performer = Rc::clone(&performer);
         Rc::new(move |action| {
-            if let Some(effects) = state.try_update(|state| state.on(action)) {
+            let taken = state.try_update(|state| {
+                state.look_at_clock(platform::clock());
+                state.on(action)
+            });
+            if let Some(effects) = taken {
                 performer.perform(effects);
             }
         })
@@ -112,7 +116,9 @@ impl Performer {
         for effect in effects {
             match effect {
                 Effect::Settle { key, result } => self.checks.settle(key, result),
-                Effect::Spawn | Effect::Terminate | Effect::Post(_) => parts.bridge.perform(effect),
+                Effect::Spawn | Effect::Retire | Effect::Terminate | Effect::Post(_) => {
+                    parts.bridge.perform(effect);
+                }
                 Effect::Db(request) => parts.db.perform(request),
                 Effect::ApplyUpdate => parts.pwa.apply_update(),
                 Effect::Heal => pwa::heal(),

@@ -90,13 +90,16 @@ pub const fn fault(code: FaultCode) -> &'static str {
             "This model is too large for the graphics processor of this device. Use a shorter context or a smaller model."
         }
         FaultCode::DeviceLost => {
-            "The graphics processor stopped several times. Close other tabs, then reload the page."
+            "The graphics processor stopped several times. Close other tabs and apps, then try again."
         }
         FaultCode::OutOfMemory => {
-            "There is not enough memory for the model. Close other tabs and apps, then reload the page."
+            "There is not enough memory for the model. Close other tabs and apps, then try again."
         }
         FaultCode::Gpu => {
             "The graphics processor refused a step of the computation. Try again; if it happens again, please report it."
+        }
+        FaultCode::WrongNumbers => {
+            "The graphics processor of this device computes wrong results, so its answers would be nonsense. Update the system or the browser, or use another device."
         }
         FaultCode::Network => "The model could not be fetched. Check the connection and try again.",
         FaultCode::NotFound => "The model is not on the server. Check its address.",
@@ -110,9 +113,14 @@ pub const fn fault(code: FaultCode) -> &'static str {
         FaultCode::Trap => {
             "The app has met a bug of its own. Reload the page; if it happens again, please report it."
         }
-        FaultCode::Silent => "The model no longer responds. Reload the page.",
+        FaultCode::Silent => {
+            "The model no longer responds. Try again; if that does not help, reload the page."
+        }
         FaultCode::StorageFull => {
             "There is not enough room on this device to keep the model. Free some space, then try again; what has arrived is kept."
+        }
+        FaultCode::Killed => {
+            "The system closed the app several times while the model was being started. Close other apps, then start it again; it will take less memory."
         }
         FaultCode::Storage => {
             "The browser's storage stopped working. Reload the page; if it happens again, restart the browser."
@@ -139,6 +147,15 @@ fn megabytes(bytes: ByteCount) -> String {
 #[must_use]
 pub fn ready(model: &str) -> String {
     format!("{model} is ready")
+}
+
+/// The browser gives no GPU for a while.
+#[must_use]
+pub fn waiting(seconds: u64) -> String {
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    format!(
+        "The browser holds the graphics processor back. Trying again in {minutes}:{seconds:02}."
+    )
 }
 
 /// How far loading is.
@@ -219,6 +236,8 @@ mod tests {
             super::usage(&usage),
             "7 tokens, 12.3 tokens/s, first after 0.8 s"
         );
+        assert!(super::waiting(119).ends_with("in 1:59."));
+        assert!(super::waiting(5).ends_with("in 0:05."));
         assert_eq!(
             super::usage(&Usage {
                 answer_tokens: 1,

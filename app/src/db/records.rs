@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use app::{
-    Change, ChatHead, ChatId, DbEvent, DbRequest, Preferences, ReadPurpose, StoredChat, Turn,
+    Change, ChatHead, ChatId, DbEvent, DbRequest, Flight, Preferences, ReadPurpose, StoredChat,
+    Turn,
 };
 use rexie::{KeyRange, ObjectStore, Rexie, Store, TransactionMode, TransactionResult};
 use serde::de::DeserializeOwned;
@@ -25,6 +26,8 @@ const CHATS: &str = "chats";
 const TURNS: &str = "turns";
 /// One record, of that name.
 const PREFERENCES: &str = "preferences";
+/// A record beside it: what outlives the page of the flight recorder.
+const FLIGHT: &str = "flight";
 
 /// Turns that are read in one piece: some milliseconds of work.
 const SLICE_TURNS: usize = 32;
@@ -111,12 +114,16 @@ pub(super) async fn answer(database: Rc<Rexie>, request: DbRequest) -> Result<Db
     match request {
         DbRequest::Open => {
             let reading = database.transaction(&[CHATS, PREFERENCES], TransactionMode::ReadOnly)?;
-            let preferences = reading.store(PREFERENCES)?.get(PREFERENCES.into()).await?;
+            let kept = reading.store(PREFERENCES)?;
+            let preferences = kept.get(PREFERENCES.into()).await?;
+            let flight = kept.get(FLIGHT.into()).await?;
             Ok(DbEvent::Opened {
                 chats: all::<ChatHead>(&reading.store(CHATS)?).await?,
                 // Preferences that can't be read are worth less than an app that starts.
                 preferences: preferences
                     .and_then(|value| serde_wasm_bindgen::from_value::<Preferences>(value).ok()),
+                flight: flight
+                    .and_then(|value| serde_wasm_bindgen::from_value::<Flight>(value).ok()),
             })
         }
         DbRequest::ReadTurns(chat) => Ok(DbEvent::Turns {
@@ -227,6 +234,10 @@ async fn write(database: &Rexie, changes: Vec<Change>) -> Result<DbEvent> {
                 Change::PutPreferences(chosen) => {
                     let key = JsValue::from_str(PREFERENCES);
                     preferences.put(&to_js(&chosen)?, Some(&key)).await?;
+                }
+                Change::PutFlight(flight) => {
+                    let key = JsValue::from_str(FLIGHT);
+                    preferences.put(&to_js(&flight)?, Some(&key)).await?;
                 }
             }
         }

@@ -49,7 +49,7 @@ impl Tabs {
 fn is_news(change: &Change) -> bool {
     match change {
         Change::PutTurn { turn, .. } => turn.answer.finish.is_some(),
-        Change::PutPreferences(_) => false,
+        Change::PutPreferences(_) | Change::PutFlight(_) => false,
         Change::PutChat(_) | Change::DeleteTurnsFrom { .. } | Change::DeleteChat(_) => true,
     }
 }

@@ -1,5 +1,6 @@
 //! Questions and answers: asking, stopping, asking again.
 
+use protocol::supervisor;
 use protocol::{Fault, FaultCode, Generate, Request, RequestId};
 
 use super::engine::Job;
@@ -49,11 +50,12 @@ impl State {
     }
 
     fn edit_and_resend(&mut self, key: u32, text: &str) -> Vec<Effect> {
+        let can_send = self.can_send();
         let open = &mut self.chats.open;
         let Ok(index) = open.turns.binary_search_by_key(&key, |turn| turn.key) else {
             return Vec::new();
         };
-        if self.engine.phase != Phase::Ready || open.loading || text.trim().is_empty() {
+        if !can_send || open.loading || text.trim().is_empty() {
             return Vec::new();
         }
         let number = open.turns.get(index).map_or(0, |turn| turn.number);
@@ -83,17 +85,33 @@ impl State {
         self.generate()
     }
 
-    /// Has the last turn answered, behind whatever of its answer is there.
+    /// Has the last turn answered, behind whatever of its answer is there. While the model is being brought back it waits
+    /// for it.
     pub(super) fn generate(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.engine.phase = Phase::Answering;
+        self.engine.fault = None;
+        if self.environment.hidden {
+            // Whoever asks looks at the page, whatever the browser said last.
+            self.environment.hidden = false;
+            effects.push(Effect::Db(DbRequest::Wake));
+            effects.extend(self.supervise(supervisor::Event::Visible));
+        }
+        effects.extend(self.supervise(supervisor::Event::Began));
+        if self.engine.model.is_some() {
+            effects.extend(self.post_answer());
+        }
+        effects
+    }
+
+    fn post_answer(&mut self) -> Option<Effect> {
         let suggested = self.sampling();
         let model = self.engine.model.as_ref();
         let context = model.map_or(u32::MAX, |model| model.context);
         let model = model.map(|model| model.name.clone());
         let open = &mut self.chats.open;
         let (messages, unsent) = turn::messages(&open.head.system_prompt, &open.turns, context);
-        let Some(turn) = open.turns.last_mut() else {
-            return Vec::new();
-        };
+        let turn = open.turns.last_mut()?;
         turn.answer.model = model.unwrap_or_default();
         turn.answer.prefill = None;
         turn.answer.unsent = unsent;
@@ -106,17 +124,11 @@ impl State {
             resume,
         };
         self.start_announcing();
-        let id = self.engine.begin(Job::Answer);
-        self.engine.phase = Phase::Answering;
-        self.engine.fault = None;
-        let mut effects = Vec::new();
-        if self.environment.hidden {
-            // Whoever asks looks at the page, whatever the browser said last.
-            self.environment.hidden = false;
-            effects.push(Effect::Db(DbRequest::Wake));
+        if let Some(risk) = self.risk_of_answer() {
+            self.mark(risk);
         }
-        effects.push(Effect::Post(Request::Generate { id, job }));
-        effects
+        let id = self.engine.begin(Job::Answer);
+        Some(Effect::Post(Request::Generate { id, job }))
     }
 
     fn stop(&mut self) -> Vec<Effect> {
@@ -202,7 +214,11 @@ impl State {
     /// Ends the running answer, if there is one, and stores it.
     pub(super) fn end_answer(&mut self, finish: Finish) {
         self.engine.stopping = false;
-        self.engine.recovering = false;
+        // Without a model it is still being brought back.
+        self.engine.recovering &= self.engine.model.is_none();
+        self.unmark_answer();
+        // Of no consequence but for the supervisor's own counts.
+        let _nothing = self.supervise(supervisor::Event::Ended);
         if let Some(turn) = self.chats.open.turns.last_mut()
             && turn.answer.finish.is_none()
         {

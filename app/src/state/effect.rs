@@ -2,7 +2,7 @@
 
 use protocol::{Fault, Outcome, Request};
 
-use super::{ChatHead, ChatId, Preferences, StoredChat, Turn};
+use super::{ChatHead, ChatId, Flight, Preferences, StoredChat, Turn};
 
 /// Something to be done. Effects of one action are performed in their order.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,9 +12,11 @@ pub enum Effect {
         /// Whether to take it from the tab that has it.
         steal: bool,
     },
-    /// Start a worker. One that is there is ended first, and nothing that it still says is heard.
+    /// Start a worker. There is none.
     Spawn,
-    /// End the worker.
+    /// Ask the worker to give its device back and to end; answered by [`protocol::Event::Retired`].
+    Retire,
+    /// End the worker. Nothing that it still says is heard.
     Terminate,
     /// Send a request to the worker.
     Post(Request),
@@ -106,6 +108,8 @@ pub enum Change {
     DeleteChat(ChatId),
     /// Store the preferences.
     PutPreferences(Preferences),
+    /// Store the flight recorder and the sentinel.
+    PutFlight(Flight),
 }
 
 /// What the database says.
@@ -117,6 +121,8 @@ pub enum DbEvent {
         chats: Vec<ChatHead>,
         /// What was stored; absent at the first start.
         preferences: Option<Preferences>,
+        /// What an earlier page left behind.
+        flight: Option<Flight>,
     },
     /// It can't be opened or read; chats live in memory from now on.
     Failed {

@@ -1,5 +1,6 @@
 //! The model and the worker that runs it, as the page knows them.
 
+use protocol::supervisor::{Policy, Supervisor};
 use protocol::{DeviceReport, Fault, LoadProgress, ModelInfo, ModelOffer, RequestId};
 
 use super::loading::Chore;
@@ -62,14 +63,24 @@ pub struct Engine {
     pub(super) agreed: bool,
     /// Whether the person wants the running answer to end.
     pub(super) stopping: bool,
-    pub(super) silent_ticks: u32,
-    pub(super) restarts: u32,
+    /// Decides about lost devices and dead workers.
+    pub(super) supervisor: Supervisor,
+    /// What was lost last, in words for when nothing helps.
+    pub(super) loss: Option<Fault>,
+    /// Up to which configuration the person was told.
+    pub(super) told_level: u32,
+    /// Context of the model when nothing is given up.
+    pub(super) full_context: u32,
+    /// Whether the model is to be loaded as soon as the database is open.
+    pub(super) waits_for_database: bool,
+    /// A model that is to be deleted as soon as there is a worker.
+    pub(super) deletion: Option<String>,
     /// Fetched bytes and steady time when the rate was last looked at.
     pub(super) rate_mark: Option<(u64, f64)>,
 }
 
 impl Engine {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             phase: Phase::Starting,
             fault: None,
@@ -89,8 +100,12 @@ impl Engine {
             greeted: false,
             agreed: false,
             stopping: false,
-            silent_ticks: 0,
-            restarts: 0,
+            supervisor: Supervisor::new(Policy::default()),
+            loss: None,
+            told_level: 0,
+            full_context: 0,
+            waits_for_database: false,
+            deletion: None,
             rate_mark: None,
         }
     }

@@ -1,9 +1,10 @@
 //! The way to a model: the lock, the look at what is stored, the offer, the download.
 
+use protocol::supervisor;
 use protocol::{Fault, FaultCode, LoadStage, Outcome, Request, RequestId};
 
 use super::engine::Job;
-use super::{Action, DbRequest, Effect, Finish, Notice, Phase, Rate, State};
+use super::{Action, Database, DbRequest, Effect, Finish, Notice, Phase, Rate, State, Step};
 
 /// Weight of the newest second in the speed of a download.
 const RATE_WEIGHT: f64 = 0.25;
@@ -43,11 +44,13 @@ impl State {
     fn lock_given(&mut self) -> Vec<Effect> {
         let is_first = std::mem::take(&mut self.engine.waits_for_lock);
         match self.engine.phase {
-            Phase::Starting if is_first => vec![Effect::Spawn],
+            Phase::Starting if is_first => self.supervise(supervisor::Event::Start),
             // The other tab may have written meanwhile.
             Phase::Elsewhere => {
                 self.engine.phase = Phase::Starting;
-                vec![Effect::Spawn, Effect::Db(DbRequest::Open)]
+                let mut effects = self.supervise(supervisor::Event::Start);
+                effects.push(Effect::Db(DbRequest::Open));
+                effects
             }
             _ => Vec::new(),
         }
@@ -69,9 +72,19 @@ impl State {
         self.forget_worker();
         self.saving.is_foreign = true;
         self.engine.fault = None;
+        self.engine.recovering = false;
         self.engine.phase = Phase::Elsewhere;
-        effects.push(Effect::Terminate);
+        effects.extend(self.supervise(supervisor::Event::Shutdown));
         effects
+    }
+
+    /// The database has said what it had to say, for which loading had to wait.
+    pub(super) fn load_late(&mut self) -> Vec<Effect> {
+        if std::mem::take(&mut self.engine.waits_for_database) {
+            self.load()
+        } else {
+            Vec::new()
+        }
     }
 
     /// The worker is there. A model that was loaded or agreed on before is loaded; otherwise it is looked up first.
@@ -102,13 +115,22 @@ impl State {
 
     /// Asks for the model. An answer that waits for it keeps its phase.
     pub(super) fn load(&mut self) -> Vec<Effect> {
+        if self.environment.database == Database::Opening {
+            // What ended an earlier page is not known yet.
+            self.engine.waits_for_database = true;
+            return Vec::new();
+        }
+        if self.asks_first() {
+            return Vec::new();
+        }
+        self.mark(Step::Load);
         let id = self.engine.begin(Job::Load);
         self.engine.model = None;
         self.end_progress();
         if !matches!(self.engine.phase, Phase::Answering | Phase::Paused) {
             self.engine.phase = Phase::Loading;
         }
-        let (model_url, settings) = (self.model_url.clone(), self.switches.settings);
+        let (model_url, settings) = (self.model_url.clone(), self.settings());
         vec![Effect::Post(Request::Load {
             id,
             model_url,
@@ -133,19 +155,38 @@ impl State {
         let engine = &mut self.engine;
         engine.request = None;
         engine.agreed = true;
+        if engine.supervisor.level() == 0 {
+            engine.full_context = info.context;
+        }
+        let times = info.times;
+        let line = format!(
+            "model loaded in {:.0} ms: device {:.0}, read {:.0}, upload {:.0}, prepare {:.0}",
+            info.load_millis,
+            times.device_millis,
+            times.read_millis,
+            times.upload_millis,
+            times.prepare_millis
+        );
+        let test = info.self_test.clone();
+        let context = info.context;
         engine.model = Some(info);
+        self.note(&line);
+        self.tell_smaller(context);
+        self.note_self_test(&test);
+        self.unmark();
         self.end_progress();
-        let mut effects = match self.engine.phase {
-            Phase::Answering => self.generate(),
+        let generation = self.engine.supervisor.generation();
+        let mut effects = self.supervise(supervisor::Event::Loaded(generation));
+        match self.engine.phase {
+            Phase::Answering => effects.extend(self.generate()),
             // It goes on when somebody looks.
-            Phase::Paused => Vec::new(),
+            Phase::Paused => {}
             _ => {
                 self.engine.phase = Phase::Ready;
                 self.engine.recovering = false;
-                self.engine.restarts = 0;
-                Vec::new()
+                self.note_recovered("the model is back");
             }
-        };
+        }
         if self.engine.device.is_none() {
             let id = self.engine.next_id();
             effects.push(Effect::Post(Request::DescribeDevice { id }));
@@ -166,6 +207,7 @@ impl State {
     pub(super) fn on_load_cancelled(&mut self) -> Vec<Effect> {
         self.engine.agreed = false;
         self.engine.recovering = false;
+        self.unmark();
         self.end_progress();
         self.inspect()
     }
@@ -174,13 +216,15 @@ impl State {
         match self.engine.phase {
             Phase::Failed => {
                 self.engine.fault = None;
-                self.engine.restarts = 0;
                 if self.engine.greeted {
-                    self.begin()
-                } else {
-                    self.engine.phase = Phase::Starting;
-                    vec![Effect::Spawn]
+                    return self.begin();
                 }
+                self.engine.phase = Phase::Starting;
+                self.supervise(supervisor::Event::Retry)
+            }
+            // Whoever wants to need not wait.
+            _ if self.engine.supervisor.waits_until().is_some() => {
+                self.supervise(supervisor::Event::Retry)
             }
             Phase::Ready if self.engine.fault.is_some() => self.retry_answer(),
             _ => Vec::new(),
@@ -240,21 +284,38 @@ impl State {
         vec![Effect::Post(Request::Storage { id })]
     }
 
+    /// Deletes a model, now or as soon as there is a worker. While the model is being brought back after a loss that ends an
+    /// answer; a healthy one is stopped first by whoever wants that.
     fn delete_model(&mut self, model_url: String) -> Vec<Effect> {
-        let is_idle = matches!(
-            self.engine.phase,
-            Phase::Ready | Phase::Offer | Phase::Failed
-        );
-        if !is_idle || !self.engine.greeted {
+        let engine = &self.engine;
+        let is_idle = matches!(engine.phase, Phase::Ready | Phase::Offer | Phase::Failed);
+        let is_possible = engine.recovering || is_idle && engine.greeted;
+        if !is_possible {
             return Vec::new();
         }
+        let mut effects = Vec::new();
         if model_url == self.model_url {
+            effects.extend(self.put_aside());
+            // A load that is under way would only delay it.
+            if let Some(id) = self.engine.request.take() {
+                effects.push(Effect::Post(Request::Cancel { id }));
+            }
             self.engine.model = None;
             self.engine.offer = None;
             self.engine.fault = None;
             self.engine.agreed = false;
+            self.engine.recovering = false;
             self.engine.phase = Phase::Starting;
         }
+        if self.engine.greeted && self.engine.supervisor.is_listening() {
+            effects.extend(self.post_deletion(model_url));
+        } else {
+            self.engine.deletion = Some(model_url);
+        }
+        effects
+    }
+
+    pub(super) fn post_deletion(&mut self, model_url: String) -> Vec<Effect> {
         let id = self.engine.next_id();
         let chore = Chore::Delete(model_url.clone());
         self.engine.chores.push((id, chore));

@@ -15,8 +15,11 @@ mod opening;
 mod preferences;
 mod random;
 mod reading;
+mod recorder;
 mod saving;
 mod select;
+mod sentinel;
+mod supervise;
 mod surroundings;
 mod transfer;
 mod turn;
@@ -32,6 +35,8 @@ pub use environment::{Clock, Database, Environment};
 pub use notice::{ImportReport, Notice};
 pub use opening::Opening;
 pub use preferences::{Preferences, TextSize, Theme};
+pub use recorder::{Entry, Flight, MAX_ENTRIES, Recorder};
+pub use sentinel::{Sentinel, Step};
 pub use transfer::{EXPORT_FORMAT, EXPORT_VERSION};
 pub use turn::{Answer, Finish, Turn};
 
@@ -39,14 +44,9 @@ use crate::Switches;
 use random::Random;
 
 /// Milliseconds between two [`Action::Tick`]s. A running answer is stored with every tick.
-pub const TICK_MILLIS: u32 = 500;
+pub const TICK_MILLIS: u32 = protocol::supervisor::Policy::TICK_MILLIS;
 /// How long a deleted chat can be brought back.
 pub const UNDO_MILLIS: f64 = 8000.0;
-/// How often a dead worker is replaced without an answer or a loaded model in between.
-const MAX_RESTARTS: u32 = 3;
-/// Ticks of a running page without a word from the worker after which it counts as dead: 90 s. Long enough for a slow device
-/// to compile the worker itself.
-const MAX_SILENT_TICKS: u32 = 180;
 
 /// Everything that the page knows. Views read it; it changes through [`State::on`] only.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,19 @@ pub struct State {
     announced: usize,
     /// Whether the screen is kept on.
     awake: bool,
+    recorder: Recorder,
+    /// What is being done that has ended pages before.
+    sentinel: Option<Sentinel>,
+    /// The same, while nobody looks.
+    hidden_sentinel: Option<Sentinel>,
+    /// How many pages in a row ended in such a step.
+    kills: u32,
+    /// Whether that is too many to go on without asking.
+    must_ask: bool,
+    /// Whether the model has made a token in this page.
+    has_answered: bool,
+    /// Since when device or worker are missing.
+    lost_at: Option<f64>,
 }
 
 /// What is on the screen.
@@ -106,6 +119,7 @@ impl State {
             };
         }
         let effects = self.act(action);
+        self.save_recorder();
         let effects = self.with_writes(effects);
         self.with_wake_lock(effects)
     }
@@ -159,6 +173,11 @@ impl State {
             | Action::ApplyUpdate
             | Action::Persisted(_) => self.on_surroundings(action),
         }
+    }
+
+    /// It is now this time. Ticks bring the time too, but what happens between them may be worth knowing more closely.
+    pub const fn look_at_clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     const fn next_key(&mut self) -> u32 {

@@ -30,6 +30,11 @@ pub enum Notice {
         /// Technical line.
         detail: String,
     },
+    /// The model was started with a shorter context, because the GPU failed several times.
+    Smaller {
+        /// Tokens that it can remember now.
+        context: u32,
+    },
     /// A model was deleted.
     ModelDeleted {
         /// Bytes that became free.

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::saving::Saving;
 use super::{
     Chat, ChatHead, ChatId, Chats, Clock, DbRequest, Effect, Engine, Environment, Preferences,
-    Screen, State,
+    Recorder, Screen, State,
 };
 use crate::Switches;
 
@@ -31,7 +31,7 @@ impl State {
     pub fn new(opening: Opening) -> (Self, Vec<Effect>) {
         let mut random = Random::new(opening.seed);
         let head = ChatHead::new(ChatId(random.next()), opening.clock.wall_millis);
-        let state = Self {
+        let mut state = Self {
             screen: Screen::Chat,
             chats: Chats {
                 list: Vec::new(),
@@ -52,7 +52,15 @@ impl State {
             saving: Saving::default(),
             announced: 0,
             awake: false,
+            recorder: Recorder::default(),
+            sentinel: None,
+            hidden_sentinel: None,
+            kills: 0,
+            must_ask: false,
+            has_answered: false,
+            lost_at: None,
         };
+        state.note(&format!("page opened, build {}", protocol::BUILD));
         let claim = Effect::ClaimEngine { steal: false };
         (state, vec![claim, Effect::Db(DbRequest::Open)])
     }

@@ -1,5 +1,7 @@
 //! Chats as they are stored, read at the start and again when another tab has changed them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Change, Chat, ChatHead, ChatId, DbRequest, Effect, Finish, Phase, State, Turn};
 
 impl State {
@@ -87,6 +89,7 @@ impl State {
         let is_awaited = self.chats.open.loading || self.saving.is_foreign;
         if self.chats.open.head.id == chat && is_awaited {
             let shown = std::mem::take(&mut self.chats.open.turns);
+            let turns = self.as_changed(chat, turns);
             let mut turns = self.with_keys(turns);
             // What has not changed keeps its elements.
             for (turn, shown) in turns
@@ -98,6 +101,46 @@ impl State {
             }
             self.chats.open.turns = turns;
             self.chats.open.loading = false;
+        }
+    }
+
+    /// A chat's turns as the database gave them, with what it may not hold yet: a write may have failed, to be repeated.
+    fn as_changed(&self, id: ChatId, stored: Vec<Turn>) -> Vec<Turn> {
+        let mut turns: BTreeMap<u32, Turn> =
+            stored.into_iter().map(|turn| (turn.number, turn)).collect();
+        for change in self.on_the_way() {
+            match change {
+                Change::PutTurn { chat, turn } if *chat == id => {
+                    turns.insert(turn.number, turn.clone());
+                }
+                Change::DeleteTurnsFrom { chat, number } if *chat == id => {
+                    turns.split_off(number);
+                }
+                Change::DeleteChat(chat) if *chat == id => turns.clear(),
+                _ => {}
+            }
+        }
+        turns.into_values().collect()
+    }
+
+    /// Keeps in memory what the database will never get.
+    pub(super) fn shelve_unwritten(&mut self) {
+        let put = |change: &Change| match change {
+            Change::PutTurn { chat, .. } => Some(*chat),
+            _ => None,
+        };
+        let chats: BTreeSet<ChatId> = self.on_the_way().filter_map(put).collect();
+        for id in chats {
+            if self.turns_in_memory(id).is_none() {
+                let turns = self.as_changed(id, Vec::new());
+                self.shelf.insert(id, turns);
+            }
+        }
+        let open = self.chats.open.head.id;
+        if self.chats.open.loading
+            && let Some(turns) = self.shelf.remove(&open)
+        {
+            self.chats.open.turns = self.with_keys(turns);
         }
     }
 

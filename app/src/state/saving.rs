@@ -41,7 +41,14 @@ impl State {
             return effects;
         }
         if self.saving.unwritten.is_empty() {
-            effects.insert(0, self.write(changes));
+            // Behind a write that is repeated: the database answers in the order in which it was asked.
+            let is_write = |effect: &Effect| matches!(effect, Effect::Db(DbRequest::Write(_)));
+            let at = effects
+                .iter()
+                .rposition(is_write)
+                .map_or(0, |last| last + 1);
+            let write = self.write(changes);
+            effects.insert(at, write);
         } else {
             // Later changes must not overtake earlier ones.
             self.keep_unwritten(changes);
@@ -136,23 +143,35 @@ impl State {
 
     pub(super) fn on_db(&mut self, event: DbEvent) -> Vec<Effect> {
         match event {
-            DbEvent::Opened { chats, preferences } => {
+            DbEvent::Opened {
+                chats,
+                preferences,
+                flight,
+            } => {
                 let was_open = self.environment.database == Database::Open;
+                // Only the first time: later it is this page's own.
+                if self.environment.database == Database::Opening && self.can_edit() {
+                    self.take_flight(flight.unwrap_or_default());
+                }
                 self.environment.database = Database::Open;
                 self.saving.is_closed = false;
                 if let Some(preferences) = preferences {
                     self.preferences = preferences;
                 }
-                self.opened(chats, was_open)
+                let mut effects = self.opened(chats, was_open);
+                effects.extend(self.load_late());
+                effects
             }
             DbEvent::Failed { detail } => {
+                self.note(&format!("the database failed: {detail}"));
                 self.environment.database = Database::Failed { detail };
+                self.shelve_unwritten();
                 self.saving = Saving {
                     is_closed: true,
                     ..Saving::default()
                 };
                 self.chats.open.loading = false;
-                Vec::new()
+                self.load_late()
             }
             DbEvent::ExportFailed { detail } => {
                 self.notice = Some(Notice::ExportFailed { detail });
@@ -186,6 +205,7 @@ impl State {
         changes.extend(self.saving.sent.iter().flatten().cloned());
         changes.append(&mut self.saving.unwritten);
         self.keep_unwritten(changes);
+        self.note(&format!("a write failed: {detail}"));
         self.saving.retry_at = self.clock.steady_millis + RETRY_MILLIS;
         self.environment.database = if full {
             Database::Full { detail }
@@ -250,7 +270,8 @@ fn replaces(change: &Change, earlier: &Change) -> bool {
                 turn: earlier,
             },
         ) => chat == other && turn.number == earlier.number,
-        (Change::PutPreferences(_), Change::PutPreferences(_)) => true,
+        (Change::PutPreferences(_), Change::PutPreferences(_))
+        | (Change::PutFlight(_), Change::PutFlight(_)) => true,
         (Change::DeleteChat(id), Change::PutChat(head)) => *id == head.id,
         (Change::DeleteTurnsFrom { chat, number }, Change::PutTurn { chat: other, turn }) => {
             chat == other && turn.number >= *number

@@ -33,8 +33,14 @@ impl State {
                 line
             }
         };
+        let is_waiting = engine.recovering && engine.phase != Phase::Paused;
+        if let Some(seconds) = self.seconds_to_wait().filter(|_| is_waiting) {
+            return strings::waiting(seconds);
+        }
         match engine.phase {
-            Phase::Starting if engine.recovering => strings::RESTARTING.to_owned(),
+            Phase::Starting | Phase::Loading if engine.recovering => {
+                trouble(strings::RESTARTING.to_owned())
+            }
             Phase::Starting => strings::STARTING.to_owned(),
             Phase::Offer => strings::OFFER.to_owned(),
             Phase::Loading => trouble(strings::loading(engine.progress)),
@@ -85,10 +91,13 @@ impl State {
             .filter(|retry| *retry != Retry::Never)
     }
 
-    /// Whether a question can be asked now.
+    /// Whether a question can be asked now. While the model is being brought back it can: the question waits.
     #[must_use]
     pub fn can_send(&self) -> bool {
-        self.engine.phase == Phase::Ready && !self.chats.open.loading
+        let is_on_its_way = matches!(self.engine.phase, Phase::Starting | Phase::Loading);
+        // A model that was never here may have to be downloaded first, for which it takes a word.
+        let is_back_soon = self.engine.recovering && self.engine.agreed && is_on_its_way;
+        (self.engine.phase == Phase::Ready || is_back_soon) && !self.chats.open.loading
     }
 
     /// Whether the last question can get another answer now.

@@ -1,5 +1,6 @@
 //! What the browser tells: time, visibility, network, updates; and what the person set for all chats.
 
+use protocol::supervisor;
 use protocol::{FaultCode, Request};
 
 use super::{
@@ -64,8 +65,9 @@ impl State {
             self.forget_undo();
         }
         self.measure_download();
+        self.save_recorder_on_tick();
         let mut effects = self.save_on_tick();
-        effects.extend(self.count_silence());
+        effects.extend(self.supervise(supervisor::Event::Tick));
         effects
     }
 
@@ -89,7 +91,9 @@ impl State {
         self.environment.hidden = true;
         // The browser drops the lock of a hidden page by itself.
         self.awake = false;
-        let mut effects = Vec::new();
+        self.note("nobody looks");
+        self.unmark_while_hidden();
+        let mut effects = self.supervise(supervisor::Event::Hidden);
         if self.engine.phase == Phase::Answering {
             effects.extend(
                 self.break_off()
@@ -113,11 +117,10 @@ impl State {
             return Vec::new();
         }
         self.environment.hidden = false;
-        // A page that was frozen has not listened.
-        self.engine.silent_ticks = 0;
         let mut effects = vec![Effect::Db(DbRequest::Wake)];
         // A page that was frozen has not heard of other tabs' changes.
         effects.extend(self.chats_changed());
+        effects.extend(self.supervise(supervisor::Event::Visible));
         if self.engine.phase == Phase::Paused {
             if self.engine.model.is_some() {
                 effects.extend(self.generate());
@@ -125,6 +128,8 @@ impl State {
                 self.engine.phase = Phase::Answering;
             }
         }
+        self.note("somebody looks again");
+        self.mark_again();
         effects
     }
 

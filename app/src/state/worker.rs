@@ -1,21 +1,42 @@
-//! What the worker says, and what becomes of a worker that says nothing any more.
+//! What the worker says.
 
 use protocol::{Event, Fault, FaultCode, Hello, Outcome, Request, RequestId, Status};
 
+use protocol::supervisor::{self, Cause};
+
 use super::engine::Job;
-use super::{Answer, Effect, Finish, MAX_RESTARTS, MAX_SILENT_TICKS, Phase, State, TICK_MILLIS};
+use super::supervise::cause;
+use super::{Answer, Effect, Finish, Phase, State};
 
 impl State {
     pub(super) fn on_event(&mut self, event: Event) -> Vec<Effect> {
-        if self.engine.phase == Phase::Elsewhere {
+        let generation = self.engine.supervisor.generation();
+        if event == Event::Retired {
+            return self.supervise(supervisor::Event::Retired(generation));
+        }
+        // What a worker says that is being replaced or ended no longer counts.
+        if !self.engine.supervisor.is_listening() {
             return Vec::new();
         }
-        self.engine.silent_ticks = 0;
+        let mut effects = self.supervise(supervisor::Event::Heard(generation));
+        effects.extend(self.on_word(event));
+        effects
+    }
+
+    fn on_word(&mut self, event: Event) -> Vec<Effect> {
         match event {
             Event::Hello(hello) => return self.on_hello(&hello),
-            Event::Beat => {}
-            Event::Trap { text } => return self.replace_worker(Fault::new(FaultCode::Trap, text)),
-            Event::Status(status) => self.on_status(&status),
+            Event::Beat | Event::Retired => {}
+            Event::Trap { text } => {
+                return self.lost(Cause::Trap, Fault::new(FaultCode::Trap, text));
+            }
+            Event::Status(Status::DeviceLost { detail }) => {
+                return self.lost(Cause::Device, Fault::new(FaultCode::DeviceLost, detail));
+            }
+            Event::Status(Status::FetchRetry { file, attempt }) => {
+                self.engine.network_trouble = true;
+                self.note(&format!("{file} is fetched again, attempt {attempt}"));
+            }
             Event::Loading { progress, .. } => {
                 self.engine.progress = Some(progress);
                 self.engine.network_trouble = false;
@@ -36,7 +57,11 @@ impl State {
                     answer.ids.extend(ids);
                     answer.prefill = None;
                     self.engine.recovering = false;
-                    return self.announce(false).into_iter().collect();
+                    self.has_worked();
+                    self.note_recovered("the answer goes on");
+                    let mut effects = self.supervise(supervisor::Event::Accepted);
+                    effects.extend(self.announce(false));
+                    return effects;
                 }
             }
             Event::Finished { id, outcome } => return self.on_finished(id, outcome),
@@ -56,38 +81,21 @@ impl State {
         if let Err(fault) = hello.check() {
             // What the page shows if that does not help.
             self.fail(fault);
-            return vec![Effect::Terminate, Effect::Heal];
+            let mut effects = self.supervise(supervisor::Event::Discard);
+            effects.push(Effect::Heal);
+            return effects;
         }
         self.engine.greeted = true;
+        let generation = self.engine.supervisor.generation();
         let mut effects = vec![Effect::Post(Request::Hello(Hello::own()))];
-        effects.extend(self.begin());
+        effects.extend(self.supervise(supervisor::Event::Greeted(generation)));
+        let deletion = self.engine.deletion.take();
+        // A model that is deleted is looked at again behind that.
+        if deletion.as_ref() != Some(&self.model_url) {
+            effects.extend(self.begin());
+        }
+        effects.extend(deletion.into_iter().flat_map(|url| self.post_deletion(url)));
         effects
-    }
-
-    fn on_status(&mut self, status: &Status) {
-        match status {
-            Status::DeviceLost { .. } => {
-                self.engine.recovering = true;
-                self.count_recovery();
-            }
-            // An answer goes on recovering until its next token.
-            Status::DeviceRestored { generation } => {
-                self.engine.recovering &= self.engine.phase == Phase::Answering;
-                self.end_progress();
-                if let Some(device) = &mut self.engine.device {
-                    device.generation = *generation;
-                }
-            }
-            Status::FetchRetry { .. } => self.engine.network_trouble = true,
-        }
-    }
-
-    fn count_recovery(&mut self) {
-        if self.engine.phase == Phase::Answering
-            && let Some(turn) = self.chats.open.turns.last_mut()
-        {
-            turn.answer.recoveries += 1;
-        }
     }
 
     fn on_finished(&mut self, id: RequestId, outcome: Box<Outcome>) -> Vec<Effect> {
@@ -125,7 +133,6 @@ impl State {
         let rest = self.announce(true);
         self.end_answer(finish);
         self.engine.request = None;
-        self.engine.restarts = 0;
         self.end_progress();
         self.engine.phase = Phase::Ready;
         rest.into_iter().collect()
@@ -143,6 +150,12 @@ impl State {
         }
         if id.is_some() && id != self.engine.request {
             return Vec::new();
+        }
+        if id.is_some()
+            && self.engine.job != Job::Inspect
+            && let Some(cause) = cause(fault.code)
+        {
+            return self.lost(cause, fault);
         }
         let is_answer = self.engine.job == Job::Answer || self.engine.request.is_none();
         let is_loaded = self.engine.model.is_some() && is_answer;
@@ -164,34 +177,19 @@ impl State {
 
     pub(super) fn fail(&mut self, fault: Fault) {
         self.end_answer(Finish::Failed);
+        self.note_now(&format!("failed: {:?}, {}", fault.code, fault.detail));
+        self.unmark();
+        self.lost_at = None;
         self.engine.request = None;
+        self.engine.recovering = false;
         self.end_progress();
         self.engine.phase = Phase::Failed;
         self.engine.fault = Some(fault);
     }
 
-    /// Counts how long the worker has said nothing. A hidden page counts nothing: it may be frozen, and so may the worker.
-    pub(super) fn count_silence(&mut self) -> Vec<Effect> {
-        let is_quiet = matches!(self.engine.phase, Phase::Failed | Phase::Elsewhere);
-        if is_quiet || self.environment.hidden || self.engine.waits_for_lock {
-            return Vec::new();
-        }
-        self.engine.silent_ticks += 1;
-        if self.engine.silent_ticks <= MAX_SILENT_TICKS {
-            return Vec::new();
-        }
-        let seconds = MAX_SILENT_TICKS * TICK_MILLIS / 1000;
-        self.replace_worker(Fault::new(
-            FaultCode::Silent,
-            format!("the worker said nothing for {seconds} s"),
-        ))
-    }
-
+    /// The worker failed outside its own code.
     pub(super) fn worker_error(&mut self, detail: String) -> Vec<Effect> {
-        if self.engine.phase == Phase::Elsewhere {
-            return Vec::new();
-        }
-        self.replace_worker(Fault::new(FaultCode::Trap, detail))
+        self.lost(Cause::Worker, Fault::new(FaultCode::Trap, detail))
     }
 
     /// Gives everybody who waits for a check the same answer.
@@ -208,34 +206,11 @@ impl State {
     /// Whatever was known of the worker is true no more.
     pub(super) fn forget_worker(&mut self) {
         self.engine.greeted = false;
+        self.engine.waits_for_database = false;
         self.engine.request = None;
         self.engine.model = None;
         self.engine.device = None;
         self.engine.chores.clear();
-        self.engine.silent_ticks = 0;
         self.end_progress();
-    }
-
-    /// The worker is dead: a new one loads the model, and a running answer goes on behind its last token.
-    fn replace_worker(&mut self, fault: Fault) -> Vec<Effect> {
-        let mut effects = self.settle_checks(&fault);
-        self.forget_worker();
-        if self.engine.stopping {
-            self.end_answer(Finish::Cancelled);
-        }
-        self.engine.restarts += 1;
-        if self.engine.restarts > MAX_RESTARTS {
-            self.fail(fault);
-            effects.push(Effect::Terminate);
-            return effects;
-        }
-        self.engine.recovering = true;
-        if self.running().is_some() {
-            self.count_recovery();
-        } else {
-            self.engine.phase = Phase::Starting;
-        }
-        effects.push(Effect::Spawn);
-        effects
     }
 }

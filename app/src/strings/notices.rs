@@ -19,6 +19,14 @@ pub fn with_detail(sentence: &str, detail: &str) -> String {
     format!("{sentence}: {detail}")
 }
 
+/// The model remembers less.
+#[must_use]
+pub fn smaller(context: u32) -> String {
+    format!(
+        "The graphics processor failed several times, so the model now remembers less: {context} tokens"
+    )
+}
+
 /// A model is gone.
 #[must_use]
 pub fn model_deleted(bytes: u64) -> String {

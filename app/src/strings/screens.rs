@@ -172,11 +172,13 @@ pub const fn fault_title(code: FaultCode) -> &'static str {
         FaultCode::LimitsTooSmall => "The model is too large for this device",
         FaultCode::OutOfMemory => "Out of memory",
         FaultCode::DeviceLost | FaultCode::Gpu => "The graphics processor stopped",
+        FaultCode::WrongNumbers => "This graphics processor can't be trusted",
         FaultCode::Network => "No connection to the model",
         FaultCode::NotFound | FaultCode::BadModel | FaultCode::NoChat => "This model can't be used",
         FaultCode::Corrupt => "The download was damaged",
         FaultCode::StorageFull => "Not enough room",
         FaultCode::Storage => "Storage stopped working",
+        FaultCode::Killed => "Tern was closed several times",
         FaultCode::PromptTooLong => "That is too long for this model",
         FaultCode::VersionMismatch => "Tern needs to reload",
         FaultCode::Text | FaultCode::BadRequest | FaultCode::Trap | FaultCode::Silent => {

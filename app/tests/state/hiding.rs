@@ -1,11 +1,11 @@
 //! Hidden pages, and other tabs.
 
 use app::{Action, DbRequest, Effect, Finish, Phase, State};
-use protocol::{Event, FinishReason, Hello, Outcome, Request};
+use protocol::{Event, FinishReason, Hello, Outcome, Request, Status};
 
 use crate::support::{
-    act, answered, answering, clock, db, event, finished, generating, greet, info, new, opened,
-    opening, ready, tokens, unanswered, written,
+    act, answered, answering, clock, db, event, finished, generating, greet, info, loading, new,
+    opened, opening, ready, tokens, unanswered, written,
 };
 
 fn hide(state: &mut State) -> Vec<Effect> {
@@ -56,28 +56,35 @@ fn a_hidden_page_saves_stops_and_touches_the_database_no_more() {
 }
 
 #[test]
-fn a_worker_that_dies_while_nobody_looks_is_replaced_and_the_answer_waits() {
+fn a_worker_that_dies_while_nobody_looks_is_replaced_when_somebody_does() {
     let (mut state, _) = answering();
     let _saved = hide(&mut state);
-    assert_eq!(
-        event(
-            &mut state,
-            Event::Trap {
-                text: "gone".into()
-            }
-        ),
-        [Effect::Spawn]
-    );
-    let load = greet(&mut state);
-    let effects = event(&mut state, finished(load, Outcome::Loaded(info())));
-    assert!(
-        !effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Post(Request::Generate { .. }))),
-        "{effects:?}"
-    );
+    let trap = Event::Trap {
+        text: "gone".into(),
+    };
+    assert_eq!(event(&mut state, trap), [Effect::Terminate]);
+    for second in 0..400 {
+        assert!(state.on(Action::Tick(clock(f64::from(second)))).is_empty());
+    }
     assert_eq!(state.engine.phase, Phase::Paused);
-    let (_, job) = generating(&show(&mut state));
+    assert!(show(&mut state).contains(&Effect::Spawn));
+    let load = greet(&mut state);
+    let (_, job) = generating(&event(&mut state, finished(load, Outcome::Loaded(info()))));
+    assert_eq!(job.resume, [1, 2]);
+}
+
+#[test]
+fn a_device_that_is_lost_while_nobody_looks_waits_too() {
+    let (mut state, _) = answering();
+    let _saved = hide(&mut state);
+    let lost = Event::Status(Status::DeviceLost {
+        detail: "taken".into(),
+    });
+    assert_eq!(event(&mut state, lost), []);
+    let effects = show(&mut state);
+    let load = loading(&effects);
+    assert_eq!(state.engine.phase, Phase::Answering);
+    let (_, job) = generating(&event(&mut state, finished(load, Outcome::Loaded(info()))));
     assert_eq!(job.resume, [1, 2]);
 }
 
@@ -145,10 +152,7 @@ fn the_screen_stays_on_only_while_something_runs_in_sight() {
 #[test]
 fn a_second_tab_reads_and_can_take_over() {
     let mut state = unanswered(opening());
-    assert_eq!(
-        act(&mut state, Action::EngineLock(false)),
-        [Effect::Terminate]
-    );
+    assert_eq!(act(&mut state, Action::EngineLock(false)), []);
     let head = app::ChatHead::new(app::ChatId(3), 5.0);
     let read = Effect::Db(DbRequest::ReadTurns(head.id));
     let list = [head.clone()];
@@ -185,12 +189,16 @@ fn a_second_tab_reads_and_can_take_over() {
 fn a_robbed_tab_saves_its_answer_and_lets_its_worker_go() {
     let (mut state, _) = answering();
     let effects = state.on(Action::EngineLock(false));
-    assert!(effects.contains(&Effect::Terminate));
+    assert!(
+        effects.contains(&Effect::Retire),
+        "it gives its device back"
+    );
     assert!(
         matches!(&written(&effects)[..], [app::Change::PutTurn { turn, .. }]
             if turn.answer.finish == Some(Finish::Interrupted))
     );
     assert!(event(&mut state, Event::Hello(Hello::own())).is_empty());
+    assert_eq!(event(&mut state, Event::Retired), [Effect::Terminate]);
     for second in 0..400 {
         assert!(act(&mut state, Action::Tick(clock(f64::from(second)))).is_empty());
     }
@@ -215,7 +223,7 @@ fn a_tab_that_waits_for_its_lock_has_no_silent_worker() {
 #[test]
 fn a_second_tab_follows_what_the_first_one_writes() {
     let mut state = unanswered(opening());
-    let _terminated = state.on(Action::EngineLock(false));
+    let _retired = state.on(Action::EngineLock(false));
     assert_eq!(db(&mut state, opened(&[])), []);
     let again = [Effect::Db(DbRequest::Open)];
     assert_eq!(state.on(Action::ChatsChanged), again);
@@ -269,10 +277,12 @@ fn a_tab_that_takes_over_asks_with_what_the_other_one_wrote() {
     let (mut state, id) = answering();
     let _answered = event(&mut state, answered(id, FinishReason::Stop));
     let chat = state.chats.open.head.clone();
-    let _terminated = state.on(Action::EngineLock(false));
+    let _retired = state.on(Action::EngineLock(false));
     // While another tab writes to the same chat and is closed.
     let effects = state.on(Action::EngineLock(true));
-    assert_eq!(effects, [Effect::Spawn, Effect::Db(DbRequest::Open)]);
+    assert_eq!(effects, [Effect::Db(DbRequest::Open)]);
+    let replaced = event(&mut state, Event::Retired);
+    assert_eq!(replaced, [Effect::Terminate, Effect::Spawn]);
     let effects = db(&mut state, opened(std::slice::from_ref(&chat)));
     assert_eq!(effects, [Effect::Db(DbRequest::ReadTurns(chat.id))]);
     assert!(

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod chats;
+mod clocks;
 mod deaths;
 mod first_run;
 mod hiding;
 mod saving;
+mod sentinel;
 mod soundness;
 mod stories;
 mod support;

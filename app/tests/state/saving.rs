@@ -103,15 +103,16 @@ fn an_answer_of_another_model_can_only_be_asked_for_anew() {
     assert!(job.resume.is_empty());
 }
 
-/// Answers the write of the question.
-fn answer_the_first_write(state: &mut State) {
+/// Answers the writes of the sentinel before loading and of the question.
+fn answer_the_first_writes(state: &mut State) {
+    assert_eq!(db(state, DbEvent::Written), []);
     assert_eq!(db(state, DbEvent::Written), []);
 }
 
 #[test]
 fn what_could_not_be_written_is_written_later_in_order() {
     let (mut state, id) = answering();
-    answer_the_first_write(&mut state);
+    answer_the_first_writes(&mut state);
     assert_eq!(written(&state.on(Action::Tick(clock(0.5)))).len(), 1);
     let full = DbEvent::WriteFailed {
         full: true,
@@ -152,7 +153,7 @@ fn without_a_database_chats_live_in_memory() {
 fn a_failed_write_that_is_repeated_does_not_undo_a_later_one() {
     for second_fails in [false, true] {
         let (mut state, id) = answering();
-        answer_the_first_write(&mut state);
+        answer_the_first_writes(&mut state);
         let _older = written(&state.on(Action::Tick(clock(0.5))));
         event(&mut state, tokens(id, 2, "!", &[3]));
         let newer = written(&state.on(Action::Tick(clock(1.0))));
@@ -169,4 +170,69 @@ fn a_failed_write_that_is_repeated_does_not_undo_a_later_one() {
         db(&mut state, answer);
         assert_eq!(written(&state.on(Action::Tick(clock(12.0)))), newer);
     }
+}
+
+#[test]
+fn a_chat_that_is_opened_again_before_its_failed_write_was_repeated_shows_its_turns() {
+    let (mut state, id) = answering();
+    event(&mut state, answered(id, FinishReason::Stop));
+    let first = state.chats.open.head.id;
+    assert_eq!(written(&state.on(Action::NewChat)), []);
+    let failed = DbEvent::WriteFailed {
+        full: false,
+        detail: "lost".into(),
+    };
+    db(&mut state, failed.clone());
+    assert_eq!(
+        state.on(Action::OpenChat(first)),
+        [Effect::Db(DbRequest::ReadTurns(first))]
+    );
+    // The database has nothing of it.
+    let turns = Vec::new();
+    db(&mut state, DbEvent::Turns { chat: first, turns });
+    let shown = &state.chats.open.turns;
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].answer.text, "Hey");
+}
+
+#[test]
+fn a_database_that_is_lost_for_good_leaves_what_it_did_not_get_in_memory() {
+    let (mut state, id) = answering();
+    event(&mut state, answered(id, FinishReason::Stop));
+    let first = state.chats.open.head.id;
+    assert_eq!(written(&state.on(Action::NewChat)), []);
+    let detail = "gone".to_owned();
+    db(&mut state, DbEvent::Failed { detail });
+    assert_eq!(state.on(Action::OpenChat(first)), []);
+    assert_eq!(state.chats.open.turns[0].answer.text, "Hey");
+}
+
+#[test]
+fn a_write_that_is_repeated_comes_before_what_is_written_with_it() {
+    let (mut state, _) = answering();
+    answer_the_first_writes(&mut state);
+    let _grown = state.on(Action::Tick(clock(0.5)));
+    let failed = DbEvent::WriteFailed {
+        full: false,
+        detail: "lost".into(),
+    };
+    db(&mut state, failed);
+    // The worker is silent for too long at the moment of the repetition, which is noted at once.
+    for _ in 0..59 {
+        let _quiet = state.on(Action::Tick(clock(0.6)));
+    }
+    let effects = state.on(Action::Tick(clock(12.0)));
+    let writes: Vec<Vec<Change>> = effects
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Db(DbRequest::Write(changes)) => Some(changes),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+    let has_turn = |changes: &[Change]| {
+        let mut changes = changes.iter();
+        changes.any(|change| matches!(change, Change::PutTurn { .. }))
+    };
+    assert_eq!((has_turn(&writes[0]), has_turn(&writes[1])), (true, false));
 }

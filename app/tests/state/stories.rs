@@ -3,7 +3,7 @@
 use app::{Action, Check, Effect, Finish, strings};
 use protocol::{
     ByteCount, EqualityReport, Event, Fault, FaultCode, FinishReason, LoadProgress, LoadStage,
-    Outcome, Request, Role, Status,
+    Outcome, Request, Role,
 };
 
 use crate::support::{
@@ -101,67 +101,6 @@ fn stop_asks_once_and_waits_for_the_end() {
 }
 
 #[test]
-fn a_lost_device_is_shown_until_the_answer_goes_on() {
-    let (mut state, id) = answering();
-    event(
-        &mut state,
-        Event::Status(Status::DeviceLost {
-            detail: "gone".into(),
-        }),
-    );
-    assert_eq!(
-        (state.name(), state.status().as_str()),
-        ("recovering", strings::RECOVERING)
-    );
-    event(
-        &mut state,
-        Event::Status(Status::DeviceRestored { generation: 2 }),
-    );
-    event(
-        &mut state,
-        Event::Prefill {
-            id,
-            done: 8,
-            total: 8,
-        },
-    );
-    assert_eq!(state.status(), strings::RECOVERING);
-    event(&mut state, tokens(id, 2, "!", &[3]));
-    assert_eq!(
-        (state.name(), state.chats.open.turns[0].answer.recoveries),
-        ("busy", 1)
-    );
-    event(&mut state, answered(id, FinishReason::Stop));
-    assert_eq!(
-        (
-            state.chats.open.turns[0].answer.text.as_str(),
-            state.engine.fault.clone()
-        ),
-        ("Hey!", None)
-    );
-}
-
-#[test]
-fn the_report_counts_devices() {
-    let mut state = ready();
-    state.engine.device = Some(protocol::DeviceReport {
-        adapter: protocol::AdapterInfo::default(),
-        adapter_features: Vec::new(),
-        device_features: Vec::new(),
-        language_features: Vec::new(),
-        limits: Vec::new(),
-        engine: "a GPU".into(),
-        variant: "packed-shared".into(),
-        generation: 1,
-    });
-    event(
-        &mut state,
-        Event::Status(Status::DeviceRestored { generation: 2 }),
-    );
-    assert_eq!(state.engine.device.map(|device| device.generation), Some(2));
-}
-
-#[test]
 fn checks_are_settled_once() {
     let mut state = new();
     let early = act(
@@ -217,6 +156,7 @@ fn checks_are_settled_once() {
                 key: 3,
                 result: Err(_)
             },
+            Effect::Terminate,
             Effect::Spawn
         ]
     ));

@@ -5,8 +5,8 @@ use app::{
     State, Switches,
 };
 use protocol::{
-    ByteCount, Event, FinishReason, Fit, Generate, Hello, ModelInfo, ModelOffer, Outcome, Request,
-    RequestId, Role, SamplingSettings, StorageState, Usage,
+    ByteCount, Event, FinishReason, Fit, Generate, Hello, LoadTimes, ModelInfo, ModelOffer,
+    Outcome, Request, RequestId, Role, SamplingSettings, SelfTestReport, StorageState, Usage,
 };
 
 pub(crate) const URL: &str = "https://host/models/m/";
@@ -54,6 +54,7 @@ pub(crate) fn opened(chats: &[ChatHead]) -> DbEvent {
     DbEvent::Opened {
         chats: chats.to_vec(),
         preferences: None,
+        flight: None,
     }
 }
 
@@ -67,6 +68,7 @@ pub(crate) fn act(state: &mut State, action: Action) -> Vec<Effect> {
         matches!(
             effect,
             Effect::Spawn
+                | Effect::Retire
                 | Effect::Terminate
                 | Effect::Post(_)
                 | Effect::Settle { .. }
@@ -93,8 +95,16 @@ pub(crate) fn send(state: &mut State, text: &str) -> Vec<Effect> {
     )
 }
 
-/// The changes among the effects.
+/// The changes among the effects, but for the flight recorder's.
 pub(crate) fn written(effects: &[Effect]) -> Vec<Change> {
+    all_written(effects)
+        .into_iter()
+        .filter(|change| !matches!(change, Change::PutFlight(_)))
+        .collect()
+}
+
+/// The changes among the effects.
+pub(crate) fn all_written(effects: &[Effect]) -> Vec<Change> {
     effects
         .iter()
         .flat_map(|effect| match effect {
@@ -136,6 +146,8 @@ pub(crate) fn info() -> ModelInfo {
         kv_bytes: bytes,
         activation_bytes: bytes,
         load_millis: 1.0,
+        times: LoadTimes::default(),
+        self_test: SelfTestReport::default(),
         cached: true,
     }
 }

@@ -6,6 +6,8 @@ mod import;
 
 pub use export::{EXPORT_FORMAT, EXPORT_VERSION};
 
+use protocol::supervisor;
+
 use super::{
     Action, Change, Chat, ChatHead, ChatId, Chats, Database, DbRequest, Effect, ImportReport,
     Notice, Phase, ReadPurpose, State, StoredChat,
@@ -163,7 +165,8 @@ impl State {
         self.engine.phase = Phase::Starting;
         self.erasing = true;
         // The worker's connection would keep its database from being deleted.
-        effects.extend([Effect::Terminate, Effect::Erase]);
+        effects.extend(self.supervise(supervisor::Event::Discard));
+        effects.push(Effect::Erase);
         effects
     }
 
@@ -173,7 +176,9 @@ impl State {
             Ok(()) => vec![Effect::Reload],
             Err(detail) => {
                 self.notice = Some(Notice::EraseFailed { detail });
-                vec![Effect::Db(DbRequest::Open), Effect::Spawn]
+                let mut effects = vec![Effect::Db(DbRequest::Open)];
+                effects.extend(self.supervise(supervisor::Event::Start));
+                effects
             }
         }
     }

@@ -1,0 +1,157 @@
+//! Pages that were ended in the middle of something, and what the next one makes of it; and the flight recorder.
+
+use app::{Action, Change, DbEvent, Effect, Flight, MAX_ENTRIES, Notice, Sentinel, State, Step};
+use protocol::{Event, FaultCode, FinishReason, Hello, Outcome, Request, Retry, Status};
+
+use crate::support::{
+    URL, act, all_written, answered, clock, db, event, finished, generating, info, inspecting,
+    loading, new, offer, opening, ready, send, tokens, unanswered,
+};
+
+/// What is stored of the flight by these effects, if anything.
+fn stored(effects: &[Effect]) -> Option<Flight> {
+    all_written(effects)
+        .into_iter()
+        .rev()
+        .find_map(|change| match change {
+            Change::PutFlight(flight) => Some(flight),
+            _ => None,
+        })
+}
+
+fn step(flight: Option<Flight>) -> Option<Step> {
+    flight?.sentinel.map(|sentinel| sentinel.step)
+}
+
+/// A page that finds this behind it, up to what it does when its worker has looked at the stored model.
+fn after(kills: u32) -> (State, Vec<Effect>) {
+    let mut state = unanswered(opening());
+    let _spawn = state.on(Action::EngineLock(true));
+    let sentinel = Sentinel {
+        step: Step::Load,
+        model_url: URL.to_owned(),
+        kills: kills - 1,
+    };
+    let flight = Flight {
+        sentinel: Some(sentinel),
+        entries: Vec::new(),
+    };
+    let opened = DbEvent::Opened {
+        chats: Vec::new(),
+        preferences: None,
+        flight: Some(flight),
+    };
+    db(&mut state, opened);
+    let look = inspecting(&event(&mut state, Event::Hello(Hello::own())));
+    let looked = finished(look, Outcome::Inspected(offer(true)));
+    let effects = state.on(Action::Event(looked));
+    (state, effects)
+}
+
+#[test]
+fn every_risky_step_is_marked_before_it_and_unmarked_behind_it() {
+    let mut state = new();
+    let look = inspecting(&event(&mut state, Event::Hello(Hello::own())));
+    let looked = finished(look, Outcome::Inspected(offer(true)));
+    let effects = state.on(Action::Event(looked));
+    assert_eq!(step(stored(&effects)), Some(Step::Load));
+    let is_write = |effect: &Effect| !all_written(std::slice::from_ref(effect)).is_empty();
+    let is_load = |effect: &Effect| matches!(effect, Effect::Post(Request::Load { .. }));
+    let at = |matches: &dyn Fn(&Effect) -> bool| effects.iter().position(matches).unwrap();
+    assert!(at(&is_write) < at(&is_load), "written first");
+
+    let load = loading(&effects);
+    event(&mut state, finished(load, Outcome::Loaded(info())));
+    let flight = stored(&state.on(Action::Tick(clock(0.5)))).unwrap();
+    assert_eq!(flight.sentinel, None);
+
+    let effects = state.on(Action::Send { text: "Hi".into() });
+    assert_eq!(step(stored(&effects)), Some(Step::FirstToken));
+    let (id, _) = generating(&effects);
+    event(&mut state, tokens(id, 0, "Hi", &[1]));
+    let flight = stored(&state.on(Action::Tick(clock(1.0)))).unwrap();
+    assert_eq!(flight.sentinel, None);
+    event(&mut state, answered(id, FinishReason::Stop));
+    assert_eq!(stored(&state.on(Action::Send { text: "Hi".into() })), None);
+}
+
+#[test]
+fn a_hidden_page_may_be_ended_without_that_meaning_anything() {
+    let mut state = ready();
+    let effects = state.on(Action::Send { text: "Hi".into() });
+    assert_eq!(step(stored(&effects)), Some(Step::FirstToken));
+    let flight = stored(&state.on(Action::Visibility { hidden: true })).unwrap();
+    assert_eq!(flight.sentinel, None);
+    let effects = state.on(Action::Visibility { hidden: false });
+    assert_eq!(step(stored(&effects)), Some(Step::FirstToken));
+}
+
+#[test]
+fn pages_that_end_again_and_again_lead_to_less_and_then_to_a_question() {
+    let context = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Post(Request::Load { settings, .. }) => Some(settings.context),
+            _ => None,
+        })
+    };
+    let (state, effects) = after(1);
+    assert_eq!((context(&effects), &state.notice), (Some(0), &None));
+    assert_eq!(stored(&effects).unwrap().sentinel.unwrap().kills, 1);
+    for kills in [2, 3] {
+        let (mut state, effects) = after(kills);
+        // The model of the tests has a context of 100, below which nothing goes.
+        assert_eq!(context(&effects), Some(100), "{kills}");
+        let load = loading(&effects);
+        event(&mut state, finished(load, Outcome::Loaded(info())));
+        assert_eq!(state.notice, Some(Notice::Smaller { context: 100 }));
+    }
+    let (mut state, effects) = after(4);
+    assert_eq!(context(&effects), None);
+    let code = state.engine.fault.as_ref().map(|fault| fault.code);
+    assert_eq!(
+        (state.name(), code, state.advice()),
+        ("failed", Some(FaultCode::Killed), Some(Retry::Again))
+    );
+    let look = inspecting(&act(&mut state, Action::Retry));
+    let effects = event(&mut state, finished(look, Outcome::Inspected(offer(true))));
+    assert_eq!(context(&effects), Some(100), "the person's word is good");
+}
+
+#[test]
+fn a_token_ends_the_row() {
+    let (mut state, effects) = after(3);
+    let load = loading(&effects);
+    event(&mut state, finished(load, Outcome::Loaded(info())));
+    let (id, _) = generating(&send(&mut state, "Hi"));
+    event(&mut state, tokens(id, 0, "Hi", &[1]));
+    event(&mut state, answered(id, FinishReason::Stop));
+    let lost = Event::Status(Status::DeviceLost {
+        detail: "gone".into(),
+    });
+    let effects = state.on(Action::Event(lost));
+    assert_eq!(stored(&effects).unwrap().sentinel.unwrap().kills, 0);
+}
+
+#[test]
+fn the_recorder_keeps_the_latest_and_tells_no_words_of_chats() {
+    let mut state = ready();
+    for _ in 0..2 * MAX_ENTRIES {
+        let lost = Event::Status(Status::DeviceLost {
+            detail: "gone\nfor good".into(),
+        });
+        let effects = event(&mut state, lost);
+        let Some(Effect::Post(Request::Load { id, .. })) = effects.last() else {
+            let _passes = state.on(Action::Tick(clock(1e6)));
+            continue;
+        };
+        event(&mut state, finished(*id, Outcome::Loaded(info())));
+    }
+    let _asked = send(&mut state, "a secret question");
+    assert!(state.recorder().entries().len() <= MAX_ENTRIES);
+    let text = state.recorder().to_text();
+    assert!(
+        text.contains("lost while idle: DeviceLost, gone for good"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"));
+}
