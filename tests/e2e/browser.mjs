@@ -30,11 +30,11 @@ const ADAPTERS = {
 export const GPU = required("TERN_BROWSER_GPU");
 
 /** Program, arguments and environment of Chromium with the adapter `gpu` and its files below `home`. */
-export function startOptions(gpu, home) {
+export function startOptions(gpu, home, limitCrashes = false) {
   const lavapipe = gpu === "lavapipe";
   return {
     executablePath: required(lavapipe || gpu === "own" ? "TERN_BROWSER" : "TERN_BROWSER_PLAIN"),
-    args: [...QUIET, ...CRASHES, ...ALONE, ...ADAPTERS[gpu]],
+    args: [...QUIET, ...(limitCrashes ? [] : CRASHES), ...ALONE, ...ADAPTERS[gpu]],
     env: { ...process.env, HOME: home, ...(lavapipe ? JSON.parse(required("TERN_BROWSER_ENV")) : {}) },
     headless: true,
     timeout: 120_000,
@@ -44,13 +44,14 @@ export function startOptions(gpu, home) {
 /**
  * Starts Chromium without a profile: each context begins empty.
  *
- * @param {{gpu?: "lavapipe" | "swiftshader" | "own" | "none"}} [options] the adapter to offer, by default this run's
+ * @param {{gpu?: "lavapipe" | "swiftshader" | "own" | "none", limitCrashes?: boolean}} [options] the adapter to offer, by
+ *   default this run's; `limitCrashes`: with Chromium's own limit on crashes of its GPU process
  * @returns {Promise<Browser>} playwright's browser with two more functions: `crashGpuProcess()`, and `close()` also
  *   removes its files
  */
-export async function launch({ gpu = GPU } = {}) {
+export async function launch({ gpu = GPU, limitCrashes = false } = {}) {
   const home = await mkdtemp(join(tmpdir(), "tern-chromium-"));
-  const browser = await chromium.launch(startOptions(gpu, home));
+  const browser = await chromium.launch(startOptions(gpu, home, limitCrashes));
   const close = browser.close.bind(browser);
   browser.close = async () => {
     await close();

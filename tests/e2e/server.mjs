@@ -30,7 +30,7 @@ export const PORTAL = {
  * @param {(request: {method: string, path: string, count: number}) => Fault | undefined} [fault] asked before each answer;
  *   `count` is how often this path was asked for before. Faults: `{status, body?, headers?}` answers instead,
  *   `{cutAt: n}` closes the connection after n bytes, `{stallAt: n}` sends nothing more after n bytes and keeps the
- *   connection, `{flipAt: n}` changes one byte, `{delay: ms}` waits first, `{pace: ms}` waits before each piece of at
+ *   connection, `{flipAt: n}` changes one byte, `{delay: ms}` waits first, `{until: promise}` waits for that, `{pace: ms}` waits before each piece of at
  *   most 64 KiB, `{ignoreRange: true}` answers 200 with everything.
  * @param {{base?: string}} [options] `base`: a path like `"/some/where/"` below which everything lies, as on project pages
  * @returns {Promise<Server>}
@@ -143,6 +143,7 @@ export class Server {
     this.requests.push({ method: request.method, path, range, mode });
     const planned = this.#fault({ method: request.method, path, count }) ?? {};
     if (planned.delay) await sleep(planned.delay);
+    await planned.until;
     if (planned.status) {
       response.writeHead(planned.status, planned.headers ?? { "Content-Type": "text/plain" });
       response.end(planned.body ?? "");

@@ -222,7 +222,7 @@ export const STATES = [
   } },
   { name: "fault-no-webgpu", init: NO_WEBGPU, script: { loadFault: fault("NoWebGpu", "Never", "navigator.gpu is absent") }, steps: (chat) => chat.fault.waitFor() },
   ...[
-    ["NoAdapter", "Again"], ["LimitsTooSmall", "Never"], ["OutOfMemory", "Reload"], ["DeviceLost", "Reload"], ["Gpu", "Again"],
+    ["NoAdapter", "Again"], ["LimitsTooSmall", "Never"], ["OutOfMemory", "Again"], ["DeviceLost", "Again"], ["Gpu", "Again"],
     ["Network", "Again"], ["NotFound", "Again"], ["BadModel", "Never"], ["Corrupt", "Again"], ["StorageFull", "Again"],
     ["Storage", "Reload"], ["NoChat", "Never"],
   ].map(([code, retry]) => ({

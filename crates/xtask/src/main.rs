@@ -11,6 +11,7 @@ mod fuzz;
 mod html;
 mod memory;
 mod policy;
+mod recovery;
 mod serve;
 mod shell;
 mod site;
@@ -56,6 +57,12 @@ enum Command {
     Memory(memory::Options),
     /// Feed broken files to the readers of checkpoints and packages
     Fuzz(fuzz::Options),
+    /// Ask 200 short questions, crash the GPU process at every tenth, and compare answers, memory and GPU buffers
+    Soak(recovery::Options),
+    /// Crash the GPU process with Chromium's own limit in force, and wait for the adapter that it withholds
+    CrashLimit(recovery::Options),
+    /// Measure the time from a crash to the next token, and its parts
+    RecoveryFigures(recovery::Options),
     /// Take pictures of every screen at the iPad's sizes, light and dark, into target/screenshots
     Screenshots(e2e::Screenshots),
     /// Check the sizes of the built wasm files against their limits
@@ -88,6 +95,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::ShellFigures(options) => figures::run(&options),
         Command::Memory(options) => memory::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Soak(options) => recovery::run("soak.mjs", &options),
+        Command::CrashLimit(options) => recovery::run("crash_limit.mjs", &options),
+        Command::RecoveryFigures(options) => recovery::run("recovery_figures.mjs", &options),
         Command::Screenshots(options) => e2e::screenshots(&options),
         Command::Sizes => sizes::run(),
         Command::Site => site::run(),

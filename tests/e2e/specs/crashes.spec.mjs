@@ -1,0 +1,108 @@
+// Real crashes of Chromium's GPU process at exact points of the work: each answer is the undisturbed one, token for token.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { GPU, launch } from "../browser.mjs";
+import { ChatPage } from "../pages/chat.mjs";
+import { Shim } from "../shim.mjs";
+import { isShard, serveSite } from "../site.mjs";
+
+const TIMEOUT = { timeout: 10 * 60_000 };
+const QUESTION = "Tell me everything about the sea, the wind and the birds that cross both.";
+const TOY = { model: "models/toy", max_tokens: 60, context: 512 };
+const MODES = { greedy: { greedy: 1 }, sampled: { temperature: 0.9, seed: 7 } };
+/** What the status line may say from the crash to the end of the answer. */
+const QUIET = ["GPU restarted, continuing…", "Answering…", "toy is ready"];
+/** What wgpu logs by itself when the process that it waits for dies. */
+const CRASH = /on_submitted_work_done promise failed|mapAsync|external Instance reference|Failed to load resource/;
+
+const CASES = [
+  { name: "while the weights are uploaded", plan: [{ at: "write", n: 2 }], duringLoad: true },
+  { name: "between two chunks of the prompt", plan: [{ at: "prefill", n: 2 }] },
+  { name: "at token 1", plan: [{ at: "token", n: 1 }] },
+  { name: "at token 5", plan: [{ at: "token", n: 5 }] },
+  { name: "at token 40", plan: [{ at: "token", n: 40 }] },
+  { name: "while idle", plan: [], idle: true },
+  { name: "twice within one answer", plan: [{ at: "token", n: 5 }, { at: "token", n: 30 }] },
+  { name: "during recovery itself", plan: [{ at: "token", n: 5 }, { at: "write", n: 2 }], recoveries: 1 },
+];
+
+describe(`crashes at exact points on ${GPU}`, () => {
+  let server, browser, shim;
+  const undisturbed = {};
+  before(async () => {
+    server = await serveSite();
+    browser = await launch();
+    shim = await Shim.install(server, browser);
+    for (const [mode, parameters] of Object.entries(MODES)) {
+      const chat = await ChatPage.open(browser, server.url, { ...TOY, ...parameters });
+      await chat.ask(QUESTION);
+      undisturbed[mode] = await chat.finished();
+      await chat.close();
+    }
+  }, TIMEOUT);
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  test("the answers that are disturbed are long, and differ", () => {
+    for (const mode of Object.keys(MODES)) assert.ok(undisturbed[mode].ids.length >= 50, `${mode}: ${undisturbed[mode].ids.length}`);
+    assert.notDeepEqual(undisturbed.greedy.ids, undisturbed.sampled.ids);
+  });
+
+  for (const { name, plan, duringLoad = false, idle = false, recoveries = plan.length } of CASES) {
+    for (const mode of Object.keys(MODES)) {
+      test(`${name}, ${mode}`, TIMEOUT, async () => {
+        shim.plan(duringLoad ? plan : []);
+        const chat = await ChatPage.open(browser, server.url, { ...TOY, ...MODES[mode] });
+        chat.watcher.expect(CRASH);
+        await chat.waitFor("ready");
+        await chat.page.evaluate(watchStatus);
+        const shards = server.count(isShard);
+        if (idle) {
+          await browser.crashGpuProcess();
+          await chat.page.waitForFunction(() => window.__tern.flight.includes("lost while idle"));
+        } else if (!duringLoad) {
+          shim.plan(plan);
+          await inWorker(chat.page, (points) => void (self.shim.plan = points), plan);
+        }
+        await chat.ask(QUESTION);
+        const answer = await chat.finished();
+
+        const expected = undisturbed[mode];
+        assert.deepEqual(answer.ids, expected.ids);
+        assert.deepEqual([answer.text, answer.shown, answer.finish], [expected.text, expected.shown, expected.finish]);
+        assert.equal(shim.left, 0, "every point was reached");
+        assert.equal(server.count(isShard), shards, "weights came over the network");
+        const said = await chat.page.evaluate(() => window.statuses);
+        assert.ok(said !== undefined, "the page was loaded again");
+        const flight = await chat.page.evaluate(() => window.__tern.flight);
+        if (!duringLoad && !idle) {
+          assert.equal(answer.recoveries, recoveries, flight);
+          const first = said.indexOf(QUIET[0]);
+          assert.ok(first >= 0, said.join("\n"));
+          assert.deepEqual(said.slice(first).filter((line) => !QUIET.includes(line)), [], "one quiet line");
+          assert.match(flight, /the answer goes on, \d+ ms behind the loss/);
+        }
+        assert.equal(flight.match(/ lost /g)?.length, Math.max(plan.length, 1), flight);
+        assert.match(flight, /another device in the same worker/);
+        assert.match(flight, /model loaded in \d+ ms: device \d+, read \d+, upload \d+, prepare \d+/);
+        await chat.close();
+      });
+    }
+  }
+});
+
+/** Notes every text of the status line. */
+function watchStatus() {
+  const line = document.querySelector("[data-testid=status]");
+  window.statuses = [line.textContent];
+  new MutationObserver(() => {
+    if (window.statuses.at(-1) !== line.textContent) window.statuses.push(line.textContent);
+  }).observe(line, { childList: true, characterData: true, subtree: true });
+}
+
+async function inWorker(page, code, argument) {
+  const worker = page.workers().find((candidate) => candidate.url().endsWith("worker_loader.js"));
+  return worker.evaluate(code, argument);
+}
