@@ -1,6 +1,7 @@
 //! `tern bench`: speed of a package or of a shape, as ratios to what the device's memory gives.
 
 mod interleave;
+mod recovery;
 mod table;
 
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ pub(crate) struct BenchArgs {
     /// Instead of a model, measure row interleavings of ternary matrices (takes minutes)
     #[arg(long)]
     interleave: bool,
+    /// Instead of speeds, measure the time from the loss of the device to the next token, and its parts
+    #[arg(long, conflicts_with = "interleave")]
+    recovery: bool,
     /// With --interleave: small matrices and few kernels, to check them on a software adapter
     #[arg(long, requires = "interleave")]
     tiny: bool,
@@ -74,6 +78,7 @@ pub(crate) struct BenchArgs {
 const EXAMPLES: &str = "Examples:
   tern bench --shape 2b-4t                         kernels, decode and prefill of a 2B model
   tern bench --model PACKAGE --context 128,4000    a package, with two fillings of the cache
+  tern bench --shape 2b-4t --recovery              from the loss of the device to the next token
   tern bench --interleave --json                   the sweep behind the packing order of rows";
 
 /// Encoding of embedding and head rows.
@@ -113,6 +118,9 @@ fn clock() -> f64 {
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     if args.interleave {
         return interleave::run(args);
+    }
+    if args.recovery {
+        return pollster::block_on(recovery::run(args));
     }
     pollster::block_on(run_model(args))
 }
