@@ -2,8 +2,8 @@
 //! must say what the CPU references say. A few milliseconds after a device was opened, it tells a driver that computes
 //! nonsense from one that can be trusted, before anybody reads the nonsense.
 //!
-//! It also looks whether prefill and decode leave the same bits (`kernels.md` makes that a rule of the kernels; a compiler may
-//! break it). Where they do not, prompts have to be read token by token for an answer to be continued exactly.
+//! It also looks whether prefill and decode leave the same bits (a rule that the kernels keep and a compiler may
+//! break). Where they do not, prompts have to be read token by token for an answer to be continued exactly.
 
 use crate::bench::synthetic::Synthetic;
 use crate::{Error, Executor, KvType, ModelLoader, Session, SessionConfig};

@@ -21,6 +21,8 @@ use crate::output;
 const N_TOKENS: u32 = 256;
 /// Measurements, unless another number is asked for.
 const REPETITIONS: u32 = 20;
+/// More tokens than are ever in flight.
+const MAX_LATE_TOKENS: u32 = 16;
 /// The parts of a recovery, in their order.
 const PARTS: [&str; 6] = [
     "device",
@@ -66,11 +68,7 @@ pub(super) async fn run(args: &BenchArgs) -> anyhow::Result<()> {
         if let Some(device) = session.executor().device() {
             device.destroy();
         }
-        match session.next_token().await {
-            Err(error) if error.is_device_lost() => {}
-            Err(error) => return Err(error.into()),
-            Ok(_) => anyhow::bail!("a destroyed device went on computing"),
-        }
+        notice(&mut session).await?;
         drop(session);
         let (got, parts);
         (session, got, parts) = start(&model, &tokens).await?;
@@ -81,6 +79,18 @@ pub(super) async fn run(args: &BenchArgs) -> anyhow::Result<()> {
         all.push(parts);
     }
     print(args, &model, session.executor(), &all)
+}
+
+/// Goes on until the loss is noticed. Results that were read back before it still come.
+async fn notice(session: &mut Session) -> anyhow::Result<()> {
+    for _ in 0..MAX_LATE_TOKENS {
+        match session.next_token().await {
+            Ok(_) => {}
+            Err(error) if error.is_device_lost() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    anyhow::bail!("a destroyed device went on computing")
 }
 
 fn print(
