@@ -10,7 +10,7 @@
 // q     [n_tokens, k_padded / 4] u32, four signed bytes a word; columns width..k_padded are 0
 // rows  [n_tokens] RowScale
 // One workgroup: one token. Needs width % 4 == 0.
-// needs: step, sum, reduce, ternary
+// needs: step, sum, reduce, ternary, norm
 
 override WG: u32 = 256;
 override NORM: bool = true;
@@ -49,22 +49,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             v = v + delta[base + i];
             x[base + i] = v;
         }
-        squares = squares + dot(v, v);
+        squares = add_squares(squares, v);
     }
     var scale = 1.0;
     if NORM {
-        scale = inverseSqrt(wg_sum_f32(lid, squares) / f32(params.width) + params.eps);
+        scale = rms_scale(wg_sum_f32(lid, squares), params.width, params.eps);
     }
 
     var largest = 0u;
     for (var i = lid; i < n4; i = i + WG) {
-        let bits = bitcast<vec4<u32>>(abs(normalized(i, x[base + i], scale)));
-        largest = max(largest, max(max(bits.x, bits.y), max(bits.z, bits.w)));
+        largest = larger_bits(largest, normalized(i, x[base + i], scale));
     }
-    // A NaN's bits are above every number's, so it is not lost here but reaches the logits, where it is reported.
-    let max_bits = wg_max_u32(lid, largest);
-    var amax = bitcast<f32>(max_bits);
-    if max_bits < bitcast<u32>(1e-5f) { amax = 1e-5; }
+    let amax = amax_of(wg_max_u32(lid, largest));
     let inverse = 127.0 / amax;
 
     var sum_q = 0;
@@ -72,11 +68,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     for (var i = lid; i < words; i = i + WG) {
         var packed = 0u;
         if i < n4 {
-            let y = normalized(i, x[base + i], scale);
-            let code = vec4<i32>(clamp(round(y * inverse), vec4<f32>(-128.0), vec4<f32>(127.0)));
-            sum_q = sum_q + code.x + code.y + code.z + code.w;
-            let byte = bitcast<vec4<u32>>(code) & vec4<u32>(255u);
-            packed = byte.x | (byte.y << 8u) | (byte.z << 16u) | (byte.w << 24u);
+            let codes = quantize(normalized(i, x[base + i], scale), inverse);
+            sum_q = sum_q + codes.sum;
+            packed = codes.word;
         }
         q[token * words + i] = packed;
     }

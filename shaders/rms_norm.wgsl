@@ -4,7 +4,7 @@
 //
 // x, delta [n_tokens, width] f32 (x is not updated); gain [width] f32; y [n_logits, width] f32
 // One workgroup: one row. Needs width % 4 == 0.
-// needs: step, sum
+// needs: step, sum, norm
 
 override WG: u32 = 256;
 
@@ -25,9 +25,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     var squares = 0.0;
     for (var i = lid; i < n4; i = i + WG) {
         let v = x[source + i] + delta[source + i];
-        squares = squares + dot(v, v);
+        squares = add_squares(squares, v);
     }
-    let scale = inverseSqrt(wg_sum_f32(lid, squares) / f32(params.width) + params.eps);
+    let scale = rms_scale(wg_sum_f32(lid, squares), params.width, params.eps);
     for (var i = lid; i < n4; i = i + WG) {
         let v = x[source + i] + delta[source + i];
         y[wid.x * n4 + i] = gain[i] * (v * scale);

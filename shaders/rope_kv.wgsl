@@ -8,7 +8,7 @@
 // q       [n_tokens, heads, D] f32
 // k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`
 // One invocation: four elements of a head of queries, keys or values. Needs D % 4 == 0.
-// needs: step, kv
+// needs: step, kv, rope
 
 override WG: u32 = 64;
 
@@ -32,12 +32,8 @@ struct Params {
 // Element e of the head at `base`, rotated.
 fn rotated(base: u32, angles: u32, e: u32) -> f32 {
     let half = params.head_dim / 2u;
-    if e < half {
-        let turn = table[angles + e];
-        return qkv[base + e] * turn.x - qkv[base + e + half] * turn.y;
-    }
-    let turn = table[angles + e - half];
-    return qkv[base + e] * turn.x + qkv[base + e - half] * turn.y;
+    if e < half { return rotate_lower(qkv[base + e], qkv[base + e + half], table[angles + e]); }
+    return rotate_upper(qkv[base + e - half], qkv[base + e], table[angles + e - half]);
 }
 
 fn rotated_quad(base: u32, position: u32, e: u32) -> vec4<f32> {

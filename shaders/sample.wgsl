@@ -1,7 +1,7 @@
-// Sampler: repetition penalty, temperature, top-k, top-p, min-p, draw; then the step is advanced to the chosen token.
+// Second half of the sampler: temperature, top-k, top-p, min-p, draw; then the step is advanced to the chosen token.
 //
-// 1. Logits of the last `repetition_window` tokens before `next` are divided (if positive) or multiplied by the penalty, once
-//    for each distinct token. A logit that is NaN or infinite after that ends with status 1.
+// 1. logit_scan has penalised the logits and found the largest of each segment. A logit that is NaN or infinite ends with
+//    status 1.
 // 2. A temperature below 1e-4 takes the largest logit, the lowest id among equals.
 // 3. weight = floor(2^30 * softmax(logit / temperature)) over the top_k largest logits (and those that tie with the last).
 // 4. top_p keeps the smallest set of largest weights with sum >= floor(sum of all * top_p) (ties with its smallest are kept);
@@ -11,42 +11,33 @@
 // From the weights on everything is in integers: the same weights give the same token on every device.
 //
 // sampling SamplingParams
-// logits   [.., vocab] f32; row n_logits - 1 is used and penalised in place
+// logits   [.., vocab] f32; row n_logits - 1 is used
+// found    [segments] (order key, id, whether not finite, unused), from logit_scan
 // weights  [vocab] u32, scratch
-// history  [context + 1] u32: the token at each position; entry `next` is written
+// history  [context + 1] u32: entry `next` is written
 // tokens   [..] u32: entry 0 is written, the input of the next step
 // results  [64] (id, status): entry next % 64 is written
 // One workgroup.
-// needs: step_rw, sum, reduce
+// needs: step_rw, sum, reduce, order
 
 override WG: u32 = 256;
 const N_LANES: u32 = 256u; // equals WG
-const UNROLL: u32 = 4u;    // independent loads in flight of a lane
 const RESULT_SLOTS: u32 = 64u;
 const GREEDY_BELOW: f32 = 1e-4;
-const LOWEST_BITS: u32 = 0xFF7FFFFFu; // of the most negative finite float
 
 struct Params {
     vocab: u32,
     context: u32,
-}
-struct SamplingParams {
-    temperature: f32,
-    top_p: f32,
-    min_p: f32,
-    repetition_penalty: f32,
-    top_k: u32,
-    repetition_window: u32,
-    seed_lo: u32,
-    seed_hi: u32,
+    segments: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> sampling: SamplingParams;
-@group(0) @binding(3) var<storage, read_write> logits: array<f32>;
-@group(0) @binding(4) var<storage, read_write> weights: array<u32>;
-@group(0) @binding(5) var<storage, read_write> history: array<u32>;
-@group(0) @binding(6) var<storage, read_write> tokens: array<u32>;
-@group(0) @binding(7) var<storage, read_write> results: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read> logits: array<f32>;
+@group(0) @binding(4) var<storage, read> found: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> weights: array<u32>;
+@group(0) @binding(6) var<storage, read_write> history: array<u32>;
+@group(0) @binding(7) var<storage, read_write> tokens: array<u32>;
+@group(0) @binding(8) var<storage, read_write> results: array<vec2<u32>>;
 
 var<workgroup> shared_step: Step;
 var<workgroup> shared_sampling: SamplingParams;
@@ -97,12 +88,6 @@ fn bits_at(base: u32, i: u32) -> u32 {
     return bitcast<u32>(logits[base + i]);
 }
 
-// Order of floats as an order of integers; both zeros are equal.
-fn order_key(bits: u32) -> u32 {
-    if bits == 0x80000000u { return bits; }
-    return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
-}
-
 fn float_of_key(key: u32) -> f32 {
     return bitcast<f32>(select(~key, key & 0x7FFFFFFFu, key >= 0x80000000u));
 }
@@ -119,23 +104,6 @@ fn inclusive_sum(lid: u32, value: u32) -> u32 {
         workgroupBarrier();
     }
     return sum;
-}
-
-fn penalize(lid: u32, base: u32, next: u32, window: u32, penalty: f32) {
-    var token = params.vocab;
-    if lid < window { token = history[next - 1u - lid]; }
-    lane_words[lid] = token;
-    workgroupBarrier();
-    var first = token < params.vocab;
-    for (var i = 0u; first && i < lid; i = i + 1u) {
-        first = lane_words[i] != token;
-    }
-    if first {
-        let logit = logits[base + token];
-        logits[base + token] = select(logit * penalty, logit / penalty, logit > 0.0);
-    }
-    storageBarrier();
-    workgroupBarrier();
 }
 
 // The bin, from the highest down, in which the running sum of the histogram reaches `wanted`, and what is wanted of it.
@@ -266,22 +234,16 @@ fn main(@builtin(local_invocation_index) lid: u32) {
     let settings = workgroupUniformLoad(&shared_sampling);
     let next = now.pos + now.n_tokens;
     let base = (max(now.n_logits, 1u) - 1u) * params.vocab;
-    let window = min(min(settings.repetition_window, N_LANES), next);
-    penalize(lid, base, next, window, settings.repetition_penalty);
 
     var best = 0u;
-    var best_id = 0u;
+    var best_id = 0xFFFFFFFFu;
     var bad = 0u;
-    for (var i = lid; i < params.vocab; i = i + UNROLL * N_LANES) {
-        for (var j = 0u; j < UNROLL; j = j + 1u) {
-            let at = i + j * N_LANES;
-            let bits = bits_at(base, at);
-            let key = order_key(bits);
-            if (bits & 0x7F800000u) == 0x7F800000u { bad = 1u; }
-            if key > best {
-                best = key;
-                best_id = at;
-            }
+    for (var i = lid; i < params.segments; i = i + N_LANES) {
+        let segment = found[i];
+        bad = max(bad, segment.z);
+        if segment.x > best || (segment.x == best && segment.y < best_id) {
+            best = segment.x;
+            best_id = segment.y;
         }
     }
     let status = broadcast(lid, wg_max_u32(lid, bad));

@@ -181,6 +181,12 @@ impl Device {
             .min(limits.max_buffer_size)
     }
 
+    /// Workgroup memory of one workgroup in bytes.
+    #[must_use]
+    pub fn workgroup_bytes(&self) -> u32 {
+        self.device.limits().max_compute_workgroup_storage_size
+    }
+
     /// The failure that the device has reported since it was opened, if any.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! The plan of a model: activation buffers and the dispatches of one run, as data, built once per session.
 
 mod dispatches;
+mod fused;
 
 use crate::exec::{Executor, Program};
-use crate::ops::{ATTENTION_CHUNK, BufferId, RESULT_SLOTS, SamplingParams, rope_table};
+use crate::ops::{
+    ATTENTION_CHUNK, BufferId, LOGIT_SEGMENT, RESULT_SLOTS, SamplingParams, rope_table,
+};
 use crate::session::SessionConfig;
 use crate::shader::Choice;
 use crate::weights::Weights;
@@ -32,6 +35,7 @@ pub(crate) struct Io {
     pub history: BufferId,
     pub results: BufferId,
     pub logits: BufferId,
+    pub found: BufferId,
     pub sample_weights: BufferId,
     pub kv: Vec<KvBuffers>,
 }
@@ -58,6 +62,8 @@ pub(crate) struct Plan {
 /// Activation buffers, sized for a whole chunk.
 struct Scratch {
     x: BufferId,
+    /// The row of a decode step while `x` is read: a fused norm updates one from the other.
+    x_other: BufferId,
     delta: BufferId,
     q: BufferId,
     rows: BufferId,
@@ -69,6 +75,7 @@ struct Scratch {
     normed: BufferId,
     rope: BufferId,
     dummy: BufferId,
+    dummy_out: BufferId,
 }
 
 impl Plan {
@@ -107,16 +114,17 @@ impl Plan {
             rows: weights.embed.rows,
         };
         let step = builder.io.step;
-        let decode = executor
-            .prepare(builder.body(weights, 1), step, &base)
-            .await?;
+        let decode = if executor.fuses(arch) {
+            builder.fused_body(weights)
+        } else {
+            builder.body(weights, 1)
+        };
+        let decode = executor.prepare(decode, step, &base).await?;
         let prefill = executor
             .prepare(builder.body(weights, chunk), step, &base)
             .await?;
         let head = executor.prepare(builder.head(weights), step, &base).await?;
-        let sample = executor
-            .prepare(vec![builder.sample()], step, &base)
-            .await?;
+        let sample = executor.prepare(builder.sample(), step, &base).await?;
         Ok(Self {
             arch: arch.clone(),
             context,
@@ -173,6 +181,8 @@ fn io_buffers(
         history: executor.create_buffer("history", words(context + 1))?,
         results: executor.create_buffer("results", words(2 * RESULT_SLOTS))?,
         logits: executor.create_buffer("logits", words(arch.vocab) * u64::from(MAX_LOGIT_ROWS))?,
+        found: executor
+            .create_buffer("found", u64::from(arch.vocab.div_ceil(LOGIT_SEGMENT)) * 16)?,
         sample_weights: executor.create_buffer("sample_weights", words(arch.vocab))?,
         kv,
     })
@@ -190,17 +200,18 @@ impl Scratch {
         let widest = arch.hidden.max(heads).max(arch.ffn);
         let per_token = |n: u32| u64::from(chunk) * u64::from(n) * 4;
         let chunks = context.div_ceil(ATTENTION_CHUNK);
-        let partial = u64::from(arch.heads) * u64::from(chunks) * u64::from(arch.head_dim + 2);
+        let partials = u64::from(arch.heads) * u64::from(chunks) * u64::from(arch.head_dim + 4);
         let qkv = pad_rows(heads, tile) + 2 * pad_rows(arch.kv_heads * arch.head_dim, tile);
         Ok(Self {
             x: executor.create_buffer("x", per_token(arch.hidden))?,
+            x_other: executor.create_buffer("x_other", u64::from(arch.hidden) * 4)?,
             delta: executor.create_buffer("delta", per_token(pad_rows(arch.hidden, tile)))?,
             q: executor
                 .create_buffer("q", u64::from(chunk) * padded_cols(widest as usize) as u64)?,
             rows: executor.create_buffer("rows", per_token(2))?,
             qkv: executor.create_buffer("qkv", per_token(qkv))?,
             q_rotated: executor.create_buffer("q_rotated", per_token(heads))?,
-            partials: executor.create_buffer("partials", u64::from(chunk) * partial * 4)?,
+            partials: executor.create_buffer("partials", partials * 4)?,
             attn: executor.create_buffer("attn", per_token(heads))?,
             inner: executor.create_buffer("inner", per_token(arch.ffn))?,
             normed: executor.create_buffer(
@@ -210,6 +221,7 @@ impl Scratch {
             rope: executor
                 .create_buffer("rope", u64::from(context) * u64::from(arch.head_dim) * 4)?,
             dummy: executor.create_buffer("dummy", 16)?,
+            dummy_out: executor.create_buffer("dummy_out", 16)?,
         })
     }
 }

@@ -33,13 +33,16 @@ macro_rules! kernels {
 kernels! {
     Embed => "embed",
     NormQuantize => "norm_quantize",
+    NormGemv => "norm_gemv",
     TernaryGemv => "ternary_gemv",
     TernaryGemm => "ternary_gemm",
     RopeKv => "rope_kv",
     Attention => "attention",
+    RopeAttention => "rope_attention",
     AttentionCombine => "attention_combine",
     RmsNorm => "rms_norm",
     LmHead => "lm_head",
+    LogitScan => "logit_scan",
     Sample => "sample",
 }
 
@@ -113,6 +116,11 @@ pub fn link(kernel: Kernel, choice: &Choice, target: Target) -> Result<String, E
             "step" => lib!("step"),
             "step_rw" => lib!("step_rw"),
             "sum" => lib!("sum"),
+            "norm" => lib!("norm"),
+            "rope" => lib!("rope"),
+            "attention" => lib!("attention"),
+            "order" => lib!("order"),
+            "merge" => lib!("merge"),
             "ternary" => lib!("ternary"),
             "dot" => match choice.variant.dot {
                 Dot::Packed => {

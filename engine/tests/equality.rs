@@ -7,6 +7,7 @@ mod common;
 use common::golden::{Package, exact};
 use common::{gpu, variants};
 use engine::diagnostics::{Equality, prefill_equals_decode, trace};
+use engine::ops::Tuning;
 use engine::{Executor, KvType, Sampling, Session, SessionConfig, Variant};
 use std::ops::ControlFlow;
 
@@ -79,8 +80,36 @@ fn prefill_equals_decode_in_other_shapes() {
     }
 }
 
-/// Around the tile of tokens, the chunk and the attention chunk.
-const LENGTHS: [u32; 10] = [1, 3, 4, 5, 47, 48, 49, 130, 256, 257];
+/// Decode steps with their small kernels fused into the large ones against prefill, which runs the small ones.
+#[test]
+fn prefill_equals_fused_decode() {
+    for (i, variant) in variants().into_iter().enumerate() {
+        let fixture = [
+            ("g256", "packed"),
+            ("gl256", "packed_div"),
+            ("h320", "packed_mul"),
+        ][i % 3];
+        let Some(mut executor) = gpu(Some(variant)) else {
+            return;
+        };
+        let Executor::Gpu(device) = &mut executor else {
+            unreachable!("a GPU was opened")
+        };
+        device.set_tuning(Tuning {
+            fused: true,
+            attention_heads: 1 + i as u32,
+            ..Tuning::default()
+        });
+        check(
+            &mut session(fixture, executor, KvType::F16, 48),
+            &[1, 3, 49, 64, 65, 130],
+            40,
+        );
+    }
+}
+
+/// Around the tile of tokens, the chunk and the attention chunks.
+const LENGTHS: [u32; 10] = [1, 3, 4, 5, 47, 48, 49, 64, 65, 257];
 
 #[test]
 fn gpu_and_cpu_agree_step_by_step() {

@@ -155,8 +155,8 @@ fn wrong_kv_head() {
         if kernel == Kernel::Attention {
             replace(
                 &text,
-                "head / params.group * params.context",
-                "head % (params.heads / params.group) * params.context",
+                "first_head / params.group * params.context",
+                "first_head % (params.heads / params.group) * params.context",
             )
         } else {
             text

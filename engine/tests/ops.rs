@@ -15,8 +15,11 @@ mod ops {
     mod attention_combine;
     mod embed;
     mod lm_head;
+    mod logit_scan;
+    mod norm_gemv;
     mod norm_quantize;
     mod rms_norm;
+    mod rope_attention;
     mod rope_kv;
     mod sample;
     mod ternary_gemm;

@@ -7,7 +7,8 @@ mod shaders {
 }
 
 use engine::ops::{
-    ATTENTION_CHUNK, Access, GEMM_TOKENS, Op, REPETITION_WINDOW_MAX, RESULT_SLOTS, Step, Tuning,
+    ATTENTION_CHUNK, Access, GEMM_TOKENS, LOGIT_SEGMENT, Op, REPETITION_WINDOW_MAX, RESULT_SLOTS,
+    Step, Tuning,
 };
 use engine::shader::{Choice, Kernel, Target, link};
 use engine::{KvType, Rows, Variant};
@@ -311,9 +312,10 @@ fn constants_agree_with_the_op() {
             Kernel::TernaryGemm => {
                 assert_eq!(constant(module, "TOKENS"), Some(f64::from(GEMM_TOKENS)))
             }
-            Kernel::Attention => {
+            Kernel::Attention | Kernel::RopeAttention => {
                 assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));
-                assert_eq!(workgroup, f64::from(ATTENTION_CHUNK));
+                let parts = constant(module, "PARTS").unwrap();
+                assert_eq!(workgroup, parts * f64::from(ATTENTION_CHUNK));
             }
             Kernel::AttentionCombine => {
                 assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)))
@@ -324,12 +326,19 @@ fn constants_agree_with_the_op() {
                     Some(f64::from(RESULT_SLOTS))
                 );
                 assert_eq!(constant(module, "N_LANES"), Some(workgroup));
-                assert_eq!(
-                    constant(module, "N_LANES"),
-                    Some(f64::from(REPETITION_WINDOW_MAX))
-                );
                 let greedy = f64::from(engine::reference::GREEDY_BELOW);
                 assert_eq!(constant(module, "GREEDY_BELOW"), Some(greedy));
+            }
+            Kernel::LogitScan => {
+                let segment = f64::from(LOGIT_SEGMENT);
+                assert_eq!(constant(module, "SEGMENT"), Some(segment));
+                assert_eq!(f64::from(x), (5000.0 / segment).ceil());
+                assert_eq!(constant(module, "N_LANES"), Some(workgroup));
+                assert_eq!(workgroup, f64::from(REPETITION_WINDOW_MAX));
+            }
+            Kernel::NormGemv => {
+                let slices = value("SLICES").unwrap();
+                assert_eq!(f64::from(x), (100.0 * slices / workgroup).ceil());
             }
             Kernel::NormQuantize | Kernel::RmsNorm | Kernel::TernaryGemv => {}
         }
@@ -358,7 +367,19 @@ fn workgroup_memory_is_within_the_default_limit() {
 #[test]
 fn an_unknown_need_would_be_an_error() {
     let known = [
-        "step", "step_rw", "sum", "ternary", "dot", "reduce", "kv", "rows",
+        "step",
+        "step_rw",
+        "sum",
+        "norm",
+        "ternary",
+        "dot",
+        "reduce",
+        "kv",
+        "rope",
+        "attention",
+        "merge",
+        "order",
+        "rows",
     ];
     for &kernel in Kernel::ALL {
         assert!(

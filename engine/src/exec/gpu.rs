@@ -46,9 +46,14 @@ impl GpuExecutor {
     /// An executor without buffers.
     #[must_use]
     pub fn new(device: Device) -> Self {
+        let tuning = Tuning {
+            // A software adapter has nothing to hide a dispatch behind, and pays for all arithmetic.
+            fused: !device.is_software(),
+            ..Tuning::default()
+        };
         Self {
             device,
-            tuning: Tuning::default(),
+            tuning,
             buffers: Vec::new(),
             pipelines: HashMap::new(),
             layouts: HashMap::new(),
@@ -62,6 +67,12 @@ impl GpuExecutor {
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Tile sizes in use.
+    #[must_use]
+    pub fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     /// Tile sizes for programs prepared from now on.

@@ -8,8 +8,9 @@ pub use gpu::{GpuExecutor, PendingGpuRead};
 
 use crate::Error;
 use crate::device::{Device, DeviceOptions};
-use crate::ops::{BufferId, Op, Step};
+use crate::ops::{BufferId, NormGemv, Op, Step};
 use crate::shader::Choice;
+use model::Architecture;
 
 /// One dispatch with its buffers.
 #[derive(Debug)]
@@ -80,6 +81,22 @@ impl Executor {
         match self {
             Self::Gpu(gpu) => Some(gpu.device()),
             Self::Cpu(_) => None,
+        }
+    }
+
+    /// Whether decode steps of a model are to be fused (see [`Tuning::fused`](crate::ops::Tuning)): wanted, and within the
+    /// workgroup memory of the device.
+    pub(crate) fn fuses(&self, arch: &Architecture) -> bool {
+        match self {
+            Self::Cpu(_) => false,
+            Self::Gpu(gpu) => {
+                let memory = gpu.device().workgroup_bytes();
+                let widths = [arch.hidden, arch.heads * arch.head_dim, arch.ffn];
+                gpu.tuning().fused
+                    && widths
+                        .iter()
+                        .all(|width| NormGemv::fits(width.next_multiple_of(64), memory))
+            }
         }
     }
 

@@ -5,8 +5,11 @@ mod attention;
 mod attention_combine;
 mod embed;
 mod lm_head;
+mod logit_scan;
+mod norm_gemv;
 mod norm_quantize;
 mod rms_norm;
+mod rope_attention;
 mod rope_kv;
 mod sample;
 mod ternary_gemm;
@@ -16,8 +19,11 @@ pub use attention::{ATTENTION_CHUNK, Attention};
 pub use attention_combine::AttentionCombine;
 pub use embed::Embed;
 pub use lm_head::LmHead;
+pub use logit_scan::{LOGIT_SEGMENT, LogitScan};
+pub use norm_gemv::NormGemv;
 pub use norm_quantize::NormQuantize;
 pub use rms_norm::RmsNorm;
+pub use rope_attention::RopeAttention;
 pub use rope_kv::{RopeKv, rope_table};
 pub use sample::{REPETITION_WINDOW_MAX, RESULT_SLOTS, Sample, SamplingParams};
 pub use ternary_gemm::{GEMM_ROWS, GEMM_TOKENS, TernaryGemm};
@@ -64,6 +70,11 @@ pub struct Tuning {
     pub gemv_slices: u32,
     /// Invocations of a GEMM workgroup.
     pub gemm_workgroup: u32,
+    /// Query heads that share a workgroup of attention, and with it the reading of keys and values; at most 4.
+    pub attention_heads: u32,
+    /// Whether a decode step does its small work inside its neighbours instead of in dispatches of its own: norms in the
+    /// products that read them, rotation and append in attention. It costs arithmetic and saves dispatches.
+    pub fused: bool,
 }
 
 impl Default for Tuning {
@@ -72,6 +83,8 @@ impl Default for Tuning {
             gemv_workgroup: 256,
             gemv_slices: 32,
             gemm_workgroup: 64,
+            attention_heads: 4,
+            fused: true,
         }
     }
 }

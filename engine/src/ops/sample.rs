@@ -1,5 +1,6 @@
-//! Sampler: the next token from the logits (`shaders/sample.wgsl`).
+//! Second half of the sampler: the next token from the logits (`shaders/sample.wgsl`).
 
+use super::logit_scan::{found_of, n_segments};
 use super::{Access, BufferId, Op, Step, Tuning, at_least};
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -34,7 +35,7 @@ pub struct SamplingParams {
     pub seed_hi: u32,
 }
 
-/// Buffers: `sampling`, `logits`, `weights`, `history`, `tokens`, `results`. The step is advanced by one token.
+/// Buffers: `sampling`, `logits`, `found` (from [`LogitScan`](super::LogitScan)), `weights`, `history`, `tokens`, `results`. The step is advanced by one token.
 #[derive(Debug, Clone)]
 pub struct Sample {
     /// Logits of a position.
@@ -50,7 +51,8 @@ pub struct Sample {
 struct Params {
     vocab: u32,
     context: u32,
-    pad: [u32; 2],
+    segments: u32,
+    pad: u32,
 }
 
 impl Op for Sample {
@@ -61,7 +63,8 @@ impl Op for Sample {
     fn access(&self) -> &'static [Access] {
         &[
             Access::Read,
-            Access::ReadWrite,
+            Access::Read,
+            Access::Read,
             Access::ReadWrite,
             Access::ReadWrite,
             Access::ReadWrite,
@@ -73,7 +76,8 @@ impl Op for Sample {
         bytemuck::bytes_of(&Params {
             vocab: self.vocab,
             context: self.context,
-            pad: [0; 2],
+            segments: n_segments(self.vocab),
+            pad: 0,
         })
         .to_vec()
     }
@@ -97,48 +101,39 @@ impl Op for Sample {
             sizes[0],
         )?;
         at_least(OP, "logits bytes", vocab * 4, sizes[1])?;
-        at_least(OP, "weights bytes", vocab * 4, sizes[2])?;
-        at_least(
-            OP,
-            "history bytes",
-            (u64::from(self.context) + 1) * 4,
-            sizes[3],
-        )?;
-        at_least(OP, "tokens bytes", 4, sizes[4])?;
-        at_least(OP, "results bytes", u64::from(RESULT_SLOTS) * 8, sizes[5])
+        let segments = u64::from(n_segments(self.vocab));
+        at_least(OP, "found bytes", segments * 16, sizes[2])?;
+        at_least(OP, "weights bytes", vocab * 4, sizes[3])?;
+        let history = (u64::from(self.context) + 1) * 4;
+        at_least(OP, "history bytes", history, sizes[4])?;
+        at_least(OP, "tokens bytes", 4, sizes[5])?;
+        at_least(OP, "results bytes", u64::from(RESULT_SLOTS) * 8, sizes[6])
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
         let vocab = self.vocab as usize;
         let next = step.pos + step.n_tokens;
         let params: SamplingParams = bytemuck::cast_slice(&memory.u32(buffers[0])[..8])[0];
-        let window = params
-            .repetition_window
-            .min(REPETITION_WINDOW_MAX)
-            .min(next);
-        let mut history = memory.take(buffers[3]);
-        let mut logits = memory.take(buffers[1]);
-        let recent = &history[(next - window) as usize..next as usize];
         let row = step.n_logits.saturating_sub(1) as usize;
-        let floats: &mut [f32] =
-            &mut bytemuck::cast_slice_mut(&mut logits)[row * vocab..(row + 1) * vocab];
-        let sampled = reference::sample(floats, recent, &params, next);
+        let logits = &memory.f32(buffers[1])[row * vocab..(row + 1) * vocab];
+        let found = found_of(&memory.u32(buffers[2])[..n_segments(self.vocab) as usize * 4]);
+        let sampled = reference::sample(logits, &found, &params, next);
+        let mut history = memory.take(buffers[4]);
         if next <= self.context {
             history[next as usize] = sampled.id;
         }
-        memory.put(buffers[1], logits);
-        memory.put(buffers[3], history);
+        memory.put(buffers[4], history);
 
-        let mut weights = memory.take(buffers[2]);
+        let mut weights = memory.take(buffers[3]);
         weights[..sampled.weights.len()].copy_from_slice(&sampled.weights);
-        memory.put(buffers[2], weights);
-        let mut tokens = memory.take(buffers[4]);
+        memory.put(buffers[3], weights);
+        let mut tokens = memory.take(buffers[5]);
         tokens[0] = sampled.id;
-        memory.put(buffers[4], tokens);
-        let mut results = memory.take(buffers[5]);
+        memory.put(buffers[5], tokens);
+        let mut results = memory.take(buffers[6]);
         let slot = (next % RESULT_SLOTS) as usize * 2;
         results[slot..slot + 2].copy_from_slice(&[sampled.id, sampled.status]);
-        memory.put(buffers[5], results);
+        memory.put(buffers[6], results);
         let mut words = memory.take(self.step);
         let advanced = Step {
             pos: next,

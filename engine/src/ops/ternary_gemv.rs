@@ -48,15 +48,6 @@ pub struct TernaryGemv {
     pub epilogue: Epilogue,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    n_rows: u32,
-    n_quads: u32,
-    up_offset: u32,
-    up_gamma: u32,
-}
-
 impl TernaryGemv {
     /// Rows after padding to whole tiles.
     #[must_use]
@@ -72,21 +63,20 @@ impl TernaryGemv {
     }
 
     /// Invocations that share a row: no more than there are quads to share.
-    fn slices(&self, tuning: &Tuning) -> u32 {
+    pub(super) fn slices(&self, tuning: &Tuning) -> u32 {
         let quads = (self.k_padded / 64).max(1);
         tuning.gemv_slices.min(1 << quads.ilog2())
     }
 
-    pub(super) fn params_bytes(&self) -> Vec<u8> {
+    /// `n_rows`, `n_quads`, `up_offset`, `up_gamma`.
+    pub(super) fn params_words(&self) -> [u32; 4] {
         let n_quads = self.k_padded / 64;
         let up_gamma = self.rows_padded();
-        let params = Params {
-            n_rows: self.n_rows,
-            n_quads,
-            up_offset: up_gamma * n_quads,
-            up_gamma,
-        };
-        bytemuck::bytes_of(&params).to_vec()
+        [self.n_rows, n_quads, up_gamma * n_quads, up_gamma]
+    }
+
+    pub(super) fn params_bytes(&self) -> Vec<u8> {
+        bytemuck::bytes_of(&self.params_words()).to_vec()
     }
 
     pub(super) fn check_for(

@@ -4,8 +4,8 @@ use super::{Io, MAX_LOGIT_ROWS, Scratch, pad_cols, pad_rows};
 use crate::KvType;
 use crate::exec::Dispatch;
 use crate::ops::{
-    Attention, AttentionCombine, BufferId, Embed, Epilogue, LmHead, NormQuantize, Op, RmsNorm,
-    RopeKv, Sample, TernaryGemm, TernaryGemv,
+    Attention, BufferId, Embed, Epilogue, LmHead, LogitScan, NormQuantize, Op, RmsNorm, RopeKv,
+    Sample, TernaryGemm, TernaryGemv,
 };
 use crate::weights::{Layer, RowTable, Ternary, Weights};
 use model::{Activation, Architecture};
@@ -25,7 +25,7 @@ impl Builder<'_> {
     /// Embedding and all layers for up to `max_tokens` tokens: the single-row products for one, the tiled ones for more.
     pub(super) fn body(&self, weights: &Weights, max_tokens: u32) -> Vec<Dispatch> {
         let mut out = Vec::new();
-        self.embed(&mut out, &weights.embed, max_tokens);
+        self.embed(&mut out, &weights.embed, self.scratch.x, max_tokens);
         for (n, layer) in weights.layers.iter().enumerate() {
             self.attention(&mut out, n, layer, max_tokens);
             self.feed_forward(&mut out, n, layer, max_tokens);
@@ -33,7 +33,13 @@ impl Builder<'_> {
         out
     }
 
-    fn embed(&self, out: &mut Vec<Dispatch>, table: &RowTable, max_tokens: u32) {
+    pub(super) fn embed(
+        &self,
+        out: &mut Vec<Dispatch>,
+        table: &RowTable,
+        x: BufferId,
+        max_tokens: u32,
+    ) {
         for part in &table.parts {
             let op = Embed {
                 hidden: self.arch.hidden,
@@ -43,7 +49,7 @@ impl Builder<'_> {
                 group: table.group,
                 max_tokens,
             };
-            let buffers = vec![self.io.tokens, part.table, part.scales, self.scratch.x];
+            let buffers = vec![self.io.tokens, part.table, part.scales, x];
             out.push(dispatch("embed".to_owned(), op, buffers));
         }
     }
@@ -52,8 +58,7 @@ impl Builder<'_> {
         let (arch, s, kv) = (self.arch, &self.scratch, self.io.kv[n]);
         let name = |part: &str| format!("layers.{n}.{part}");
         let heads = arch.heads * arch.head_dim;
-        let k_offset = pad_rows(heads, self.tile);
-        let v_offset = k_offset + pad_rows(arch.kv_heads * arch.head_dim, self.tile);
+        let [k_offset, v_offset] = self.kv_offsets();
         out.push(self.norm(
             name("attn_in"),
             s.x,
@@ -97,18 +102,7 @@ impl Builder<'_> {
         out.push(dispatch(
             name("attention"),
             attention,
-            vec![s.q_rotated, kv.k, kv.v, s.partials],
-        ));
-        let combine = AttentionCombine {
-            heads: arch.heads,
-            head_dim: arch.head_dim,
-            context: self.context,
-            max_tokens,
-        };
-        out.push(dispatch(
-            name("attention_combine"),
-            combine,
-            vec![s.partials, s.attn],
+            vec![s.q_rotated, kv.k, kv.v, s.attn],
         ));
         out.push(self.norm(
             name("attn_out"),
@@ -131,10 +125,7 @@ impl Builder<'_> {
     fn feed_forward(&self, out: &mut Vec<Dispatch>, n: usize, layer: &Layer, max_tokens: u32) {
         let (arch, s) = (self.arch, &self.scratch);
         let name = |part: &str| format!("layers.{n}.{part}");
-        let gated = match arch.activation {
-            Activation::Relu2 => Epilogue::Relu2,
-            Activation::Silu => Epilogue::Silu,
-        };
+        let gated = self.gated();
         out.push(self.norm(
             name("ffn_in"),
             s.x,
@@ -167,6 +158,21 @@ impl Builder<'_> {
             s.delta,
             max_tokens,
         ));
+    }
+
+    /// Where keys and values start in a row of the stacked product.
+    pub(super) fn kv_offsets(&self) -> [u32; 2] {
+        let k_offset = pad_rows(self.arch.heads * self.arch.head_dim, self.tile);
+        let kv_rows = pad_rows(self.arch.kv_heads * self.arch.head_dim, self.tile);
+        [k_offset, k_offset + kv_rows]
+    }
+
+    /// What becomes of gate and up.
+    pub(super) fn gated(&self) -> Epilogue {
+        match self.arch.activation {
+            Activation::Relu2 => Epilogue::Relu2,
+            Activation::Silu => Epilogue::Silu,
+        }
     }
 
     fn norm(
@@ -257,9 +263,13 @@ impl Builder<'_> {
         out
     }
 
-    pub(super) fn sample(&self) -> Dispatch {
+    pub(super) fn sample(&self) -> Vec<Dispatch> {
         let io = &self.io;
-        let op = Sample {
+        let scan = LogitScan {
+            vocab: self.arch.vocab,
+            context: self.context,
+        };
+        let sample = Sample {
             vocab: self.arch.vocab,
             context: self.context,
             step: io.step,
@@ -267,16 +277,24 @@ impl Builder<'_> {
         let buffers = vec![
             io.sampling,
             io.logits,
+            io.found,
             io.sample_weights,
             io.history,
             io.tokens,
             io.results,
         ];
-        dispatch("sample".to_owned(), op, buffers)
+        vec![
+            dispatch(
+                "logit_scan".to_owned(),
+                scan,
+                vec![io.sampling, io.logits, io.history, io.found],
+            ),
+            dispatch("sample".to_owned(), sample, buffers),
+        ]
     }
 }
 
-fn dispatch(label: String, op: impl Op + 'static, buffers: Vec<BufferId>) -> Dispatch {
+pub(super) fn dispatch(label: String, op: impl Op + 'static, buffers: Vec<BufferId>) -> Dispatch {
     Dispatch {
         label,
         op: Box::new(op),

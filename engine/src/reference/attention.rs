@@ -1,8 +1,63 @@
 //! Reference of `shaders/attention.wgsl`.
 
-/// Attention of a query `q [D]` over the positions of one chunk, `k` and `v` `[n, D]` (n > 0), not yet divided:
-/// `partial = (m, l, acc[D])` with `m = max s`, `l = sum exp(s - m)`, `acc = sum exp(s - m) v`, `s = (q . k) / sqrt(D)`.
-pub fn attention(q: &[f32], k: &[f32], v: &[f32], partial: &mut [f32]) {
+use crate::ops::ATTENTION_CHUNK;
+
+/// Attention of a query `q [D]` over the positions `k` and `v`, `[n, D]` (n > 0), into `out [D]`:
+/// `out = sum_p exp(s_p - M) v_p / sum_p exp(s_p - M)`, `s = (q . k) / sqrt(D)`, in chunks of [`ATTENTION_CHUNK`] positions that
+/// are merged in ascending order.
+pub fn attention(q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
+    let chunk = ATTENTION_CHUNK as usize * q.len();
+    let mut merged: Option<Partial> = None;
+    for (k, v) in k.chunks(chunk).zip(v.chunks(chunk)) {
+        let next = attention_chunk(q, k, v);
+        merged = Some(match merged {
+            None => next,
+            Some(merged) => merged.merge(&next),
+        });
+    }
+    merged.expect("at least one position").finish(out);
+}
+
+/// Attention over some positions, not yet divided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partial {
+    /// `m = max s`
+    pub largest: f32,
+    /// `l = sum exp(s - m)`
+    pub sum: f32,
+    /// `acc = sum exp(s - m) v`, `[D]`
+    pub values: Vec<f32>,
+}
+
+impl Partial {
+    /// Both together.
+    #[must_use]
+    pub fn merge(&self, next: &Self) -> Self {
+        let largest = self.largest.max(next.largest);
+        let (old, fresh) = (
+            (self.largest - largest).exp(),
+            (next.largest - largest).exp(),
+        );
+        let values = self.values.iter().zip(&next.values);
+        Self {
+            largest,
+            sum: old * self.sum + fresh * next.sum,
+            values: values.map(|(a, b)| old * a + fresh * b).collect(),
+        }
+    }
+
+    /// The weighted mean, `acc / l`.
+    pub fn finish(&self, out: &mut [f32]) {
+        let values = self.values.iter();
+        out.iter_mut()
+            .zip(values)
+            .for_each(|(out, value)| *out = value / self.sum);
+    }
+}
+
+/// Attention of a query over the positions of one chunk.
+#[must_use]
+pub fn attention_chunk(q: &[f32], k: &[f32], v: &[f32]) -> Partial {
     let head_dim = q.len();
     #[expect(
         clippy::cast_precision_loss,
@@ -13,18 +68,22 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], partial: &mut [f32]) {
         .chunks_exact(head_dim)
         .map(|k| dot(q, k) * scale)
         .collect();
-    let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let (head, acc) = partial.split_at_mut(2);
-    acc.fill(0.0);
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut values = vec![0.0; head_dim];
     let mut sum = 0.0;
     for (score, v) in scores.iter().zip(v.chunks_exact(head_dim)) {
-        let weight = (score - max).exp();
+        let weight = (score - largest).exp();
         sum += weight;
-        acc.iter_mut()
+        values
+            .iter_mut()
             .zip(v)
             .for_each(|(acc, v)| *acc += weight * v);
     }
-    head.copy_from_slice(&[max, sum]);
+    Partial {
+        largest,
+        sum,
+        values,
+    }
 }
 
 /// Four running sums, a fixed order.
@@ -41,7 +100,6 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::attention_combine;
 
     /// Softmax attention of one query in f64, all positions at once.
     fn exact(q: &[f32], k: &[f32], v: &[f32]) -> Vec<f64> {
@@ -77,37 +135,31 @@ mod tests {
 
     #[test]
     fn one_position_returns_its_value() {
-        let mut partial = [f32::NAN; 6];
+        let mut out = [f32::NAN; 4];
         attention(
             &[1.0, 0.0, 0.0, 0.0],
             &[4.0, 9.0, 9.0, 9.0],
             &[1.0, 2.0, 3.0, 4.0],
-            &mut partial,
+            &mut out,
         );
-        assert_eq!(partial, [2.0, 1.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(out, [1.0, 2.0, 3.0, 4.0]);
     }
 
     #[test]
     fn chunks_merged_equal_softmax_in_f64() {
         for (head_dim, n) in [
             (16, 1),
-            (64, 255),
-            (64, 256),
-            (64, 257),
+            (64, 63),
+            (64, 64),
+            (64, 65),
             (100, 700),
             (128, 1000),
         ] {
             let q = wave(head_dim, 0.37, 3.0);
             let k = wave(head_dim * n, 0.711, 2.0);
             let v = wave(head_dim * n, 1.3, 1.0);
-            let mut partials = Vec::new();
-            for (k, v) in k.chunks(256 * head_dim).zip(v.chunks(256 * head_dim)) {
-                let mut partial = vec![0.0; head_dim + 2];
-                attention(&q, k, v, &mut partial);
-                partials.extend(partial);
-            }
             let mut out = vec![0.0; head_dim];
-            attention_combine(&partials, &mut out);
+            attention(&q, &k, &v, &mut out);
             for (got, expected) in out.iter().zip(exact(&q, &k, &v)) {
                 assert!(
                     (f64::from(*got) - expected).abs() < 2e-6,
@@ -119,13 +171,27 @@ mod tests {
 
     #[test]
     fn large_scores_do_not_overflow() {
-        let mut partial = [0.0; 6];
-        attention(
-            &[1e3; 4],
-            &[1e3, 1e3, 1e3, 1e3, -1e3, -1e3, -1e3, -1e3],
-            &[1.0; 8],
-            &mut partial,
-        );
-        assert_eq!(partial, [2e6, 1.0, 1.0, 1.0, 1.0, 1.0]);
+        let k = [1e3, 1e3, 1e3, 1e3, -1e3, -1e3, -1e3, -1e3];
+        let partial = attention_chunk(&[1e3; 4], &k, &[1.0; 8]);
+        let expected = Partial {
+            largest: 2e6,
+            sum: 1.0,
+            values: vec![1.0; 4],
+        };
+        assert_eq!(partial, expected);
+    }
+
+    #[test]
+    fn parts_weigh_by_their_maximum() {
+        // exp(0) = 1 and exp(-ln 2) = 1/2: (1 * 4 + 0.5 * 8) / (1 * 1 + 0.5 * 2) = 4.
+        let part = |largest, sum, value| Partial {
+            largest,
+            sum,
+            values: vec![value],
+        };
+        let mut out = [0.0];
+        let merged = part(0.0, 1.0, 4.0).merge(&part(-std::f32::consts::LN_2, 2.0, 8.0));
+        merged.finish(&mut out);
+        assert!((out[0] - 4.0).abs() < 1e-6, "{out:?}");
     }
 }

@@ -5,19 +5,25 @@ mod attention;
 mod attention_combine;
 mod embed;
 mod lm_head;
+mod logit_scan;
+mod norm_gemv;
 mod norm_quantize;
 mod rms_norm;
+mod rope_attention;
 mod rope_kv;
 mod sample;
 mod ternary_gemm;
 mod ternary_gemv;
 
-pub use attention::attention;
+pub use attention::{Partial, attention, attention_chunk};
 pub use attention_combine::attention_combine;
 pub use embed::{RowTable, embed};
 pub use lm_head::lm_head;
+pub use logit_scan::{Found, logit_scan};
+pub use norm_gemv::norm_gemv;
 pub use norm_quantize::{RowScale, norm_quantize};
 pub use rms_norm::rms_norm;
+pub use rope_attention::rope_attention;
 pub use rope_kv::{load_kv, rope, store_kv};
 pub use sample::{
     GREEDY_BELOW, STATUS_NON_FINITE, STATUS_OK, Sampled, argmax, choose, order_key, penalize,

@@ -1,6 +1,7 @@
 //! Reference of `shaders/sample.wgsl`. Everything after the weights is in integers, so a device that computed the same
 //! weights chooses the same token.
 
+use super::Found;
 use crate::ops::SamplingParams;
 
 /// Below this temperature the most likely token is taken.
@@ -25,28 +26,22 @@ pub struct Sampled {
     pub weights: Vec<u32>,
 }
 
-/// Chooses the token of absolute position `position` from `logits [vocab]`, which the penalty changes; `recent` are the
-/// tokens that it looks at.
-pub fn sample(
-    logits: &mut [f32],
-    recent: &[u32],
-    params: &SamplingParams,
-    position: u32,
-) -> Sampled {
-    penalize(logits, recent, params.repetition_penalty);
-    if logits.iter().any(|logit| !logit.is_finite()) {
-        return Sampled {
-            id: 0,
-            status: STATUS_NON_FINITE,
-            weights: Vec::new(),
-        };
+/// Chooses the token of absolute position `position` from the penalised `logits [vocab]` and what
+/// [`logit_scan`](super::logit_scan) found in them.
+#[must_use]
+pub fn sample(logits: &[f32], found: &[Found], params: &SamplingParams, position: u32) -> Sampled {
+    let chosen = |id, status| Sampled {
+        id,
+        status,
+        weights: Vec::new(),
+    };
+    if found.iter().any(|found| found.is_bad) {
+        return chosen(0, STATUS_NON_FINITE);
     }
     if params.temperature < GREEDY_BELOW {
-        return Sampled {
-            id: argmax(logits),
-            status: STATUS_OK,
-            weights: Vec::new(),
-        };
+        // The last of the largest keys in descending order of segments has the lowest id.
+        let best = found.iter().rev().max_by_key(|found| found.key);
+        return chosen(best.map_or(0, |found| found.id), STATUS_OK);
     }
     let weights = weights(logits, params.temperature, params.top_k);
     let random = philox([params.seed_lo, params.seed_hi], position);

@@ -216,7 +216,7 @@ impl Reader<'_> {
             "q" => self.f32(&at("rope_kv"), 0, n * heads),
             "k" => self.cache(&at("rope_kv"), 1),
             "v" => self.cache(&at("rope_kv"), 2),
-            "attn" => self.f32(&at("attention_combine"), 0, n * heads),
+            "attn" => self.f32(&at("attention"), 0, n * heads),
             "ffn_inner" => self.f32(&at("gate_up"), 0, n * arch.ffn as usize),
             "resid_mid" => self.f32(&at("ffn_in"), 0, n * hidden),
             "resid" if layer + 1 < arch.layers => {

@@ -2,28 +2,20 @@ use super::rope_kv::HEADS;
 use crate::common::{self, Random, words};
 use crate::{Devices, UNTOUCHED, assert_floats, step, untouched};
 use engine::KvType;
-use engine::ops::{Attention, AttentionCombine};
+use engine::ops::{AttentionCombine, RopeAttention};
 
-/// Random partials of the chunks that a run uses; those it must not read are NaN.
-fn partials(op: &AttentionCombine, pos: u32, n: u32, random: &mut Random) -> Vec<u32> {
+/// Random partials of the chunks that a position uses; those it must not read are NaN.
+fn partials(op: &AttentionCombine, pos: u32, random: &mut Random) -> Vec<u32> {
     let mut out = Vec::new();
-    for t in 0..op.max_tokens {
-        for _ in 0..op.heads {
-            for chunk in 0..op.context.div_ceil(256) {
-                let used = t < n && chunk <= (pos + t) / 256;
-                let mut partial = vec![UNTOUCHED; op.head_dim as usize + 2];
-                if used {
-                    let values = random.normals(op.head_dim as usize);
-                    partial = words(
-                        &[
-                            [random.normal() * 5.0, 1.0 + random.unit().abs() * 100.0].as_slice(),
-                            &values,
-                        ]
-                        .concat(),
-                    );
-                }
-                out.extend(partial);
+    for _ in 0..op.heads {
+        for chunk in 0..op.context.div_ceil(64) {
+            let mut partial = vec![UNTOUCHED; op.head_dim as usize + 4];
+            if chunk <= pos / 64 {
+                let head = [random.normal() * 5.0, 1.0 + random.unit().abs() * 100.0];
+                partial[..2].copy_from_slice(&words(&head));
+                partial[4..].copy_from_slice(&words(&random.normals(op.head_dim as usize)));
             }
+            out.extend(partial);
         }
     }
     out
@@ -34,87 +26,74 @@ fn agrees_with_the_reference() {
     let mut devices = Devices::one();
     let mut random = Random(21);
     for (heads, _, head_dim) in HEADS {
-        for (pos, n) in [(0, 1), (254, 4), (700, 3), (1299, 1)] {
+        for pos in [0, 63, 64, 575, 576, 700, 1299] {
             let op = AttentionCombine {
                 heads,
                 head_dim,
                 context: 1300,
-                max_tokens: n + 1,
             };
-            let out = untouched((op.max_tokens * heads * head_dim) as usize);
-            let buffers = vec![partials(&op, pos, n, &mut random), out];
-            devices.check(&op, &buffers, step(pos, n), |expected, got| {
-                assert_floats(
-                    &format!("{heads} heads of {head_dim}, {n} from {pos}"),
-                    &expected[1],
-                    &got[1],
-                    1e-5,
-                );
+            let out = untouched((heads * head_dim) as usize);
+            let buffers = vec![partials(&op, pos, &mut random), out];
+            devices.check(&op, &buffers, step(pos, 1), |expected, got| {
+                let what = format!("{heads} heads of {head_dim} at {pos}");
+                assert_floats(&what, &expected[1], &got[1], 1e-5);
             });
         }
     }
 }
 
-#[test]
-fn tokens_have_the_bits_of_single_runs() {
-    let mut devices = Devices::one();
-    let mut random = Random(22);
-    let batch = AttentionCombine {
-        heads: 6,
-        head_dim: 100,
-        context: 800,
-        max_tokens: 5,
-    };
-    let single = AttentionCombine {
-        max_tokens: 1,
-        ..batch.clone()
-    };
-    let all = partials(&batch, 509, 5, &mut random);
-    let Some(got) = devices.run(&batch, &[all.clone(), untouched(5 * 600)], step(509, 5)) else {
-        return;
-    };
-    for t in 0..5_usize {
-        let len = all.len() / 5;
-        let one = [all[t * len..(t + 1) * len].to_vec(), untouched(600)];
-        let alone = devices.run(&single, &one, step(509 + t as u32, 1)).unwrap();
-        assert_eq!(alone[1], got[1][t * 600..(t + 1) * 600], "token {t}");
-    }
-}
-
-/// Both kernels together against softmax in f64 over the whole context.
+/// Chunks of rope_attention, merged, against softmax in f64 over the whole context. Position 0 of the table turns nothing.
 #[test]
 fn with_attention_it_is_softmax() {
     let mut devices = Devices::one();
     let mut random = Random(23);
     for (heads, kv_heads, head_dim) in HEADS {
         let position = 600_u32;
-        let attention = Attention {
+        let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
+        let attention = RopeAttention {
             heads,
             kv_heads,
             head_dim,
+            k_offset: width,
+            v_offset: width + kv_width,
             context: 700,
             kv: KvType::F32,
-            max_tokens: 1,
         };
         let combine = AttentionCombine {
             heads,
             head_dim,
             context: 700,
-            max_tokens: 1,
         };
-        let q = random.normals((heads * head_dim) as usize);
-        let k = random.normals((kv_heads * 700 * head_dim) as usize);
-        let v = random.normals((kv_heads * 700 * head_dim) as usize);
-        let partials = untouched((attention.partials_bytes() / 4) as usize);
-        let inputs = [words(&q), words(&k), words(&v), partials];
+        let qkv = random.normals((width + 2 * kv_width) as usize);
+        let mut k = random.normals((kv_heads * 700 * head_dim) as usize);
+        let mut v = random.normals((kv_heads * 700 * head_dim) as usize);
+        let table = [1.0, 0.0].repeat(700 * head_dim as usize / 2);
+        let partials = (heads * 11 * (head_dim + 4)) as usize;
+        let inputs = [
+            words(&qkv),
+            words(&table),
+            words(&k),
+            words(&v),
+            untouched(partials),
+        ];
         let Some(mut got) = devices.run(&attention, &inputs, step(position, 1)) else {
             return;
         };
-        let merge = [got.pop().unwrap(), untouched(q.len())];
+        let merge = [got.pop().unwrap(), untouched(width as usize)];
         let out = devices.run(&combine, &merge, step(position, 1)).unwrap();
+        // The token's own key and value take their place.
+        for head in 0..kv_heads as usize {
+            let d = head_dim as usize;
+            let at = (head * 700 + position as usize) * d;
+            let own = width as usize + head * d;
+            k[at..at + d].copy_from_slice(&qkv[own..own + d]);
+            let own = own + kv_width as usize;
+            v[at..at + d].copy_from_slice(&qkv[own..own + d]);
+        }
+        let q = &qkv[..width as usize];
         let expected = softmax(
             (heads, kv_heads, head_dim),
-            &q,
+            q,
             (&k, &v),
             position as usize + 1,
         );

@@ -1,8 +1,8 @@
 //! One op of each kernel.
 
 use engine::ops::{
-    Attention, AttentionCombine, Embed, Epilogue, LmHead, NormQuantize, Op, RmsNorm, RopeKv,
-    Sample, TernaryGemm, TernaryGemv,
+    Attention, AttentionCombine, Embed, Epilogue, LmHead, LogitScan, NormGemv, NormQuantize, Op,
+    RmsNorm, RopeAttention, RopeKv, Sample, TernaryGemm, TernaryGemv,
 };
 use engine::{Executor, KvType, Rows};
 
@@ -50,7 +50,6 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
         ("group", 3),
         ("head_dim", 64),
         ("context", 300),
-        ("n_chunks", 2),
         ("scale", 0.125_f32.to_bits()),
     ];
     let eps = 1e-5_f32;
@@ -106,6 +105,20 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
             Box::new(norm),
             vec![("width", 100), ("k_padded", 128), ("eps", eps.to_bits())],
         ),
+        (
+            Box::new(NormGemv {
+                product: product.clone(),
+                width: 188,
+                eps,
+                norm: true,
+                add_delta: true,
+            }),
+            [
+                product_params.as_slice(),
+                &[("width", 188), ("eps", eps.to_bits())],
+            ]
+            .concat(),
+        ),
         (Box::new(product.clone()), product_params.clone()),
         (
             Box::new(TernaryGemm {
@@ -117,18 +130,31 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
         (Box::new(rope), rope_params),
         (Box::new(attention), attention_params.clone()),
         (
+            Box::new(RopeAttention {
+                heads: 6,
+                kv_heads: 2,
+                head_dim: 64,
+                k_offset: 400,
+                v_offset: 560,
+                context: 300,
+                kv: KvType::F16,
+            }),
+            [
+                attention_params.as_slice(),
+                &[("n_chunks", 5), ("k_offset", 400), ("v_offset", 560)],
+            ]
+            .concat(),
+        ),
+        (
             Box::new(AttentionCombine {
                 heads: 6,
                 head_dim: 64,
                 context: 300,
-                max_tokens: 4,
             }),
             {
                 // The kernel does not read the group, and the op does not know it.
-                attention_params
-                    .into_iter()
-                    .filter(|(name, _)| *name != "group")
-                    .collect()
+                let known = attention_params.iter().filter(|(name, _)| *name != "group");
+                known.copied().chain([("n_chunks", 5)]).collect()
             },
         ),
         (
@@ -142,12 +168,19 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
         ),
         (Box::new(head), row_params(20)),
         (
+            Box::new(LogitScan {
+                vocab: 5000,
+                context: 300,
+            }),
+            vec![("vocab", 5000), ("context", 300)],
+        ),
+        (
             Box::new(Sample {
-                vocab: 1000,
+                vocab: 5000,
                 context: 300,
                 step,
             }),
-            vec![("vocab", 1000), ("context", 300)],
+            vec![("vocab", 5000), ("context", 300), ("segments", 3)],
         ),
     ]
 }

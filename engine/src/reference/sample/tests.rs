@@ -11,6 +11,12 @@ const PLAIN: SamplingParams = SamplingParams {
     seed_hi: 0,
 };
 
+/// The token of a position, from logits that nobody has looked at.
+fn sampled(logits: &mut [f32], recent: &[u32], params: &SamplingParams, position: u32) -> Sampled {
+    let found = crate::reference::logit_scan(logits, recent, params.repetition_penalty);
+    sample(logits, &found, params, position)
+}
+
 /// The generator's published known answers.
 #[test]
 fn philox_known_answers() {
@@ -46,7 +52,7 @@ fn greedy_takes_the_lowest_of_ties() {
     assert_eq!(argmax(&[-1.0, -0.0, 0.0]), 1);
     let mut params = PLAIN;
     params.temperature = 0.0;
-    assert_eq!(sample(&mut [0.0, 1.0, 5.0], &[], &params, 3).id, 2);
+    assert_eq!(sampled(&mut [0.0, 1.0, 5.0], &[], &params, 3).id, 2);
 }
 
 #[test]
@@ -60,7 +66,7 @@ fn penalty_counts_each_token_once() {
 fn non_finite_logits_are_reported() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         assert_eq!(
-            sample(&mut [0.0, bad], &[], &PLAIN, 0).status,
+            sampled(&mut [0.0, bad], &[], &PLAIN, 0).status,
             STATUS_NON_FINITE
         );
     }
@@ -152,7 +158,7 @@ fn draws_follow_the_distribution() {
                 seed_lo,
                 ..PLAIN
             };
-            counts[sample(&mut logits.clone(), &[], &params, position).id as usize] += 1;
+            counts[sampled(&mut logits.clone(), &[], &params, position).id as usize] += 1;
         }
         let chi: f64 = counts
             .iter()
@@ -170,7 +176,7 @@ fn draws_follow_the_distribution() {
 fn the_same_seed_and_position_draw_the_same() {
     let logits = [0.0; 64];
     let draw = |seed_lo, position| {
-        sample(
+        sampled(
             &mut logits.clone(),
             &[],
             &SamplingParams { seed_lo, ..PLAIN },

@@ -1,8 +1,8 @@
-//! One run of the sampler with all its buffers.
+//! One run of both halves of the sampler with all its buffers.
 
 use crate::Devices;
 use engine::exec::{Dispatch, Executor};
-use engine::ops::{RESULT_SLOTS, Sample, SamplingParams, Step};
+use engine::ops::{LogitScan, RESULT_SLOTS, Sample, SamplingParams, Step};
 use engine::shader::Choice;
 use engine::{KvType, Rows, Variant};
 
@@ -52,6 +52,7 @@ impl Trial {
             let ids = [
                 buffer(bytemuck::cast_slice(&[self.params])),
                 buffer(bytemuck::cast_slice(&self.logits)),
+                buffer(&vec![0; 4 * vocab.div_ceil(2048)]),
                 buffer(&vec![0; vocab]),
                 buffer(&self.history),
                 buffer(&[11, 12, 13, 14]),
@@ -71,20 +72,29 @@ impl Trial {
                 kv: KvType::F16,
                 rows: Rows::F16,
             };
-            let dispatch = Dispatch {
-                label: "sample".to_owned(),
-                op: Box::new(op),
-                buffers: ids.to_vec(),
+            let scan = LogitScan {
+                vocab: vocab as u32,
+                context,
             };
-            let program = executor
-                .prepare(vec![dispatch], step, &choice)
-                .await
-                .unwrap();
+            let dispatches = vec![
+                Dispatch {
+                    label: "logit_scan".to_owned(),
+                    op: Box::new(scan),
+                    buffers: vec![ids[0], ids[1], ids[4], ids[2]],
+                },
+                Dispatch {
+                    label: "sample".to_owned(),
+                    op: Box::new(op),
+                    buffers: ids.to_vec(),
+                },
+            ];
+            let program = executor.prepare(dispatches, step, &choice).await.unwrap();
             executor.run(&[&program], &self.step).unwrap();
             let mut read = Vec::new();
             let lengths = [
                 8,
                 self.logits.len(),
+                0,
                 vocab,
                 self.history.len(),
                 4,
@@ -96,7 +106,7 @@ impl Trial {
             }
             let after: Vec<u32> =
                 bytemuck::pod_collect_to_vec(&executor.read(step, 0, 16).await.unwrap());
-            let [_, logits, weights, history, tokens, results] = read.try_into().unwrap();
+            let [_, logits, _, weights, history, tokens, results] = read.try_into().unwrap();
             Outcome {
                 logits,
                 weights,

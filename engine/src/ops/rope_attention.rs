@@ -1,0 +1,148 @@
+//! Rotary positions, append to the cache and chunks of attention of one token (`shaders/rope_attention.wgsl`).
+
+use super::attention::AttentionParams;
+use super::rope_kv::cache_bytes;
+use super::{ATTENTION_CHUNK, Access, Attention, BufferId, Op, Step, Tuning, at_least};
+use crate::Error;
+use crate::exec::CpuMemory;
+use crate::reference;
+use crate::shader::{Choice, Kernel};
+use crate::variant::KvType;
+
+/// Buffers: `qkv`, `table`, `k_cache`, `v_cache`, `partials`. The chunks are merged by
+/// [`AttentionCombine`](super::AttentionCombine).
+#[derive(Debug, Clone)]
+pub struct RopeAttention {
+    /// Query heads, a multiple of `kv_heads`.
+    pub heads: u32,
+    /// Key and value heads.
+    pub kv_heads: u32,
+    /// Elements of a head, a multiple of 4, at most 256.
+    pub head_dim: u32,
+    /// Where the row's keys start; the queries are its first `heads * head_dim`.
+    pub k_offset: u32,
+    /// Where the row's values start.
+    pub v_offset: u32,
+    /// Positions of the cache and of the table.
+    pub context: u32,
+    /// Element type of the cache.
+    pub kv: KvType,
+}
+
+impl RopeAttention {
+    fn attention(&self) -> Attention {
+        Attention {
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            context: self.context,
+            kv: self.kv,
+            max_tokens: 1,
+        }
+    }
+
+    /// Appends the token's key and value, as rope_kv does.
+    fn append(&self, row: &[f32], angles: &[f32], caches: &mut [Vec<u32>; 2], position: usize) {
+        let head_dim = self.head_dim as usize;
+        let [k_cache, v_cache] = caches;
+        for head in 0..self.kv_heads as usize {
+            let at = (head * self.context as usize + position) * head_dim;
+            let k = &row[self.k_offset as usize + head * head_dim..][..head_dim];
+            let v = &row[self.v_offset as usize + head * head_dim..][..head_dim];
+            reference::store_kv(k_cache, self.kv, at, &reference::rope(k, angles));
+            reference::store_kv(v_cache, self.kv, at, v);
+        }
+    }
+}
+
+impl Op for RopeAttention {
+    fn kernel(&self) -> Kernel {
+        Kernel::RopeAttention
+    }
+
+    fn access(&self) -> &'static [Access] {
+        &[
+            Access::Read,
+            Access::Read,
+            Access::ReadWrite,
+            Access::ReadWrite,
+            Access::ReadWrite,
+        ]
+    }
+
+    fn params(&self) -> Vec<u8> {
+        bytemuck::bytes_of(&AttentionParams {
+            k_offset: self.k_offset,
+            v_offset: self.v_offset,
+            ..self.attention().params_of()
+        })
+        .to_vec()
+    }
+
+    fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
+        self.attention().constants(tuning)
+    }
+
+    fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
+        let heads = self.attention().heads_per_workgroup(tuning);
+        [self.heads / heads, step.pos / ATTENTION_CHUNK + 1, 1]
+    }
+
+    fn check(&self, sizes: &[u64]) -> Result<(), Error> {
+        const OP: &str = "rope_attention";
+        self.attention().check_heads(OP)?;
+        let head_dim = u64::from(self.head_dim);
+        let kv_width = u64::from(self.kv_heads) * head_dim;
+        for end in [
+            u64::from(self.heads) * head_dim,
+            u64::from(self.k_offset) + kv_width,
+            u64::from(self.v_offset) + kv_width,
+        ] {
+            at_least(OP, "qkv bytes", end * 4, sizes[0])?;
+        }
+        let table = u64::from(self.context) * head_dim * 4;
+        at_least(OP, "table bytes", table, sizes[1])?;
+        let cache = cache_bytes(self.kv_heads, self.context, self.head_dim, self.kv);
+        at_least(OP, "k_cache bytes", cache, sizes[2])?;
+        at_least(OP, "v_cache bytes", cache, sizes[3])?;
+        let partials = self.attention().partials_bytes();
+        at_least(OP, "partials bytes", partials, sizes[4])
+    }
+
+    fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
+        let (head_dim, position) = (self.head_dim as usize, step.pos as usize);
+        if step.pos >= self.context {
+            return;
+        }
+        let mut caches = [memory.take(buffers[2]), memory.take(buffers[3])];
+        let mut words = memory.take(buffers[4]);
+        let row = memory.f32(buffers[0]);
+        let angles = &memory.f32(buffers[1])[position * head_dim..(position + 1) * head_dim];
+        self.append(row, angles, &mut caches, position);
+        let per_head = self.attention().n_chunks() as usize * self.attention().partial_len();
+        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
+        for (head, out) in out
+            .chunks_exact_mut(per_head)
+            .enumerate()
+            .take(self.heads as usize)
+        {
+            let kv_head = head / (self.heads / self.kv_heads) as usize;
+            let at = kv_head * self.context as usize * head_dim;
+            let query = (&row[head * head_dim..(head + 1) * head_dim], angles);
+            let [k_cache, v_cache] = &caches;
+            reference::rope_attention(query, (k_cache, v_cache), (self.kv, at, position + 1), out);
+        }
+        let [k_cache, v_cache] = caches;
+        memory.put(buffers[2], k_cache);
+        memory.put(buffers[3], v_cache);
+        memory.put(buffers[4], words);
+    }
+
+    fn choice(&self, base: &Choice) -> Choice {
+        self.attention().choice(base)
+    }
+
+    fn bytes(&self, step: &Step) -> u64 {
+        self.attention().bytes(step) + cache_bytes(2 * self.kv_heads, 1, self.head_dim, self.kv)
+    }
+}

@@ -1,0 +1,118 @@
+// Attention of up to four query heads of one key-value head over one chunk of the context, and the merge of chunks: what the
+// kernels of prefill and of decode share, so that a position's result does not depend on the run it is computed in.
+//
+//   s_p = (q . k_p) / sqrt(D);   m = max s_p;   l = sum exp(s_p - m);   acc = sum exp(s_p - m) v_p
+//
+// Every sum has one order, fixed by the head's size and the positions alone.
+// The including kernel declares `override HEADS: u32` (1 to 4 query heads of a workgroup), has 256 invocations, fills q_heads,
+// and defines key_quad(p, i) and value_quad(p, i): four elements of the chunk's p-th key or value. Needs D <= 256.
+
+const CHUNK: u32 = 64u;
+const PARTS: u32 = 4u;      // invocations that share a position's score: 256 / CHUNK
+const SHARES: u32 = 16u;    // invocations that share a head's maximum and sum, four positions each
+const MAX_QUADS: u32 = 64u; // of a head
+const MAX_HEADS: u32 = 4u;  // of a workgroup
+
+// Sizes are for MAX_HEADS: naga cannot evaluate an array size that multiplies an override.
+var<workgroup> q_heads: array<vec4<f32>, 256>;    // [HEADS][quads], rotated
+var<workgroup> score_parts: array<f32, 1024>;     // [HEADS][position][PARTS]
+var<workgroup> chunk_weights: array<f32, 256>;    // [HEADS][CHUNK]: scores, then their exponentials
+var<workgroup> share_max: array<f32, 64>;         // [HEADS][SHARES]
+var<workgroup> share_sum: array<f32, 64>;         // [HEADS][SHARES]
+var<workgroup> value_parts: array<vec4<f32>, 256>;
+
+// Largest score of a head; valid after score_chunk.
+fn chunk_max(head: u32) -> f32 {
+    var largest = share_max[head * SHARES];
+    for (var i = 1u; i < SHARES; i = i + 1u) {
+        largest = max(largest, share_max[head * SHARES + i]);
+    }
+    return largest;
+}
+
+// Sum of a head's exponentials; valid after weigh_chunk.
+fn chunk_sum(head: u32) -> f32 {
+    var sum = share_sum[head * SHARES];
+    for (var i = 1u; i < SHARES; i = i + 1u) {
+        sum = sum + share_sum[head * SHARES + i];
+    }
+    return sum;
+}
+
+// Scores of the chunk's first n positions (n > 0). Those behind repeat the first, which changes no maximum.
+fn score_chunk(lid: u32, n: u32, quads: u32, scale: f32) {
+    let p = lid / PARTS;
+    var sums: array<vec4<f32>, MAX_HEADS>;
+    for (var h = 0u; h < HEADS; h = h + 1u) { sums[h] = vec4<f32>(0.0); }
+    if p < n {
+        for (var i = lid % PARTS; i < quads; i = i + PARTS) {
+            let key = key_quad(p, i);
+            for (var h = 0u; h < HEADS; h = h + 1u) {
+                sums[h] = fma(q_heads[h * quads + i], key, sums[h]);
+            }
+        }
+    }
+    for (var h = 0u; h < HEADS; h = h + 1u) {
+        score_parts[h * 256u + lid] = (sums[h].x + sums[h].y) + (sums[h].z + sums[h].w);
+    }
+    workgroupBarrier();
+    if lid < HEADS * SHARES {
+        var largest = 0.0;
+        for (var j = 0u; j < CHUNK / SHARES; j = j + 1u) {
+            let at = lid * (CHUNK / SHARES) + j;
+            let known = select(lid / SHARES * CHUNK, at, at % CHUNK < n) * PARTS;
+            let score = ((score_parts[known] + score_parts[known + 1u]) + (score_parts[known + 2u] + score_parts[known + 3u]))
+                * scale;
+            chunk_weights[at] = score;
+            largest = select(max(largest, score), score, j == 0u);
+        }
+        share_max[lid] = largest;
+    }
+    workgroupBarrier();
+}
+
+// The exponentials in the scores' place, zero from the n-th on, and their sums.
+fn weigh_chunk(lid: u32, n: u32) {
+    for (var t = lid; t < HEADS * CHUNK; t = t + 256u) {
+        var weight = 0.0;
+        if t % CHUNK < n { weight = exp(chunk_weights[t] - chunk_max(t / CHUNK)); }
+        chunk_weights[t] = weight;
+    }
+    workgroupBarrier();
+    if lid < HEADS * SHARES {
+        let at = lid * (CHUNK / SHARES);
+        share_sum[lid] = (chunk_weights[at] + chunk_weights[at + 1u]) + (chunk_weights[at + 2u] + chunk_weights[at + 3u]);
+    }
+    workgroupBarrier();
+}
+
+// Weighted values of all heads: an invocation takes four elements of the head and every n-th position.
+fn sum_values(lid: u32, n: u32, quads: u32) -> array<vec4<f32>, MAX_HEADS> {
+    var sums: array<vec4<f32>, MAX_HEADS>;
+    for (var h = 0u; h < HEADS; h = h + 1u) { sums[h] = vec4<f32>(0.0); }
+    let slices = 256u / quads;
+    let slice = lid / quads;
+    if slice < slices {
+        for (var p = slice; p < n; p = p + slices) {
+            let value = value_quad(p, lid % quads);
+            for (var h = 0u; h < HEADS; h = h + 1u) {
+                sums[h] = fma(vec4<f32>(chunk_weights[h * CHUNK + p]), value, sums[h]);
+            }
+        }
+    }
+    return sums;
+}
+
+// Joins the parts of one head's weighted values; valid in invocations below `quads`.
+fn join_values(lid: u32, quads: u32, part: vec4<f32>) -> vec4<f32> {
+    value_parts[lid] = part;
+    workgroupBarrier();
+    var sum = value_parts[lid];
+    if lid < quads {
+        for (var at = lid + quads; at < 256u / quads * quads; at = at + quads) {
+            sum = sum + value_parts[at];
+        }
+    }
+    workgroupBarrier();
+    return sum;
+}

@@ -1,0 +1,82 @@
+// First half of the sampler, by many workgroups: repetition penalty, and the largest logit of each segment.
+//
+// Logits of the last `repetition_window` tokens before the next position are divided (if positive) or multiplied by the
+// penalty, once for each distinct token.
+//
+// sampling SamplingParams
+// logits   [.., vocab] f32; row n_logits - 1 is used and penalised in place
+// history  [context + 1] u32: the token at each position
+// found    [segments] (order key of the largest logit, its lowest id, whether a logit is NaN or infinite, unused)
+// One workgroup: a segment of SEGMENT logits.
+// needs: step, reduce, order
+
+override WG: u32 = 256;
+const N_LANES: u32 = 256u; // equals WG
+const SEGMENT: u32 = 2048u;
+
+struct Params {
+    vocab: u32,
+    context: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> sampling: SamplingParams;
+@group(0) @binding(3) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(4) var<storage, read> history: array<u32>;
+@group(0) @binding(5) var<storage, read_write> found: array<vec4<u32>>;
+
+var<workgroup> recent: array<u32, N_LANES>;
+
+// Penalises the recent tokens of the segment.
+fn penalize(lid: u32, base: u32, start: u32, end: u32) {
+    let next = step.pos + step.n_tokens;
+    let window = min(min(sampling.repetition_window, N_LANES), next);
+    var token = params.vocab;
+    if lid < window { token = history[next - 1u - lid]; }
+    recent[lid] = token;
+    workgroupBarrier();
+    var first = token >= start && token < end;
+    for (var i = 0u; first && i < lid; i = i + 1u) {
+        first = recent[i] != token;
+    }
+    if first {
+        let logit = logits[base + token];
+        let penalty = sampling.repetition_penalty;
+        logits[base + token] = select(logit * penalty, logit / penalty, logit > 0.0);
+    }
+    storageBarrier();
+    workgroupBarrier();
+}
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) wid: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lid: u32,
+) {
+    let segment = wid.x + wid.y * grid.x;
+    let start = segment * SEGMENT;
+    let end = min(start + SEGMENT, params.vocab);
+    let base = (max(step.n_logits, 1u) - 1u) * params.vocab;
+    if start >= params.vocab { return; }
+    penalize(lid, base, start, end);
+
+    var best = 0u;
+    var best_id = start;
+    var bad = 0u;
+    for (var j = 0u; j < SEGMENT / N_LANES; j = j + 1u) {
+        let at = start + lid + j * N_LANES;
+        var bits = LOWEST_BITS;
+        if at < end { bits = bitcast<u32>(logits[base + at]); }
+        let key = order_key(bits);
+        if (bits & 0x7F800000u) == 0x7F800000u { bad = 1u; }
+        if key > best && at < end {
+            best = key;
+            best_id = at;
+        }
+    }
+    let any_bad = wg_max_u32(lid, bad);
+    let max_key = wg_max_u32(lid, best);
+    // The lowest id is the largest complement.
+    let id = ~wg_max_u32(lid, select(0u, ~best_id, best == max_key));
+    if lid == 0u { found[segment] = vec4<u32>(max_key, id, any_bad, 0u); }
+}

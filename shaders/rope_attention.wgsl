@@ -1,0 +1,109 @@
+// Rotary positions, the append to the cache and attention over one chunk of the context, for one token (decode): rope_kv and a
+// chunk of attention in one dispatch. attention_combine merges the chunks, with the bits of attention.
+//
+// qkv     [stride] f32: queries at 0, keys at k_offset, values at v_offset
+// table   [context, D / 2] (cos, sin), as in rope_kv
+// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`; the token's own position is written
+// partials [heads, n_chunks, D + 4] f32: m, l, two unused, acc
+// One workgroup: (HEADS query heads of one key-value head, chunk); see lib/attention.wgsl. The token's own key and value are
+// not read from the cache, where another workgroup may be writing them, but computed again. Needs D % 4 == 0, D <= 256.
+// needs: step, kv, rope, attention
+
+override HEADS: u32 = 1;
+override WG: u32 = 256;
+
+struct Params {
+    heads: u32,
+    group: u32,    // query heads of a key-value head
+    head_dim: u32,
+    context: u32,
+    scale: f32,    // 1 / sqrt(D)
+    n_chunks: u32, // of the whole context
+    k_offset: u32,
+    v_offset: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> qkv: array<f32>;
+@group(0) @binding(3) var<storage, read> table: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read_write> k_cache: array<KvQuad>;
+@group(0) @binding(5) var<storage, read_write> v_cache: array<KvQuad>;
+@group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
+
+var<workgroup> own_key: array<vec4<f32>, MAX_QUADS>;
+var<workgroup> own_value: array<vec4<f32>, MAX_QUADS>;
+
+// First quad of the chunk in the caches, and where in the chunk the token's own position is.
+var<private> chunk_base: u32;
+var<private> own: u32;
+
+fn key_quad(p: u32, i: u32) -> vec4<f32> {
+    if p == own { return own_key[i]; }
+    return kv_unpack(k_cache[chunk_base + p * (params.head_dim / 4u) + i]);
+}
+
+fn value_quad(p: u32, i: u32) -> vec4<f32> {
+    if p == own { return own_value[i]; }
+    return kv_unpack(v_cache[chunk_base + p * (params.head_dim / 4u) + i]);
+}
+
+// Element e of the head at `base`, rotated.
+fn rotated(base: u32, angles: u32, e: u32) -> f32 {
+    let half = params.head_dim / 2u;
+    if e < half { return rotate_lower(qkv[base + e], qkv[base + e + half], table[angles + e]); }
+    return rotate_upper(qkv[base + e - half], qkv[base + e], table[angles + e - half]);
+}
+
+fn rotated_quad(base: u32, position: u32, e: u32) -> vec4<f32> {
+    let angles = position * (params.head_dim / 2u);
+    return vec4<f32>(
+        rotated(base, angles, e),
+        rotated(base, angles, e + 1u),
+        rotated(base, angles, e + 2u),
+        rotated(base, angles, e + 3u),
+    );
+}
+
+// The token's own key and value as the cache holds them; `write` puts them there.
+fn own_position(lid: u32, kv_head: u32, position: u32, quads: u32, write: bool) {
+    if lid < quads {
+        let packed = kv_pack(rotated_quad(params.k_offset + kv_head * params.head_dim, position, lid * 4u));
+        own_key[lid] = kv_unpack(packed);
+        if write { k_cache[(kv_head * params.context + position) * quads + lid] = packed; }
+    } else if lid < 2u * quads {
+        let quad = lid - quads;
+        let at = params.v_offset + kv_head * params.head_dim + quad * 4u;
+        let packed = kv_pack(vec4<f32>(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]));
+        own_value[quad] = kv_unpack(packed);
+        if write { v_cache[(kv_head * params.context + position) * quads + quad] = packed; }
+    }
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+    let first_head = wid.x * HEADS;
+    let position = step.pos;
+    let start = wid.y * CHUNK;
+    if start > position || position >= params.context { return; }
+    let n = min(position + 1u - start, CHUNK);
+    let quads = params.head_dim / 4u;
+    let kv_head = first_head / params.group;
+    chunk_base = (kv_head * params.context + start) * quads;
+    own = position - start;
+    if own < CHUNK {
+        own_position(lid, kv_head, position, quads, first_head % params.group == 0u);
+    }
+    for (var t = lid; t < HEADS * quads; t = t + WG) {
+        q_heads[t] = rotated_quad((first_head + t / quads) * params.head_dim, position, t % quads * 4u);
+    }
+    workgroupBarrier();
+
+    score_chunk(lid, n, quads, params.scale);
+    weigh_chunk(lid, n);
+    var parts = sum_values(lid, n, quads);
+    for (var h = 0u; h < HEADS; h = h + 1u) {
+        let joined = join_values(lid, quads, parts[h]);
+        let at = ((first_head + h) * params.n_chunks + wid.y) * (quads + 1u);
+        if lid < quads { partials[at + 1u + lid] = joined; }
+        if lid == 0u { partials[at] = vec4<f32>(chunk_max(h), chunk_sum(h), 0.0, 0.0); }
+    }
+}
