@@ -9,7 +9,6 @@
 // One workgroup: (HEADS query heads of one key-value head, token); see lib/attention.wgsl. Needs D % 4 == 0, D <= 256.
 // needs: step, kv, attention, merge
 
-override HEADS: u32 = 1;
 override WG: u32 = 256;
 
 struct Params {
@@ -50,16 +49,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     workgroupBarrier();
 
-    var values: array<vec4<f32>, MAX_HEADS>;
-    var largest: array<f32, MAX_HEADS>;
-    var sum: array<f32, MAX_HEADS>;
+    var values: array<vec4<f32>, HEADS>;
+    var largest: array<f32, HEADS>;
+    var sum: array<f32, HEADS>;
     for (var start = 0u; start <= position; start = start + CHUNK) {
         let n = min(position + 1u - start, CHUNK);
         chunk_base = cache_base + start * quads;
         score_chunk(lid, n, quads, params.scale);
         weigh_chunk(lid, n);
         var parts = sum_values(lid, n, quads);
-        for (var h = 0u; h < HEADS; h = h + 1u) {
+        for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
             let joined = join_values(lid, quads, parts[h]);
             if start == 0u {
                 values[h] = joined;
@@ -76,7 +75,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         workgroupBarrier();
     }
     if lid < quads {
-        for (var h = 0u; h < HEADS; h = h + 1u) {
+        for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
             out[row + h * quads + lid] = values[h] / sum[h];
         }
     }

@@ -36,12 +36,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     for (var first = 1u; first < used; first = first + AHEAD) {
         var totals: array<vec4<f32>, AHEAD>;
         var chunks: array<vec4<f32>, AHEAD>;
-        for (var j = 0u; j < AHEAD; j = j + 1u) {
+        for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
             let at = base + min(first + j, used - 1u) * len;
             totals[j] = partials[at];
             chunks[j] = partials[at + 1u + lid];
         }
-        for (var j = 0u; j < AHEAD; j = j + 1u) {
+        for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
             if first + j < used {
                 let merged = merge(largest, sum, totals[j].x, totals[j].y);
                 values = merge_values(merged, values, chunks[j]);

@@ -13,7 +13,7 @@
 // y     [n_rows] f32
 // One workgroup: WG / SLICES rows. Each quantises the whole row for itself, into workgroup memory: on a GPU that is cheaper
 // than a dispatch of its own. Its weights are loaded first, so that they are on their way meanwhile.
-// Needs width % 4 == 0, STEPS <= 16, AHEAD <= 4.
+// Needs width % 4 == 0.
 // needs: step, sum, reduce, dot, ternary, norm
 
 override WG: u32 = 256;
@@ -23,8 +23,8 @@ override EPILOGUE: u32 = 0;
 override NORM: bool = true;
 override ADD_DELTA: bool = true;
 override Q_WORDS: u32 = 64; // k_padded / 4
-override STEPS: u32 = 1;    // Q_WORDS / WG, rounded up
-override AHEAD: u32 = 1;    // quads of a matrix that an invocation loads before the row is ready
+const STEPS: u32 = 2u; // Q_WORDS / WG, rounded up
+const AHEAD: u32 = 2u; // quads of a matrix that an invocation loads before the row is ready
 
 struct Params {
     n_rows: u32,
@@ -48,41 +48,41 @@ var<workgroup> q_row: array<u32, Q_WORDS>;
 // Quantises the row into q_row. Every invocation keeps its columns in registers.
 fn quantize_row(lid: u32, first_group: bool) -> RowScale {
     let n4 = params.width / 4u;
-    var held: array<vec4<f32>, 16>;
+    var held: array<vec4<f32>, STEPS>;
+    var gains: array<vec4<f32>, STEPS>;
+    for (var j = 0u; j < STEPS; j = j + 1u) { // unrolled
+        let at = min(lid + j * WG, n4 - 1u);
+        held[j] = x[at];
+        if ADD_DELTA { held[j] = held[j] + delta[at]; }
+        if NORM { gains[j] = gain[at]; }
+    }
     var squares = 0.0;
-    for (var j = 0u; j < STEPS; j = j + 1u) {
-        let i = lid + j * WG;
-        let at = min(i, n4 - 1u);
-        var v = x[at];
-        if ADD_DELTA { v = v + delta[at]; }
-        if i >= n4 { v = vec4<f32>(0.0); }
-        held[j] = v;
-        squares = add_squares(squares, v);
+    for (var j = 0u; j < STEPS; j = j + 1u) { // unrolled
+        if lid + j * WG >= n4 { held[j] = vec4<f32>(0.0); }
+        squares = add_squares(squares, held[j]);
     }
     if ADD_DELTA && first_group {
-        for (var j = 0u; j < STEPS; j = j + 1u) {
-            let i = lid + j * WG;
-            if i < n4 { x_out[i] = held[j]; }
+        for (var j = 0u; j < STEPS; j = j + 1u) { // unrolled
+            if lid + j * WG < n4 { x_out[lid + j * WG] = held[j]; }
         }
     }
     if NORM {
         let scale = rms_scale(wg_sum_f32(lid, squares), params.width, params.eps);
-        for (var j = 0u; j < STEPS; j = j + 1u) {
-            held[j] = gain[min(lid + j * WG, n4 - 1u)] * (held[j] * scale);
+        for (var j = 0u; j < STEPS; j = j + 1u) { // unrolled
+            held[j] = gains[j] * (held[j] * scale);
         }
     }
     var largest = 0u;
-    for (var j = 0u; j < STEPS; j = j + 1u) {
+    for (var j = 0u; j < STEPS; j = j + 1u) { // unrolled
         largest = larger_bits(largest, held[j]);
     }
     let amax = amax_of(wg_max_u32(lid, largest));
     let inverse = 127.0 / amax;
     var sum_q = 0;
-    for (var j = 0u; j < STEPS; j = j + 1u) {
-        let i = lid + j * WG;
+    for (var j = 0u; j < STEPS; j = j + 1u) { // unrolled
         let codes = quantize(held[j], inverse);
         sum_q = sum_q + codes.sum;
-        if i < Q_WORDS { q_row[i] = codes.word; }
+        if lid + j * WG < Q_WORDS { q_row[lid + j * WG] = codes.word; }
     }
     // Its barriers also make q_row visible.
     return RowScale(amax, wg_sum_i32(lid, sum_q));
@@ -121,9 +121,9 @@ fn main(
     let read_row = min(row, params.n_rows - 1u);
     let row_base = (read_row / R) * params.n_quads * R + read_row % R;
 
-    var ahead: array<vec4<u32>, 4>;
-    var ahead_up: array<vec4<u32>, 4>;
-    for (var j = 0u; j < AHEAD; j = j + 1u) {
+    var ahead: array<vec4<u32>, AHEAD>;
+    var ahead_up: array<vec4<u32>, AHEAD>;
+    for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
         let at = row_base + min(slice + j * SLICES, params.n_quads - 1u) * R;
         ahead[j] = w[at];
         if EPILOGUE != EPILOGUE_STORE { ahead_up[j] = w[params.up_offset + at]; }
@@ -132,7 +132,7 @@ fn main(
 
     var acc = 0;
     var acc_up = 0;
-    for (var j = 0u; j < AHEAD; j = j + 1u) {
+    for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
         let quad = slice + j * SLICES;
         if quad < params.n_quads {
             acc = acc + dot_quad(ahead[j], quad);

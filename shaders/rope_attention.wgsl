@@ -6,10 +6,10 @@
 // k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`; the token's own position is written
 // partials [heads, n_chunks, D + 4] f32: m, l, two unused, acc
 // One workgroup: (HEADS query heads of one key-value head, chunk); see lib/attention.wgsl. The token's own key and value are
-// not read from the cache, where another workgroup may be writing them, but computed again. Needs D % 4 == 0, D <= 256.
+// not read from the cache, where another workgroup may be writing them, but computed again. Needs D % 4 == 0,
+// D <= 256, even offsets.
 // needs: step, kv, rope, attention
 
-override HEADS: u32 = 1;
 override WG: u32 = 256;
 
 struct Params {
@@ -23,8 +23,8 @@ struct Params {
     v_offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> qkv: array<f32>;
-@group(0) @binding(3) var<storage, read> table: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read> qkv: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> table: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> k_cache: array<KvQuad>;
 @group(0) @binding(5) var<storage, read_write> v_cache: array<KvQuad>;
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
@@ -46,21 +46,22 @@ fn value_quad(p: u32, i: u32) -> vec4<f32> {
     return kv_unpack(v_cache[chunk_base + p * (params.head_dim / 4u) + i]);
 }
 
-// Element e of the head at `base`, rotated.
-fn rotated(base: u32, angles: u32, e: u32) -> f32 {
+// Elements e and e + 1 (e even) of the head at `base` (even), rotated. Both halves are loaded and one result taken, so that no
+// load waits for a branch.
+fn rotated_pair(base: u32, position: u32, e: u32) -> vec2<f32> {
     let half = params.head_dim / 2u;
-    if e < half { return rotate_lower(qkv[base + e], qkv[base + e + half], table[angles + e]); }
-    return rotate_upper(qkv[base + e - half], qkv[base + e], table[angles + e - half]);
+    let is_upper = e >= half;
+    let j = select(e, e - half, is_upper);
+    let lower = qkv[(base + j) / 2u];
+    let upper = qkv[(base + half + j) / 2u];
+    let turns = table[(position * half + j) / 2u];
+    let first = vec2<f32>(rotate_lower(lower.x, upper.x, turns.xy), rotate_lower(lower.y, upper.y, turns.zw));
+    let second = vec2<f32>(rotate_upper(lower.x, upper.x, turns.xy), rotate_upper(lower.y, upper.y, turns.zw));
+    return select(first, second, is_upper);
 }
 
 fn rotated_quad(base: u32, position: u32, e: u32) -> vec4<f32> {
-    let angles = position * (params.head_dim / 2u);
-    return vec4<f32>(
-        rotated(base, angles, e),
-        rotated(base, angles, e + 1u),
-        rotated(base, angles, e + 2u),
-        rotated(base, angles, e + 3u),
-    );
+    return vec4<f32>(rotated_pair(base, position, e), rotated_pair(base, position, e + 2u));
 }
 
 // The token's own key and value as the cache holds them; `write` puts them there.
@@ -72,7 +73,7 @@ fn own_position(lid: u32, kv_head: u32, position: u32, quads: u32, write: bool) 
     } else if lid < 2u * quads {
         let quad = lid - quads;
         let at = params.v_offset + kv_head * params.head_dim + quad * 4u;
-        let packed = kv_pack(vec4<f32>(qkv[at], qkv[at + 1u], qkv[at + 2u], qkv[at + 3u]));
+        let packed = kv_pack(vec4<f32>(qkv[at / 2u], qkv[at / 2u + 1u]));
         own_value[quad] = kv_unpack(packed);
         if write { v_cache[(kv_head * params.context + position) * quads + quad] = packed; }
     }
@@ -100,7 +101,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     score_chunk(lid, n, quads, params.scale);
     weigh_chunk(lid, n);
     var parts = sum_values(lid, n, quads);
-    for (var h = 0u; h < HEADS; h = h + 1u) {
+    for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
         let joined = join_values(lid, quads, parts[h]);
         let at = ((first_head + h) * params.n_chunks + wid.y) * (quads + 1u);
         if lid < quads { partials[at + 1u + lid] = joined; }

@@ -36,7 +36,7 @@ pub async fn compile_all(executor: &Executor) -> Result<Vec<Compiled>, Error> {
                 continue;
             }
             seen.push(choice);
-            let text = link(kernel, &choice, Target::HERE)?;
+            let text = link(kernel, &choice, Target::HERE, &[])?;
             let scope = device
                 .device
                 .push_error_scope(wgpu::ErrorFilter::Validation);

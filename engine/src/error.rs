@@ -66,6 +66,14 @@ pub enum Error {
         /// The unknown need.
         need: String,
     },
+    /// A kernel's text could not be given its sizes.
+    #[error("shader {kernel}: {reason}")]
+    Unroll {
+        /// Kernel name.
+        kernel: &'static str,
+        /// What is wrong with the text.
+        reason: String,
+    },
     /// An operation got buffers or dimensions that do not fit each other.
     #[error("{op}: {what} must be {expected}, got {got}")]
     Shape {

@@ -6,7 +6,7 @@ pub use config::{MemoryReport, Sampling, SessionConfig};
 
 use crate::Error;
 use crate::exec::{Executor, PendingRead};
-use crate::ops::{RESULT_SLOTS, Step};
+use crate::ops::{BufferId, RESULT_SLOTS, Step};
 use crate::plan::{MAX_LOGIT_ROWS, Plan};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -22,16 +22,32 @@ pub struct Session {
     tokens: Vec<u32>,
     /// Positions whose keys and values are (or will be, once the queue has run) in the cache.
     submitted: u32,
-    /// Results of queued steps, oldest first: the token at `tokens.len()`, then the ones after it.
-    queued: VecDeque<PendingRead>,
+    /// Reads of queued steps' results, oldest first: the token at `tokens.len()`, then the ones after it.
+    queued: VecDeque<Results>,
+    /// Results that were read and not returned yet: (token, status).
+    read: VecDeque<[u32; 2]>,
+    /// Steps that are queued behind the last read, which the next one brings.
+    unread: u32,
+    /// Results that one read brings.
+    per_read: u32,
     /// Decode steps kept in flight behind the one that is waited for.
     run_ahead: u32,
+}
+
+/// Results of consecutive steps on their way from the GPU.
+#[derive(Debug)]
+struct Results {
+    read: PendingRead,
+    n_steps: u32,
 }
 
 impl Session {
     pub(crate) fn new(executor: Executor, plan: Plan, weight_bytes: u64) -> Self {
         // The CPU runs a step when it is queued, so there is nothing to overlap.
         let run_ahead = if executor.device().is_some() { 2 } else { 0 };
+        let is_fast = executor
+            .device()
+            .is_some_and(|device| !device.is_software());
         Self {
             executor,
             plan,
@@ -40,6 +56,9 @@ impl Session {
             tokens: Vec::new(),
             submitted: 0,
             queued: VecDeque::new(),
+            read: VecDeque::new(),
+            unread: 0,
+            per_read: if is_fast { 2 } else { 1 },
             run_ahead,
         }
     }
@@ -83,6 +102,11 @@ impl Session {
     /// back; each one may be computed in vain after a stop token.
     pub fn set_run_ahead(&mut self, steps: u32) {
         self.run_ahead = steps.min(8);
+    }
+
+    /// Results that one read brings back: 1, or 2 to halve the reads at the price of every other token coming a step later.
+    pub fn set_results_per_read(&mut self, results: u32) {
+        self.per_read = results.clamp(1, 2);
     }
 
     /// GPU bytes in use.
@@ -141,10 +165,9 @@ impl Session {
                 self.executor.flush().await?;
             }
         }
-        self.queue_result()?;
         let stop = pace(to_u32(total), to_u32(total)).is_break();
         if stop {
-            self.queued.clear();
+            self.forget_queue();
         }
         Ok(!stop)
     }
@@ -163,7 +186,7 @@ impl Session {
                 self.executor.flush().await?;
             }
         }
-        self.queue_result()
+        Ok(())
     }
 
     /// Checks the tokens, drops what is queued, keeps the common prefix and returns its length. At least one token is left
@@ -226,8 +249,13 @@ impl Session {
             &self.plan.prefill
         };
         if last {
-            self.executor
-                .run(&[body, &self.plan.head, &self.plan.sample], &step)?;
+            // The first token is wanted as soon as it is there.
+            let read = self.executor.run_and_read(
+                &[body, &self.plan.head, &self.plan.sample],
+                &step,
+                results(&self.plan, self.submitted + n_tokens, 1),
+            )?;
+            self.queued.push_back(Results { read, n_steps: 1 });
         } else {
             self.executor.run(&[body], &step)?;
         }
@@ -236,14 +264,40 @@ impl Session {
         Ok(())
     }
 
-    /// Queues the read of the token that the last submit samples.
-    fn queue_result(&mut self) -> Result<(), Error> {
-        let slot = u64::from(self.submitted % RESULT_SLOTS);
-        self.queued.push_back(
-            self.executor
-                .begin_read(self.plan.io.results, slot * 8, 8)?,
-        );
-        Ok(())
+    /// Queues a decode step; with it the read of its result and of those before it, when there are enough of them.
+    fn queue_step(&mut self) -> Result<(), Error> {
+        let step = Step {
+            pos: self.submitted,
+            n_tokens: 1,
+            logit_row: 0,
+            n_logits: 1,
+        };
+        let programs = [&self.plan.decode, &self.plan.head, &self.plan.sample];
+        self.submitted += 1;
+        self.unread += 1;
+        // Groups end at fixed entries of the ring, so that none wraps around.
+        if (self.submitted + 1).is_multiple_of(self.per_read) || self.submitted == self.plan.context
+        {
+            let n_steps = std::mem::take(&mut self.unread);
+            let range = results(&self.plan, self.submitted, n_steps);
+            let read = self.executor.run_and_read(&programs, &step, range)?;
+            self.queued.push_back(Results { read, n_steps });
+            return Ok(());
+        }
+        self.executor.run(&programs, &step)
+    }
+
+    /// Steps that are queued and not returned yet.
+    fn in_flight(&self) -> usize {
+        let queued: u32 = self.queued.iter().map(|results| results.n_steps).sum();
+        queued as usize + self.unread as usize + self.read.len()
+    }
+
+    /// Forgets the results of everything that is queued.
+    fn forget_queue(&mut self) {
+        self.queued.clear();
+        self.read.clear();
+        self.unread = 0;
     }
 
     /// The next token. Queues further steps behind it first, so that the GPU never waits for the answer.
@@ -258,29 +312,25 @@ impl Session {
             });
         }
         let wanted = self.run_ahead as usize + 1;
-        while self.queued.len() < wanted && self.submitted < self.plan.context {
-            let step = Step {
-                pos: self.submitted,
-                n_tokens: 1,
-                logit_row: 0,
-                n_logits: 1,
-            };
-            self.executor.run(
-                &[&self.plan.decode, &self.plan.head, &self.plan.sample],
-                &step,
-            )?;
-            self.submitted += 1;
-            self.queue_result()?;
+        while (self.in_flight() < wanted || self.unread > 0) && self.submitted < self.plan.context {
+            self.queue_step()?;
         }
-        let Some(read) = self.queued.pop_front() else {
-            let context = self.plan.context;
-            return Err(Error::ContextFull {
-                needed: u64::from(context) + 1,
-                context,
-            });
-        };
-        let result = self.executor.finish_read(read).await?;
-        let [id, status]: [u32; 2] = bytemuck::pod_read_unaligned(&result);
+        if self.read.is_empty() {
+            let Some(results) = self.queued.pop_front() else {
+                let context = self.plan.context;
+                return Err(Error::ContextFull {
+                    needed: u64::from(context) + 1,
+                    context,
+                });
+            };
+            let bytes = self.executor.finish_read(results.read).await?;
+            self.read.extend(
+                bytes
+                    .chunks_exact(8)
+                    .map(bytemuck::pod_read_unaligned::<[u32; 2]>),
+            );
+        }
+        let [id, status] = self.read.pop_front().expect("a read brings a result");
         if status != 0 {
             return Err(Error::NonFinite {
                 position: to_u32(self.tokens.len()) - 1,
@@ -293,7 +343,7 @@ impl Session {
     /// Whether the executor holds the token of the position that the next decode step processes: sampled by the last queued
     /// step, or, with an empty queue, the last accepted token, which no step has processed yet.
     fn holds_next_token(&self) -> bool {
-        !self.queued.is_empty() || self.submitted as usize + 1 == self.tokens.len()
+        self.in_flight() > 0 || self.submitted as usize + 1 == self.tokens.len()
     }
 
     /// Positions of `tokens` whose keys and values are in the cache.
@@ -304,7 +354,7 @@ impl Session {
     /// Forgets every token from `n_tokens` on, and everything that is queued. A last accepted token that was not computed
     /// yet is forgotten too: the next prefill brings it again.
     pub fn truncate(&mut self, n_tokens: u32) {
-        self.queued.clear();
+        self.forget_queue();
         self.tokens.truncate(n_tokens as usize);
         self.submitted = self.submitted.min(to_u32(self.tokens.len()));
         self.tokens.truncate(self.submitted as usize);
@@ -351,6 +401,12 @@ impl Session {
         let logits = self.executor.read(self.plan.io.logits, 0, bytes).await?;
         Ok(bytemuck::pod_collect_to_vec(&logits))
     }
+}
+
+/// Where the results of the last `n_steps` of `submitted` positions are.
+fn results(plan: &Plan, submitted: u32, n_steps: u32) -> (BufferId, u64, u64) {
+    let first = u64::from((submitted + 1 - n_steps) % RESULT_SLOTS);
+    (plan.io.results, first * 8, u64::from(n_steps) * 8)
 }
 
 fn to_u32(n: usize) -> u32 {

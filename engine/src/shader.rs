@@ -1,7 +1,10 @@
 //! The shader linker: kernel file + provider files + directives for the target -> one WGSL text.
 //!
 //! A kernel lists its needs in a header line `// needs: dot, reduce`. Providers of one need export identical signatures,
-//! so a kernel cannot tell which one it got. Files are concatenated whole: no conditionals, no generated code.
+//! so a kernel cannot tell which one it got. Files are concatenated whole: no conditionals. Constants that size arrays get
+//! the op's values, and marked loops over them are unrolled (see `shader/unroll.rs`).
+
+mod unroll;
 
 use crate::Error;
 use crate::variant::{Dot, KvType, Reduce, Rows, Variant};
@@ -104,11 +107,17 @@ impl Kernel {
     }
 }
 
-/// Links one kernel.
+/// Links one kernel. `sizes` replace the values of constants that the text declares; without them it has small ones.
 ///
 /// # Errors
-/// [`Error::UnknownNeed`] when the header names a need without a provider.
-pub fn link(kernel: Kernel, choice: &Choice, target: Target) -> Result<String, Error> {
+/// [`Error::UnknownNeed`] when the header names a need without a provider, [`Error::Unroll`] when a constant is not declared
+/// or a marked loop cannot be unrolled.
+pub fn link(
+    kernel: Kernel,
+    choice: &Choice,
+    target: Target,
+    sizes: &[(&'static str, u32)],
+) -> Result<String, Error> {
     let mut directives = String::new();
     let mut body = String::new();
     for need in kernel.needs() {
@@ -157,14 +166,13 @@ pub fn link(kernel: Kernel, choice: &Choice, target: Target) -> Result<String, E
         });
         body.push('\n');
     }
+    body.push_str(kernel.source());
+    let body = unroll::unroll(&body, sizes).map_err(|reason| Error::Unroll {
+        kernel: kernel.name(),
+        reason,
+    })?;
     // Directives come before every declaration, and `enable` before `requires` reads best.
     let mut lines: Vec<&str> = directives.lines().collect();
     lines.sort_unstable();
-    Ok([
-        lines.join("\n").as_str(),
-        "\n",
-        body.as_str(),
-        kernel.source(),
-    ]
-    .concat())
+    Ok([lines.join("\n").as_str(), "\n", body.as_str()].concat())
 }

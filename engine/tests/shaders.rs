@@ -40,7 +40,7 @@ fn texts(kernel: Kernel, target: Target) -> Vec<(Choice, String)> {
             .iter()
             .any(|(other, _)| kernel.same_text(other, &choice))
         {
-            out.push((choice, link(kernel, &choice, target).unwrap()));
+            out.push((choice, link(kernel, &choice, target, &[]).unwrap()));
         }
     }
     out
@@ -85,8 +85,8 @@ fn choices_that_share_a_text_really_do() {
     for &kernel in Kernel::ALL {
         for a in choices() {
             for b in choices() {
-                let same = link(kernel, &a, Target::Native).unwrap()
-                    == link(kernel, &b, Target::Native).unwrap();
+                let same = link(kernel, &a, Target::Native, &[]).unwrap()
+                    == link(kernel, &b, Target::Native, &[]).unwrap();
                 assert_eq!(
                     same,
                     kernel.same_text(&a, &b),

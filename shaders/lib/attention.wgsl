@@ -4,16 +4,19 @@
 //   s_p = (q . k_p) / sqrt(D);   m = max s_p;   l = sum exp(s_p - m);   acc = sum exp(s_p - m) v_p
 //
 // Every sum has one order, fixed by the head's size and the positions alone.
-// The including kernel declares `override HEADS: u32` (1 to 4 query heads of a workgroup), has 256 invocations, fills q_heads,
-// and defines key_quad(p, i) and value_quad(p, i): four elements of the chunk's p-th key or value. Needs D <= 256.
+// The including kernel has 256 invocations, fills q_heads, and defines key_quad(p, i) and value_quad(p, i): four elements of
+// the chunk's p-th key or value. Loads of an invocation are unrolled and their places clamped, not branched over, so that
+// they are all on their way together. Needs D <= 256.
 
 const CHUNK: u32 = 64u;
 const PARTS: u32 = 4u;      // invocations that share a position's score: 256 / CHUNK
 const SHARES: u32 = 16u;    // invocations that share a head's maximum and sum, four positions each
 const MAX_QUADS: u32 = 64u; // of a head
-const MAX_HEADS: u32 = 4u;  // of a workgroup
+const HEADS: u32 = 1u;      // query heads of a workgroup, at most 4
+const KEY_STEPS: u32 = 2u;   // D / 4 / PARTS, rounded up
+const VALUE_STEPS: u32 = 2u; // CHUNK / (256 / (D / 4)), rounded up
 
-// Sizes are for MAX_HEADS: naga cannot evaluate an array size that multiplies an override.
+// Sizes are for four heads.
 var<workgroup> q_heads: array<vec4<f32>, 256>;    // [HEADS][quads], rotated
 var<workgroup> score_parts: array<f32, 1024>;     // [HEADS][position][PARTS]
 var<workgroup> chunk_weights: array<f32, 256>;    // [HEADS][CHUNK]: scores, then their exponentials
@@ -41,18 +44,21 @@ fn chunk_sum(head: u32) -> f32 {
 
 // Scores of the chunk's first n positions (n > 0). Those behind repeat the first, which changes no maximum.
 fn score_chunk(lid: u32, n: u32, quads: u32, scale: f32) {
-    let p = lid / PARTS;
-    var sums: array<vec4<f32>, MAX_HEADS>;
-    for (var h = 0u; h < HEADS; h = h + 1u) { sums[h] = vec4<f32>(0.0); }
-    if p < n {
-        for (var i = lid % PARTS; i < quads; i = i + PARTS) {
-            let key = key_quad(p, i);
-            for (var h = 0u; h < HEADS; h = h + 1u) {
-                sums[h] = fma(q_heads[h * quads + i], key, sums[h]);
-            }
+    let p = min(lid / PARTS, n - 1u);
+    let part = lid % PARTS;
+    var keys: array<vec4<f32>, KEY_STEPS>;
+    for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
+        keys[j] = key_quad(p, min(part + j * PARTS, quads - 1u));
+    }
+    var sums: array<vec4<f32>, HEADS>;
+    for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
+        sums[h] = vec4<f32>(0.0);
+        for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
+            let i = part + j * PARTS;
+            if i < quads { sums[h] = fma(q_heads[h * quads + i], keys[j], sums[h]); }
         }
     }
-    for (var h = 0u; h < HEADS; h = h + 1u) {
+    for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
         score_parts[h * 256u + lid] = (sums[h].x + sums[h].y) + (sums[h].z + sums[h].w);
     }
     workgroupBarrier();
@@ -87,17 +93,19 @@ fn weigh_chunk(lid: u32, n: u32) {
 }
 
 // Weighted values of all heads: an invocation takes four elements of the head and every n-th position.
-fn sum_values(lid: u32, n: u32, quads: u32) -> array<vec4<f32>, MAX_HEADS> {
-    var sums: array<vec4<f32>, MAX_HEADS>;
-    for (var h = 0u; h < HEADS; h = h + 1u) { sums[h] = vec4<f32>(0.0); }
+fn sum_values(lid: u32, n: u32, quads: u32) -> array<vec4<f32>, HEADS> {
     let slices = 256u / quads;
     let slice = lid / quads;
-    if slice < slices {
-        for (var p = slice; p < n; p = p + slices) {
-            let value = value_quad(p, lid % quads);
-            for (var h = 0u; h < HEADS; h = h + 1u) {
-                sums[h] = fma(vec4<f32>(chunk_weights[h * CHUNK + p]), value, sums[h]);
-            }
+    var values: array<vec4<f32>, VALUE_STEPS>;
+    for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
+        values[j] = value_quad(min(slice + j * slices, n - 1u), lid % quads);
+    }
+    var sums: array<vec4<f32>, HEADS>;
+    for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
+        sums[h] = vec4<f32>(0.0);
+        for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
+            let p = slice + j * slices;
+            if p < n { sums[h] = fma(vec4<f32>(chunk_weights[h * CHUNK + p]), values[j], sums[h]); }
         }
     }
     return sums;

@@ -11,7 +11,8 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use engine::bench::synthetic::{self, Synthetic};
 use engine::bench::{LoadTime, Options};
-use engine::{Session, SessionConfig};
+use engine::ops::Tuning;
+use engine::{Executor, Session, SessionConfig};
 use model::convert::DEFAULT_ROWS_PER_TILE;
 use model::package::{read_manifest, read_shard};
 use model::source::FolderSource;
@@ -55,6 +56,18 @@ pub(crate) struct BenchArgs {
     /// Element type of the key-value cache
     #[arg(long, value_enum, default_value_t = Kv::F16)]
     kv: Kv,
+    /// Decode with norms, rotation and append in dispatches of their own (the default on a software adapter) or not
+    #[arg(long, value_name = "BOOL")]
+    fused: Option<bool>,
+    /// Invocations that share a row of a product, a power of two
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    slices: Option<u32>,
+    /// The same for gate and up
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    gated_slices: Option<u32>,
+    /// Query heads that share a workgroup of attention
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4))]
+    attention_heads: Option<u32>,
     /// Instead of a model, measure row interleavings of ternary matrices (takes minutes)
     #[arg(long)]
     interleave: bool,
@@ -131,7 +144,8 @@ async fn run_model(args: &BenchArgs) -> anyhow::Result<()> {
         adapter: args.adapter.clone(),
         variant: args.variant,
     };
-    let executor = open_executor(&device).await?;
+    let mut executor = open_executor(&device).await?;
+    tune(args, &mut executor);
     let software = executor.device().is_some_and(engine::Device::is_software);
     let options = options(args, software);
     let (mut session, name, load) = load(args, executor, &options).await?;
@@ -150,6 +164,19 @@ async fn run_model(args: &BenchArgs) -> anyhow::Result<()> {
             "the measured kernels gave wrong results, so the times mean nothing"
         ))
     }
+}
+
+/// Replaces the choices that the arguments name.
+fn tune(args: &BenchArgs, executor: &mut Executor) {
+    let Executor::Gpu(gpu) = executor else { return };
+    let own = *gpu.tuning();
+    gpu.set_tuning(Tuning {
+        fused: args.fused.unwrap_or(own.fused),
+        gemv_slices: args.slices.unwrap_or(own.gemv_slices),
+        gated_slices: args.gated_slices.unwrap_or(own.gated_slices),
+        attention_heads: args.attention_heads.unwrap_or(own.attention_heads),
+        ..own
+    });
 }
 
 fn options(args: &BenchArgs, software: bool) -> Options {

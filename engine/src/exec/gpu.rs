@@ -140,10 +140,19 @@ impl GpuExecutor {
         programs: impl Iterator<Item = &'a Program>,
         step: &Step,
     ) -> Result<(), Error> {
-        self.submit(
-            programs.flat_map(|program| program.dispatches.iter().zip(&program.gpu)),
-            step,
-        )
+        self.submit(flatten(programs), step, None).map(|_| ())
+    }
+
+    /// Like `run`, with a read of a buffer range behind the programs in the same submit.
+    pub(super) fn run_and_read<'a>(
+        &mut self,
+        programs: impl Iterator<Item = &'a Program>,
+        step: &Step,
+        range: (BufferId, u64, u64),
+    ) -> Result<PendingGpuRead, Error> {
+        let staging = self.staging(range.2);
+        let submission = self.submit(flatten(programs), step, Some((range, &staging)))?;
+        Ok(begin_map(staging, range.2, submission))
     }
 
     pub(super) fn run_range(
@@ -157,14 +166,17 @@ impl GpuExecutor {
                 .iter()
                 .zip(&program.gpu[range]),
             step,
+            None,
         )
+        .map(|_| ())
     }
 
     fn submit<'a>(
         &self,
         steps: impl Iterator<Item = (&'a Dispatch, &'a Prepared)>,
         step: &Step,
-    ) -> Result<(), Error> {
+        read: Option<((BufferId, u64, u64), &wgpu::Buffer)>,
+    ) -> Result<wgpu::SubmissionIndex, Error> {
         self.device.check("running kernels")?;
         let mut encoder = self
             .device
@@ -175,9 +187,13 @@ impl GpuExecutor {
             self.record_one(&mut pass, dispatch, prepared, step);
         }
         drop(pass);
+        if let Some(((id, offset, len), staging)) = read {
+            encoder.copy_buffer_to_buffer(&self.buffers[id.0 as usize], offset, staging, 0, len);
+        }
         self.submits.fetch_add(1, Ordering::Relaxed);
-        self.device.queue.submit([encoder.finish()]);
-        self.device.check("running kernels")
+        let submission = self.device.queue.submit([encoder.finish()]);
+        self.device.check("running kernels")?;
+        Ok(submission)
     }
 
     /// Records one dispatch; returns whether there was anything to do.
@@ -223,7 +239,9 @@ impl GpuExecutor {
         self.submit(
             std::iter::once((&program.dispatches[index], &program.gpu[index])),
             step,
+            None,
         )
+        .map(|_| ())
     }
 
     /// Submits so far.
@@ -239,19 +257,7 @@ impl GpuExecutor {
         len: u64,
     ) -> Result<PendingGpuRead, Error> {
         self.device.check("reading a buffer")?;
-        let found = self
-            .staging
-            .iter()
-            .position(|buffer| buffer.size() >= len && buffer.size() <= 4 * len.max(64));
-        let staging = match found {
-            Some(i) => self.staging.swap_remove(i),
-            None => self.device.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("staging"),
-                size: len.next_multiple_of(16).max(16),
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }),
-        };
+        let staging = self.staging(len);
         let mut encoder = self
             .device
             .device
@@ -259,17 +265,24 @@ impl GpuExecutor {
         encoder.copy_buffer_to_buffer(&self.buffers[id.0 as usize], offset, &staging, 0, len);
         self.submits.fetch_add(1, Ordering::Relaxed);
         let submission = self.device.queue.submit([encoder.finish()]);
-        let (sender, mapped) = futures_channel::oneshot::channel();
-        staging.map_async(wgpu::MapMode::Read, 0..len, move |result| {
-            // The reader may have given up: then nobody waits for the answer.
-            sender.send(result).ok();
-        });
-        Ok(PendingGpuRead {
-            staging,
-            len,
-            submission,
-            mapped,
-        })
+        Ok(begin_map(staging, len, submission))
+    }
+
+    /// A staging buffer of at least `len` bytes that is not in use.
+    fn staging(&mut self, len: u64) -> wgpu::Buffer {
+        let found = self
+            .staging
+            .iter()
+            .position(|buffer| buffer.size() >= len && buffer.size() <= 4 * len.max(64));
+        match found {
+            Some(i) => self.staging.swap_remove(i),
+            None => self.device.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("staging"),
+                size: len.next_multiple_of(16).max(16),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }),
+        }
     }
 
     pub(super) async fn finish_read(&mut self, read: PendingGpuRead) -> Result<Vec<u8>, Error> {
@@ -324,5 +337,27 @@ impl GpuExecutor {
             });
         }
         Ok(())
+    }
+}
+
+/// The dispatches of programs, one after the other.
+fn flatten<'a>(
+    programs: impl Iterator<Item = &'a Program>,
+) -> impl Iterator<Item = (&'a Dispatch, &'a Prepared)> {
+    programs.flat_map(|program| program.dispatches.iter().zip(&program.gpu))
+}
+
+/// Asks for a staging buffer's contents, behind the submission that fills it.
+fn begin_map(staging: wgpu::Buffer, len: u64, submission: wgpu::SubmissionIndex) -> PendingGpuRead {
+    let (sender, mapped) = futures_channel::oneshot::channel();
+    staging.map_async(wgpu::MapMode::Read, 0..len, move |result| {
+        // The reader may have given up: then nobody waits for the answer.
+        sender.send(result).ok();
+    });
+    PendingGpuRead {
+        staging,
+        len,
+        submission,
+        mapped,
     }
 }

@@ -225,6 +225,26 @@ impl Executor {
         }
     }
 
+    /// Like [`Executor::run`], with a read of `len` bytes of a buffer from `offset` (multiples of 4) behind it in the same
+    /// submit.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Validation`].
+    pub fn run_and_read(
+        &mut self,
+        programs: &[&Program],
+        step: &Step,
+        (id, offset, len): (BufferId, u64, u64),
+    ) -> Result<PendingRead, Error> {
+        if let Self::Gpu(gpu) = self {
+            let programs = programs.iter().copied();
+            let read = gpu.run_and_read(programs, step, (id, offset, len))?;
+            return Ok(PendingRead::Gpu(read));
+        }
+        self.run(programs, step)?;
+        self.begin_read(id, offset, len)
+    }
+
     /// Runs some dispatches of a program: for taking intermediate results and for finding a wrong one.
     ///
     /// # Errors

@@ -15,7 +15,10 @@ pub const ATTENTION_CHUNK: u32 = 64;
 /// Largest head dimension: `MAX_QUADS` of `lib/attention.wgsl`.
 const MAX_HEAD_DIM: u32 = 256;
 
-/// Largest number of query heads of a workgroup: `MAX_HEADS` of `lib/attention.wgsl`.
+/// Invocations of a workgroup.
+const WORKGROUP: u32 = 256;
+
+/// Largest number of query heads of a workgroup: the arrays of `lib/attention.wgsl` have room for them.
 const MAX_HEADS: u32 = 4;
 
 /// Buffers: `q`, `k_cache`, `v_cache`, `out`.
@@ -120,8 +123,17 @@ impl Op for Attention {
         bytemuck::bytes_of(&self.params_of()).to_vec()
     }
 
-    fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
-        vec![("HEADS", f64::from(self.heads_per_workgroup(tuning)))]
+    fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
+        let quads = self.head_dim / 4;
+        vec![
+            ("HEADS", self.heads_per_workgroup(tuning)),
+            ("KEY_STEPS", quads.div_ceil(WORKGROUP / ATTENTION_CHUNK)),
+            ("VALUE_STEPS", ATTENTION_CHUNK.div_ceil(WORKGROUP / quads)),
+        ]
     }
 
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {

@@ -68,6 +68,8 @@ pub struct Tuning {
     pub gemv_workgroup: u32,
     /// Invocations that share one row in GEMV, a power of two that divides `gemv_workgroup`.
     pub gemv_slices: u32,
+    /// The same where two matrices are read at once: gate and up have many rows.
+    pub gated_slices: u32,
     /// Invocations of a GEMM workgroup.
     pub gemm_workgroup: u32,
     /// Query heads that share a workgroup of attention, and with it the reading of keys and values; at most 4.
@@ -82,6 +84,7 @@ impl Default for Tuning {
         Self {
             gemv_workgroup: 256,
             gemv_slices: 32,
+            gated_slices: 16,
             gemm_workgroup: 64,
             attention_heads: 4,
             fused: true,
@@ -99,6 +102,10 @@ pub trait Op: std::fmt::Debug + Send + Sync {
     fn params(&self) -> Vec<u8>;
     /// Values of the kernel's `override` constants.
     fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)>;
+    /// Values of the constants that size arrays and unrolled loops in the kernel's text.
+    fn sizes(&self, _: &Tuning) -> Vec<(&'static str, u32)> {
+        Vec::new()
+    }
     /// Workgroups of the dispatch; all zero to skip it. No dimension may exceed [`MAX_GRID`].
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3];
     /// Checks dimensions and buffer sizes (in bytes, in binding order).

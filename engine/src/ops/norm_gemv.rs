@@ -9,10 +9,10 @@ use crate::shader::Kernel;
 /// Invocations of a workgroup: as many as norm_quantize has, since the order of the norm's sum depends on it.
 const WORKGROUP: u32 = 256;
 
-/// Vectors of four columns that an invocation can keep in registers; the size of `held` in the shader.
+/// Vectors of four columns that an invocation may keep in registers.
 const MAX_STEPS: u32 = 16;
 
-/// Quads of a matrix that an invocation can load ahead; the size of `ahead` in the shader.
+/// Quads of a matrix that an invocation may load ahead.
 const MAX_AHEAD: u32 = 4;
 
 /// Workgroup memory of the reductions, in bytes: 256 words each in `lib/sum.wgsl` and `lib/reduce_*.wgsl`, 16 in the former.
@@ -96,8 +96,13 @@ impl Op for NormGemv {
             ("NORM", f64::from(u8::from(self.norm))),
             ("ADD_DELTA", f64::from(u8::from(self.add_delta))),
             ("Q_WORDS", f64::from(self.product.k_padded / 4)),
-            ("STEPS", f64::from(steps(self.product.k_padded))),
-            ("AHEAD", f64::from(self.ahead(tuning))),
+        ]
+    }
+
+    fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
+        vec![
+            ("STEPS", steps(self.product.k_padded)),
+            ("AHEAD", self.ahead(tuning)),
         ]
     }
 

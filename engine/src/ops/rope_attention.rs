@@ -2,7 +2,7 @@
 
 use super::attention::AttentionParams;
 use super::rope_kv::cache_bytes;
-use super::{ATTENTION_CHUNK, Access, Attention, BufferId, Op, Step, Tuning, at_least};
+use super::{ATTENTION_CHUNK, Access, Attention, BufferId, Op, Step, Tuning, at_least, multiple};
 use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference;
@@ -83,6 +83,10 @@ impl Op for RopeAttention {
         self.attention().constants(tuning)
     }
 
+    fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
+        self.attention().sizes(tuning)
+    }
+
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
         let heads = self.attention().heads_per_workgroup(tuning);
         [self.heads / heads, step.pos / ATTENTION_CHUNK + 1, 1]
@@ -92,6 +96,8 @@ impl Op for RopeAttention {
         const OP: &str = "rope_attention";
         self.attention().check_heads(OP)?;
         let head_dim = u64::from(self.head_dim);
+        multiple(OP, "k_offset", 2, u64::from(self.k_offset))?;
+        multiple(OP, "v_offset", 2, u64::from(self.v_offset))?;
         let kv_width = u64::from(self.kv_heads) * head_dim;
         for end in [
             u64::from(self.heads) * head_dim,

@@ -65,7 +65,11 @@ impl TernaryGemv {
     /// Invocations that share a row: no more than there are quads to share.
     pub(super) fn slices(&self, tuning: &Tuning) -> u32 {
         let quads = (self.k_padded / 64).max(1);
-        tuning.gemv_slices.min(1 << quads.ilog2())
+        let wanted = match self.epilogue {
+            Epilogue::Store => tuning.gemv_slices,
+            Epilogue::Relu2 | Epilogue::Silu => tuning.gated_slices,
+        };
+        wanted.min(1 << quads.ilog2())
     }
 
     /// `n_rows`, `n_quads`, `up_offset`, `up_gamma`.

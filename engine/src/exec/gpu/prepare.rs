@@ -57,19 +57,17 @@ impl GpuExecutor {
     ) -> Result<wgpu::ComputePipeline, Error> {
         let kernel = dispatch.op.kernel();
         let constants = dispatch.op.constants(&self.tuning);
-        let key = (
-            kernel,
-            *choice,
-            constants
-                .iter()
-                .map(|(name, value)| (*name, value.to_bits()))
-                .collect(),
-        );
+        let sizes = dispatch.op.sizes(&self.tuning);
+        let overrides = constants
+            .iter()
+            .map(|(name, value)| (*name, value.to_bits()));
+        let written = sizes.iter().map(|(name, value)| (*name, u64::from(*value)));
+        let key = (kernel, *choice, overrides.chain(written).collect());
         if let Some(found) = self.pipelines.get(&key) {
             return Ok(found.clone());
         }
         let (_, layout) = self.layout(kernel, dispatch.op.access());
-        let mut text = link(kernel, choice, Target::HERE)?;
+        let mut text = link(kernel, choice, Target::HERE, &sizes)?;
         if let Some(patch) = self.patch {
             text = patch(kernel, text);
         }
