@@ -55,9 +55,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     for (var start = 0u; start <= position; start = start + CHUNK) {
         let n = min(position + 1u - start, CHUNK);
         chunk_base = cache_base + start * quads;
+        let loaded = load_values(lid, n, quads);
         score_chunk(lid, n, quads, params.scale);
         weigh_chunk(lid, n);
-        var parts = sum_values(lid, n, quads);
+        var parts = sum_values(lid, n, quads, loaded);
         for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
             let joined = join_values(lid, quads, parts[h]);
             if start == 0u {

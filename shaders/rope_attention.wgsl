@@ -98,9 +98,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     workgroupBarrier();
 
+    let loaded = load_values(lid, n, quads);
     score_chunk(lid, n, quads, params.scale);
     weigh_chunk(lid, n);
-    var parts = sum_values(lid, n, quads);
+    var parts = sum_values(lid, n, quads, loaded);
     for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
         let joined = join_values(lid, quads, parts[h]);
         let at = ((first_head + h) * params.n_chunks + wid.y) * (quads + 1u);

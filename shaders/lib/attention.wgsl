@@ -11,10 +11,13 @@
 const CHUNK: u32 = 64u;
 const PARTS: u32 = 4u;      // invocations that share a position's score: 256 / CHUNK
 const SHARES: u32 = 16u;    // invocations that share a head's maximum and sum, four positions each
+const OTHER_SHARES: u32 = 15u;
+const PER_SHARE: u32 = 4u;  // CHUNK / SHARES
 const MAX_QUADS: u32 = 64u; // of a head
 const HEADS: u32 = 1u;      // query heads of a workgroup, at most 4
 const KEY_STEPS: u32 = 2u;   // D / 4 / PARTS, rounded up
 const VALUE_STEPS: u32 = 2u; // CHUNK / (256 / (D / 4)), rounded up
+const OTHER_SLICES: u32 = 3u; // 256 / (D / 4), rounded down, less one
 
 // Sizes are for four heads.
 var<workgroup> q_heads: array<vec4<f32>, 256>;    // [HEADS][quads], rotated
@@ -27,8 +30,8 @@ var<workgroup> value_parts: array<vec4<f32>, 256>;
 // Largest score of a head; valid after score_chunk.
 fn chunk_max(head: u32) -> f32 {
     var largest = share_max[head * SHARES];
-    for (var i = 1u; i < SHARES; i = i + 1u) {
-        largest = max(largest, share_max[head * SHARES + i]);
+    for (var i = 0u; i < OTHER_SHARES; i = i + 1u) { // unrolled
+        largest = max(largest, share_max[head * SHARES + i + 1u]);
     }
     return largest;
 }
@@ -36,8 +39,8 @@ fn chunk_max(head: u32) -> f32 {
 // Sum of a head's exponentials; valid after weigh_chunk.
 fn chunk_sum(head: u32) -> f32 {
     var sum = share_sum[head * SHARES];
-    for (var i = 1u; i < SHARES; i = i + 1u) {
-        sum = sum + share_sum[head * SHARES + i];
+    for (var i = 0u; i < OTHER_SHARES; i = i + 1u) { // unrolled
+        sum = sum + share_sum[head * SHARES + i + 1u];
     }
     return sum;
 }
@@ -64,8 +67,8 @@ fn score_chunk(lid: u32, n: u32, quads: u32, scale: f32) {
     workgroupBarrier();
     if lid < HEADS * SHARES {
         var largest = 0.0;
-        for (var j = 0u; j < CHUNK / SHARES; j = j + 1u) {
-            let at = lid * (CHUNK / SHARES) + j;
+        for (var j = 0u; j < PER_SHARE; j = j + 1u) { // unrolled
+            let at = lid * PER_SHARE + j;
             let known = select(lid / SHARES * CHUNK, at, at % CHUNK < n) * PARTS;
             let score = ((score_parts[known] + score_parts[known + 1u]) + (score_parts[known + 2u] + score_parts[known + 3u]))
                 * scale;
@@ -86,20 +89,27 @@ fn weigh_chunk(lid: u32, n: u32) {
     }
     workgroupBarrier();
     if lid < HEADS * SHARES {
-        let at = lid * (CHUNK / SHARES);
+        let at = lid * PER_SHARE;
         share_sum[lid] = (chunk_weights[at] + chunk_weights[at + 1u]) + (chunk_weights[at + 2u] + chunk_weights[at + 3u]);
     }
     workgroupBarrier();
 }
 
-// Weighted values of all heads: an invocation takes four elements of the head and every n-th position.
-fn sum_values(lid: u32, n: u32, quads: u32) -> array<vec4<f32>, HEADS> {
+// An invocation's values: four elements of the head, of every n-th position. They need no weights, so they are loaded first.
+fn load_values(lid: u32, n: u32, quads: u32) -> array<vec4<f32>, VALUE_STEPS> {
     let slices = 256u / quads;
-    let slice = lid / quads;
     var values: array<vec4<f32>, VALUE_STEPS>;
     for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
-        values[j] = value_quad(min(slice + j * slices, n - 1u), lid % quads);
+        values[j] = value_quad(min(lid / quads + j * slices, n - 1u), lid % quads);
     }
+    return values;
+}
+
+// Weighted values of all heads.
+fn sum_values(lid: u32, n: u32, quads: u32, loaded: array<vec4<f32>, VALUE_STEPS>) -> array<vec4<f32>, HEADS> {
+    let slices = 256u / quads;
+    let slice = lid / quads;
+    var values = loaded;
     var sums: array<vec4<f32>, HEADS>;
     for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
         sums[h] = vec4<f32>(0.0);
@@ -116,10 +126,8 @@ fn join_values(lid: u32, quads: u32, part: vec4<f32>) -> vec4<f32> {
     value_parts[lid] = part;
     workgroupBarrier();
     var sum = value_parts[lid];
-    if lid < quads {
-        for (var at = lid + quads; at < 256u / quads * quads; at = at + quads) {
-            sum = sum + value_parts[at];
-        }
+    for (var j = 0u; j < OTHER_SLICES; j = j + 1u) { // unrolled
+        sum = sum + value_parts[min(lid + (j + 1u) * quads, 255u)];
     }
     workgroupBarrier();
     return sum;

@@ -153,7 +153,9 @@ fn tolerance(kernel: Kernel) -> f64 {
     match kernel {
         // A code of the row next to a tie may fall to either side, which moves a sum of some hundred codes by one.
         Kernel::NormGemv => 5e-3,
-        Kernel::Attention | Kernel::RopeAttention | Kernel::AttentionCombine => 1e-4,
+        Kernel::Attention | Kernel::AttentionCombine => 1e-4,
+        // Its scores are of rotated queries and keys, whose last bits differ already.
+        Kernel::RopeAttention => 1e-3,
         _ => 1e-5,
     }
 }

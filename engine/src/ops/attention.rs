@@ -133,6 +133,7 @@ impl Op for Attention {
             ("HEADS", self.heads_per_workgroup(tuning)),
             ("KEY_STEPS", quads.div_ceil(WORKGROUP / ATTENTION_CHUNK)),
             ("VALUE_STEPS", ATTENTION_CHUNK.div_ceil(WORKGROUP / quads)),
+            ("OTHER_SLICES", WORKGROUP / quads - 1),
         ]
     }
 
