@@ -29,20 +29,22 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> v_cache: array<KvQuad>;
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4<f32>>;
 
-var<workgroup> own_key: array<vec4<f32>, MAX_QUADS>;
-var<workgroup> own_value: array<vec4<f32>, MAX_QUADS>;
+// As the cache holds them. Kept packed until they are read behind a barrier: a compiler may otherwise see that packing is
+// undone at once, and keep the bits that it should have rounded away (NVIDIA's does).
+var<workgroup> own_key: array<KvQuad, MAX_QUADS>;
+var<workgroup> own_value: array<KvQuad, MAX_QUADS>;
 
 // First quad of the chunk in the caches, and where in the chunk the token's own position is.
 var<private> chunk_base: u32;
 var<private> own: u32;
 
 fn key_quad(p: u32, i: u32) -> vec4<f32> {
-    if p == own { return own_key[i]; }
+    if p == own { return kv_unpack(own_key[i]); }
     return kv_unpack(k_cache[chunk_base + p * (params.head_dim / 4u) + i]);
 }
 
 fn value_quad(p: u32, i: u32) -> vec4<f32> {
-    if p == own { return own_value[i]; }
+    if p == own { return kv_unpack(own_value[i]); }
     return kv_unpack(v_cache[chunk_base + p * (params.head_dim / 4u) + i]);
 }
 
@@ -68,13 +70,13 @@ fn rotated_quad(base: u32, position: u32, e: u32) -> vec4<f32> {
 fn own_position(lid: u32, kv_head: u32, position: u32, quads: u32, write: bool) {
     if lid < quads {
         let packed = kv_pack(rotated_quad(params.k_offset + kv_head * params.head_dim, position, lid * 4u));
-        own_key[lid] = kv_unpack(packed);
+        own_key[lid] = packed;
         if write { k_cache[(kv_head * params.context + position) * quads + lid] = packed; }
     } else if lid < 2u * quads {
         let quad = lid - quads;
         let at = params.v_offset + kv_head * params.head_dim + quad * 4u;
         let packed = kv_pack(vec4<f32>(qkv[at / 2u], qkv[at / 2u + 1u]));
-        own_value[quad] = kv_unpack(packed);
+        own_value[quad] = packed;
         if write { v_cache[(kv_head * params.context + position) * quads + quad] = packed; }
     }
 }

@@ -142,7 +142,12 @@ impl Device {
     /// Whether the adapter computes in software, so that its times say nothing about a GPU.
     #[must_use]
     pub fn is_software(&self) -> bool {
+        // Browsers tell the type only of their own fallback, but may name the driver.
+        let name = self.info.name.to_lowercase();
         self.info.device_type == wgpu::DeviceType::Cpu
+            || ["llvmpipe", "swiftshader"]
+                .iter()
+                .any(|software| name.contains(software))
     }
 
     /// What the adapter says of itself.

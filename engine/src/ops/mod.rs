@@ -86,7 +86,7 @@ impl Default for Tuning {
             gemv_slices: 32,
             gated_slices: 16,
             gemm_workgroup: 64,
-            attention_heads: 1,
+            attention_heads: 2,
             fused: true,
         }
     }

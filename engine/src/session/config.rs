@@ -19,7 +19,7 @@ impl Default for SessionConfig {
         Self {
             context: 4096,
             kv: KvType::F16,
-            prefill_chunk: 64,
+            prefill_chunk: 128,
         }
     }
 }
