@@ -76,7 +76,7 @@ impl Attention {
         let most = tuning.attention_heads.clamp(1, MAX_HEADS);
         (1..=most.min(group))
             .rev()
-            .find(|n| group % n == 0)
+            .find(|n| group.is_multiple_of(*n))
             .unwrap_or(1)
     }
 
