@@ -105,7 +105,7 @@ pub const fn fault(code: FaultCode) -> &'static str {
         FaultCode::NotFound => "The model is not on the server. Check its address.",
         FaultCode::BadModel => "The model's description can't be used by this version of the app.",
         FaultCode::Corrupt => "A file of the model arrived damaged. Try again.",
-        FaultCode::NoChat => "This model can't hold a conversation: it has no chat template.",
+        FaultCode::NoChat => "This model can't hold a conversation: it has no tokenizer.",
         FaultCode::Text => "This conversation can't be given to the model. Start a new chat.",
         FaultCode::PromptTooLong => {
             "The conversation is longer than the model can remember. Start a new chat."

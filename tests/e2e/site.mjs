@@ -15,11 +15,13 @@ export const DEFAULT_MODEL = required("TERN_DEFAULT_MODEL");
 export const DIST = required("TERN_DIST");
 /** The small model cut into shards, with room for a conversation: see toy.mjs. */
 export const TOY = await makePackage(SMALL_MODEL, join(MODELS, "toy"), { name: "toy", context: 2048 });
+/** The same without its chat template: a base model. */
+export const BASE = await makePackage(SMALL_MODEL, join(MODELS, "base"), { name: "base", context: 2048, isBase: true });
 /** The small model with room for prompts of 300 tokens, for checks of its arithmetic. */
 const LONG = await makePackage(SMALL_MODEL, join(MODELS, "g256-long"), { name: "g256-long", context: 320 });
 
 /**
- * Serves the built site with the small models as `models/g256`, `models/g256-long` and `models/toy`.
+ * Serves the built site with the small models as `models/g256`, `models/g256-long`, `models/toy` and `models/base`.
  *
  * @param {Function} [fault] see {@link serve}
  * @param {{base?: string, dist?: string}} [options] where the site lies on the server, and another build of it
@@ -30,6 +32,7 @@ export function serveSite(fault, { dist = DIST, ...options } = {}) {
     "/models/g256/": SMALL_MODEL,
     "/models/g256-long/": LONG.folder,
     "/models/toy/": TOY.folder,
+    "/models/base/": BASE.folder,
   };
   return serve(mounts, fault, options);
 }

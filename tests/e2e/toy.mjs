@@ -12,10 +12,10 @@ const ALIGNMENT = 16;
  *
  * @param {string} from folder of a package
  * @param {string} to folder to write; what is there is replaced
- * @param {{name: string, context?: number, shardBytes?: number}} change
+ * @param {{name: string, context?: number, shardBytes?: number, isBase?: boolean}} change `isBase`: without its chat template
  * @returns {Promise<{name: string, folder: string, shards: string[]}>} `shards`: names of the shard files, in order
  */
-export async function makePackage(from, to, { name, context, shardBytes = 64 * 1024 }) {
+export async function makePackage(from, to, { name, context, shardBytes = 64 * 1024, isBase = false }) {
   await rm(to, { recursive: true, force: true });
   await mkdir(dirname(to), { recursive: true });
   const manifest = JSON.parse(await readFile(join(from, "manifest.json"), "utf8"));
@@ -41,6 +41,7 @@ export async function makePackage(from, to, { name, context, shardBytes = 64 * 1
     sha256: createHash("sha256").update(bytes).digest("hex"),
   }));
   manifest.name = name;
+  if (isBase) delete manifest.text.chat_template;
   manifest.architecture.context = context ?? manifest.architecture.context;
   for (const [index, { file }] of manifest.shards.entries()) await writeFile(join(to, file), shards[index]);
   await writeFile(join(to, "manifest.json"), JSON.stringify(manifest));

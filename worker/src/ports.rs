@@ -249,7 +249,8 @@ pub trait TextModel {
     /// Turns ids back into text, piece by piece.
     type Decoder: Decoder;
 
-    /// Token ids of a conversation, ending where the model's answer starts.
+    /// Token ids of a conversation, ending where the model's answer starts. A base model gets one text: what both sides have
+    /// written, in turn.
     ///
     /// # Errors
     /// A fault when the template or the tokenizer fails.

@@ -181,11 +181,13 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         let session = loaded.session.as_ref()?;
         let manifest = &loaded.package.manifest;
         let memory = session.memory();
-        let suggested = manifest.text.as_ref().and_then(|text| text.sampling);
+        let text = manifest.text.as_ref();
+        let suggested = text.and_then(|text| text.sampling);
         Some(ModelInfo {
             name: manifest.name.clone(),
             license: manifest.license.clone(),
             context: session.context(),
+            continues_text: text.is_some_and(|text| text.chat_template.is_none()),
             sampling: suggested.map(|suggested| SamplingSettings {
                 temperature: decimal(suggested.temperature),
                 top_p: decimal(suggested.top_p),

@@ -41,12 +41,11 @@ impl TextModel for PackageText {
     type Decoder = Detokenizer;
 
     fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, Fault> {
-        let template = self.template.as_ref().ok_or_else(|| {
-            Fault::new(
-                FaultCode::NoChat,
-                "expected a chat template, got a base model without one",
-            )
-        })?;
+        let text_fault = |error: text::Error| Fault::new(FaultCode::Text, error.to_string());
+        let Some(template) = &self.template else {
+            let text = continued_text(messages);
+            return self.tokenizer.encode(&text).map_err(text_fault);
+        };
         let messages: Vec<text::Message> = messages
             .iter()
             .map(|message| {
@@ -63,12 +62,30 @@ impl TextModel for PackageText {
             .collect();
         template
             .encode_chat(&self.tokenizer, &messages, true)
-            .map_err(|error| Fault::new(FaultCode::Text, error.to_string()))
+            .map_err(text_fault)
     }
 
     fn decoder(&self) -> Detokenizer {
         self.tokenizer.detokenizer()
     }
+}
+
+/// The text of a conversation with a base model: what was written, one after the other, and no invented words between. Where
+/// one part would run into the next, a space keeps them apart. Instructions have no place in it.
+fn continued_text(messages: &[Message]) -> String {
+    let mut text = String::new();
+    for message in messages
+        .iter()
+        .filter(|message| message.role != Role::System)
+    {
+        let joins = text.ends_with(|c: char| !c.is_whitespace())
+            && message.content.starts_with(|c: char| !c.is_whitespace());
+        if joins {
+            text.push(' ');
+        }
+        text.push_str(&message.content);
+    }
+    text
 }
 
 impl Decoder for Detokenizer {
@@ -78,5 +95,30 @@ impl Decoder for Detokenizer {
 
     fn finish(&mut self) -> String {
         self.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::continued_text;
+    use protocol::{Message, Role};
+
+    #[test]
+    fn a_base_model_gets_the_text_that_both_have_written() {
+        let texts = |parts: &[(Role, &str)]| {
+            let message = |&(role, text): &(Role, &str)| Message::new(role, text);
+            continued_text(&parts.iter().map(message).collect::<Vec<_>>())
+        };
+        let (system, user, model) = (Role::System, Role::User, Role::Assistant);
+        assert_eq!(texts(&[]), "");
+        assert_eq!(texts(&[(system, "Be brief."), (user, "Once")]), "Once");
+        assert_eq!(
+            texts(&[(user, "Once"), (model, " upon a time"), (user, "there was")]),
+            "Once upon a time there was"
+        );
+        assert_eq!(
+            texts(&[(user, "a\n"), (model, "b"), (user, "\nc")]),
+            "a\nb\nc"
+        );
     }
 }

@@ -5,6 +5,11 @@
 pub const MESSAGE_LABEL: &str = "Message";
 /// Hint in the empty text field.
 pub const MESSAGE_HINT: &str = "Ask anything";
+/// Hint in the empty text field when the model is a base model.
+pub const TEXT_HINT: &str = "Begin a text";
+/// Above the text field when the model is a base model.
+pub const CONTINUES_TEXT: &str =
+    "This is a base model: it continues your text and does not answer questions.";
 /// Speaker of an answer.
 pub const TERN: &str = "Tern";
 /// Button that shows the list of chats.

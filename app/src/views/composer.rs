@@ -22,6 +22,10 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
     let has_field = page.part(|state| {
         !is_first_run(state) && !is_alone(state) && state.engine.phase != Phase::Elsewhere
     });
+    let continues_text = page.part(|state| {
+        let model = state.engine.model.as_ref();
+        model.is_some_and(|model| model.continues_text)
+    });
     let can_send = move || is_ready.get() && draft.with(|draft| !draft.trim().is_empty());
     // The button that was pressed vanishes; without this the focus would too.
     let focus = move || {
@@ -63,6 +67,14 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
     view! {
         <footer class="composer" class:is-empty=move || !has_field.get()>
             <LoadingBar page />
+            <p
+                id="composer-mode"
+                class="mode"
+                data-testid="mode"
+                hidden=move || !has_field.get() || !continues_text.get()
+            >
+                {strings::CONTINUES_TEXT}
+            </p>
             <form on:submit=on_submit hidden=move || !has_field.get()>
                 <textarea
                     data-testid="message"
@@ -70,7 +82,10 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
                     dir="auto"
                     enterkeyhint="send"
                     aria-label=strings::MESSAGE_LABEL
-                    placeholder=strings::MESSAGE_HINT
+                    placeholder=move || {
+                        if continues_text.get() { strings::TEXT_HINT } else { strings::MESSAGE_HINT }
+                    }
+                    aria-describedby=move || continues_text.get().then_some("composer-mode")
                     node_ref=field
                     prop:value=move || draft.get()
                     on:input=move |event| draft.set(event_target_value(&event))

@@ -138,6 +138,7 @@ pub(crate) fn info() -> ModelInfo {
         name: "Tiny".into(),
         license: None,
         context: 100,
+        continues_text: false,
         sampling: Some(SamplingSettings {
             temperature: 0.4,
             ..Default::default()

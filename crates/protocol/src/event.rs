@@ -185,6 +185,8 @@ pub struct ModelInfo {
     pub license: Option<String>,
     /// Context length of the session in tokens.
     pub context: u32,
+    /// Whether it is a base model, which has no chat template: it continues texts instead of answering questions.
+    pub continues_text: bool,
     /// Sampling that the package suggests (seed 0), when it does.
     pub sampling: Option<SamplingSettings>,
     /// GPU bytes of the weights.

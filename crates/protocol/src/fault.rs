@@ -56,7 +56,7 @@ pub enum FaultCode {
     BadModel,
     /// A file's bytes do not have the hash that the package states.
     Corrupt,
-    /// The package has no tokenizer, or no chat template.
+    /// The package has no tokenizer.
     NoChat,
     /// Tokenizer or chat template failed.
     Text,

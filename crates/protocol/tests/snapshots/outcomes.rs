@@ -50,6 +50,7 @@ fn outcomes() {
         name: "Tern 135M".into(),
         license: None,
         context: 2048,
+        continues_text: false,
         sampling: Some(SamplingSettings::default()),
         weight_bytes: bytes(1),
         kv_bytes: bytes(2),
@@ -142,7 +143,7 @@ fn outcomes() {
     let cases = [
         (
             Outcome::Loaded(info),
-            r#"{"Loaded":{"name":"Tern 135M","license":null,"context":2048,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":0},"weight_bytes":1,"kv_bytes":2,"activation_bytes":3,"load_millis":12.5,"times":{"device_millis":1.0,"read_millis":2.0,"upload_millis":3.0,"prepare_millis":4.0},"self_test":{"variant":"scalar-shared","kv":"F16","millis":5.0,"dropped":[{"variant":"packed-shared f16","problem":"decode: logit 3"}],"inexact":null},"cached":true}}"#,
+            r#"{"Loaded":{"name":"Tern 135M","license":null,"context":2048,"continues_text":false,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":0},"weight_bytes":1,"kv_bytes":2,"activation_bytes":3,"load_millis":12.5,"times":{"device_millis":1.0,"read_millis":2.0,"upload_millis":3.0,"prepare_millis":4.0},"self_test":{"variant":"scalar-shared","kv":"F16","millis":5.0,"dropped":[{"variant":"packed-shared f16","problem":"decode: logit 3"}],"inexact":null},"cached":true}}"#,
         ),
         (
             Outcome::Answered {
