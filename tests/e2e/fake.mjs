@@ -44,6 +44,7 @@ export const DEFAULTS = {
   model: {
     name: "tern-135m",
     license: "Apache-2.0",
+    continues_text: false,
     context: 4096,
     sampling: null,
     weight_bytes: 50 * MEGABYTE,
