@@ -50,8 +50,11 @@ describe(`recovery on ${GPU}`, () => {
     // It is not only this answer: the page goes on.
     await chat.waitFor("ready");
     assert.ok((await chat.report()).generation >= 2);
+    await chat.newChat.click();
     await chat.ask("What is the capital of France?");
-    assert.equal((await chat.finished()).finish, "Stop");
+    const next = await chat.finished();
+    assert.equal(next.text, "The capital of France is Paris.");
+    assert.equal(next.finish, "Stop");
     await chat.close();
   });
 
