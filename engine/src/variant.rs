@@ -11,7 +11,7 @@ pub enum Dot {
     Scalar,
 }
 
-/// How integers are summed across the invocations of a workgroup. (Float sums always take the fixed tree of
+/// How integers are summed across the invocations of a workgroup. (Float sums always take the fixed order of
 /// `lib/sum.wgsl`, so that every variant gives the same bits.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reduce {
