@@ -17,7 +17,7 @@ pub(crate) struct OverrideArgs {
     /// What float matrices are [default: ternary if they hold one magnitude besides zero, else masters]
     #[arg(long, value_enum)]
     weights: Option<Weights>,
-    /// Form of I2_S codes in a GGUF file, which no file states: blocks of 128 [default] or, of ARM builds since November
+    /// Form of I2_S codes in a GGUF file, which no file states: blocks of 128 (the default) or, of ARM builds since November
     /// 2025, of 64
     #[arg(long, value_name = "N", value_parser = ["128", "64"])]
     i2s: Option<String>,
