@@ -5,9 +5,9 @@
 //! reads a file; see `Known`.
 
 mod config;
-mod find;
+pub(crate) mod find;
 mod gguf;
-mod huggingface;
+pub(crate) mod huggingface;
 mod index;
 mod json;
 mod known;

@@ -1,11 +1,13 @@
 //! What can go wrong while reading, converting or checking model files.
 
 mod container;
+mod hub;
 mod shown;
 
 use std::path::PathBuf;
 
 pub use container::ContainerError;
+pub use hub::HubError;
 use shown::shown_up_to;
 pub(crate) use shown::{shown, shown_shape};
 
@@ -52,6 +54,19 @@ pub enum Error {
         /// Hash in the manifest.
         expected: String,
         /// Hash of the file.
+        got: String,
+    },
+    /// A file of a checkpoint is not the one that its publisher describes.
+    #[error(
+        "file {file}: its publisher states the SHA-256 {}, what came has {got}; it was damaged on its way or replaced meanwhile, fetch it again",
+        shown(published)
+    )]
+    SourceHash {
+        /// File name.
+        file: String,
+        /// Hash that the publisher states.
+        published: String,
+        /// Hash of what came.
         got: String,
     },
     /// A JSON file does not have the form that it should have.
@@ -117,6 +132,9 @@ pub enum Error {
     /// A GGUF file, a zip archive or a pickle that cannot be read.
     #[error(transparent)]
     Container(#[from] ContainerError),
+    /// An address or a repository that cannot be used.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// A tensor's byte range is not inside the file's data.
     #[error(
         "file {file}, tensor {tensor}: bytes {begin}..{end} reach past the end of the data, {data_bytes} bytes; the file is truncated or damaged"

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod convert;
 mod error;
 pub mod hash;
+pub mod hub;
 pub mod inspect;
 pub mod layout;
 pub mod manifest;
@@ -16,7 +17,7 @@ pub mod package;
 pub mod source;
 mod validate;
 
-pub use error::{ContainerError, Error};
+pub use error::{ContainerError, Error, HubError};
 pub use manifest::{
     Activation, Architecture, Coding, Encoding, Manifest, Piece, Scale, Shard, Tensor,
     TernaryLayout,

@@ -7,10 +7,10 @@ use crate::Error;
 use crate::error::shown;
 use crate::manifest::MANIFEST_FILE;
 
-const SAFETENSORS_FILE: &str = "model.safetensors";
-const SAFETENSORS_INDEX: &str = "model.safetensors.index.json";
-const PYTORCH_FILE: &str = "pytorch_model.bin";
-const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
+pub(crate) const SAFETENSORS_FILE: &str = "model.safetensors";
+pub(crate) const SAFETENSORS_INDEX: &str = "model.safetensors.index.json";
+pub(crate) const PYTORCH_FILE: &str = "pytorch_model.bin";
+pub(crate) const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
 /// Endings of files that may hold weights, where none has one of the usual names.
 const ENDINGS: [&str; 5] = [".safetensors", ".bin", ".pt", ".pth", ".gguf"];

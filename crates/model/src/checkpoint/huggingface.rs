@@ -12,9 +12,9 @@ use crate::Error;
 use crate::source::ByteRange;
 
 /// How the names of safetensors shards end.
-const SAFETENSORS_SUFFIX: &str = ".safetensors";
+pub(crate) const SAFETENSORS_SUFFIX: &str = ".safetensors";
 /// How the names of PyTorch shards end.
-const PYTORCH_SUFFIX: &str = ".bin";
+pub(crate) const PYTORCH_SUFFIX: &str = ".bin";
 
 /// Reads a folder with safetensors.
 pub(crate) fn read_safetensors(

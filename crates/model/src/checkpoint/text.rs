@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::config::Config;
+use super::config::{CONFIG_FILE, Config};
 use super::json::read_ids;
 use super::sentencepiece_model::{self, MODEL_FILE};
 use super::tokenizer::Tokenizer;
@@ -21,6 +21,16 @@ const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
 const TEMPLATE_FILE: &str = "chat_template.jinja";
 const GENERATION_FILE: &str = "generation_config.json";
 const README_FILE: &str = "README.md";
+/// The small files that are read where they are there.
+pub(crate) const SMALL_FILES: [&str; 7] = [
+    CONFIG_FILE,
+    TOKENIZER_FILE,
+    MODEL_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TEMPLATE_FILE,
+    GENERATION_FILE,
+    README_FILE,
+];
 /// Longest tokenizer that is read.
 pub(crate) const MAX_TOKENIZER_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest of the small files that is read.
