@@ -3,7 +3,8 @@
 //! 1. A [`Planner`] asks for lengths and headers until it can make a [`Plan`]: every shard's length, every tensor's place, and
 //!    the [`Step`]s, each of which names byte ranges of the source and turns them into pieces without any other input.
 //! 2. A driver runs the steps in order and gives their results to an [`Assembler`], which hands out finished shards and at last
-//!    the manifest. [`convert`] is the driver for a [`Source`] that can be read at once; one over range requests works alike.
+//!    the manifest. [`convert`] is the driver for a [`Source`] that can be read at once, on all processors; [`stream`] is the one
+//!    for files behind a network, which reads each byte once and in order, on one thread.
 //!
 //! The result depends on the checkpoint and the options alone: no clocks, no random numbers, no order of hash tables.
 
@@ -15,6 +16,7 @@ mod place;
 mod plan;
 mod sink;
 mod step;
+mod stream;
 
 use std::ops::ControlFlow;
 
@@ -25,6 +27,7 @@ pub use folder::{FolderSink, convert_folder};
 pub use plan::{Plan, Planner, Polled, plan};
 pub use sink::{MemorySink, Sink};
 pub use step::{PieceBytes, Step, StepOutput, StepRun};
+pub use stream::{Checkpoint, PackageStore, StreamLimits, Streamed, plan_remote, stream};
 
 use crate::checkpoint::Overrides;
 use crate::checkpoint::text::MAX_TOKENIZER_BYTES;

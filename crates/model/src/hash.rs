@@ -1,5 +1,6 @@
 //! SHA-256 as lower-case hex.
 
+use sha2::digest::common::hazmat::{SerializableState as _, SerializedState};
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
@@ -54,6 +55,34 @@ pub fn hash_file(
         bytes,
         sha256: hex(&hasher.finalize()),
     })
+}
+
+/// A hash of bytes that come in parts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hasher(Sha256);
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+
+    /// The state, so that another one can go on with it.
+    pub(crate) fn save(&self) -> String {
+        hex(&self.0.serialize())
+    }
+
+    /// One that goes on where another was; `None` if the text is no such state.
+    pub(crate) fn restore(saved: &str) -> Option<Hasher> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        let byte = |pair: &[u8]| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?);
+        let bytes: Option<Vec<u8>> = saved.as_bytes().chunks(2).map(byte).collect();
+        let state = SerializedState::<Sha256>::try_from(bytes?.as_slice()).ok()?;
+        Sha256::deserialize(&state).ok().map(Hasher)
+    }
 }
 
 /// Compares bytes with the length and hash that a manifest states.
@@ -116,6 +145,21 @@ mod tests {
                 .to_string()
                 .contains("length must be 3 bytes, got 4")
         );
+    }
+
+    #[test]
+    fn a_hash_goes_on_where_it_was() {
+        let bytes: Vec<u8> = (0..1000u32).map(|i| (i % 251) as u8).collect();
+        for at in [0, 1, 63, 64, 65, 500, 1000] {
+            let mut first = Hasher::default();
+            first.update(&bytes[..at]);
+            let mut second = Hasher::restore(&first.save()).unwrap();
+            second.update(&bytes[at..]);
+            assert_eq!(second.finish(), hash_bytes("", &bytes).sha256, "{at}");
+        }
+        for damaged in ["", "0", "zz", &"ff".repeat(200), &"ff".repeat(105)] {
+            assert!(Hasher::restore(damaged).is_none(), "{damaged}");
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Where bytes come from: a folder, memory, and later a server that answers range requests.
+//! Where bytes come from: a folder, memory, or a server that answers range requests.
 
 #[cfg(not(target_family = "wasm"))]
 mod folder;
 mod memory;
+mod remote;
 
 #[cfg(not(target_family = "wasm"))]
 pub use folder::FolderSource;
 pub use memory::{MemorySource, ReadFault};
+pub use remote::RemoteSource;
 
 use crate::Error;
 

@@ -63,6 +63,13 @@ impl Known {
         ranges.push((range.offset, bytes));
     }
 
+    /// What is held of a range, from its beginning on.
+    pub(crate) fn held(&self, range: &ByteRange) -> &[u8] {
+        let ranges = self.ranges.get(&range.file).map_or(&[][..], Vec::as_slice);
+        let same = ranges.iter().find(|(start, _)| *start == range.offset);
+        same.map_or(&[], |(_, bytes)| bytes)
+    }
+
     /// The names of all files in alphabetical order.
     pub(crate) fn files(&self) -> Result<&[String], Stop> {
         self.files.as_deref().ok_or(Stop::Need(Need::Files))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Plan;
-use super::step::{Step, StepOutput};
+use super::step::{PieceBytes, Step, StepOutput};
 use crate::hash::hash_bytes;
 use crate::manifest::{FileHash, SCHEMA_VERSION, SourceInfo};
 use crate::{Encoding, Error, Manifest, Scale, Shard};
@@ -60,42 +60,77 @@ impl<'p> Assembler<'p> {
         }
     }
 
+    /// An assembler that goes on where another one was, with the shards that are stored and the multipliers that were found.
+    pub(super) fn go_on(
+        plan: &'p Plan,
+        finished: Vec<Option<Shard>>,
+        scales: Vec<Option<f32>>,
+    ) -> Assembler<'p> {
+        Assembler {
+            finished,
+            scales,
+            ..Assembler::new(plan)
+        }
+    }
+
+    /// The finished shards and the multipliers that are known.
+    pub(super) fn so_far(&self) -> (&[Option<Shard>], &[Option<f32>]) {
+        (&self.finished, &self.scales)
+    }
+
     /// Adds the result of a step, each exactly once, and returns the shards that are whole now.
     ///
     /// # Errors
     /// If a piece does not have the length that the plan gives it.
     pub fn add(&mut self, step: &Step, output: StepOutput) -> Result<Vec<FinishedShard>, Error> {
-        let tensor = &self.plan.tensors[step.tensor];
-        if output.scale.is_some() {
-            self.scales[step.tensor] = output.scale;
-        }
+        self.add_scale(step, output.scale);
         let mut finished = Vec::new();
         for made in output.pieces {
-            let piece = &tensor.pieces[made.piece];
-            if made.bytes.len() as u64 != piece.bytes {
-                return Err(Error::PieceLength {
-                    tensor: tensor.name.clone(),
-                    first_row: piece.first_row,
-                    n_rows: piece.n_rows,
-                    expected: piece.bytes,
-                    got: made.bytes.len() as u64,
-                });
-            }
-            let shard_bytes = self.plan.shard_bytes[piece.shard as usize] as usize;
-            let n_missing = self.n_pieces[piece.shard as usize];
-            let new_shard = || OpenShard {
-                bytes: vec![0; shard_bytes],
-                n_missing,
-            };
-            let open = self.open.entry(piece.shard).or_insert_with(new_shard);
-            let offset = piece.offset as usize;
-            open.bytes[offset..offset + made.bytes.len()].copy_from_slice(&made.bytes);
-            open.n_missing -= 1;
-            if open.n_missing == 0 {
-                finished.extend(self.close(piece.shard));
-            }
+            finished.extend(self.add_piece(step.tensor, &made)?);
         }
         Ok(finished)
+    }
+
+    /// Notes the multiplier that a step found.
+    pub(super) fn add_scale(&mut self, step: &Step, scale: Option<f32>) {
+        if scale.is_some() {
+            self.scales[step.tensor] = scale;
+        }
+    }
+
+    /// Adds one piece of a tensor, each exactly once, and returns its shard if that is whole now. A shard is held from its
+    /// first piece on.
+    pub(super) fn add_piece(
+        &mut self,
+        tensor: usize,
+        made: &PieceBytes,
+    ) -> Result<Option<FinishedShard>, Error> {
+        let tensor = &self.plan.tensors[tensor];
+        let piece = &tensor.pieces[made.piece];
+        if made.bytes.len() as u64 != piece.bytes {
+            return Err(Error::PieceLength {
+                tensor: tensor.name.clone(),
+                first_row: piece.first_row,
+                n_rows: piece.n_rows,
+                expected: piece.bytes,
+                got: made.bytes.len() as u64,
+            });
+        }
+        let shard_bytes = self.plan.shard_bytes[piece.shard as usize] as usize;
+        let n_missing = self.n_pieces[piece.shard as usize];
+        let new_shard = || OpenShard {
+            bytes: vec![0; shard_bytes],
+            n_missing,
+        };
+        let open = self.open.entry(piece.shard).or_insert_with(new_shard);
+        let offset = piece.offset as usize;
+        open.bytes[offset..offset + made.bytes.len()].copy_from_slice(&made.bytes);
+        open.n_missing -= 1;
+        Ok(if open.n_missing == 0 {
+            self.close(piece.shard)
+        } else {
+            None
+        })
     }
 
     fn close(&mut self, index: u32) -> Option<FinishedShard> {

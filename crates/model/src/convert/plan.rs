@@ -12,7 +12,7 @@ use crate::checkpoint::{
 use crate::manifest::TextInfo;
 use crate::source::{ByteRange, Source, read_range};
 use crate::validate::check_text;
-use crate::{Architecture, Encoding, Error, Scale, Tensor, TernaryLayout};
+use crate::{Architecture, Encoding, Error, Piece, Scale, Tensor, TernaryLayout};
 
 /// Bytes of the source that a step over rows reads at most.
 const MAX_ROWS_READ: u64 = 8 * 1024 * 1024;
@@ -49,6 +49,17 @@ pub struct Plan {
     pub shard_bytes: Vec<u64>,
     /// The steps. In this order they finish one shard after the other.
     pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The pieces that a step makes: one of rows, or all of a matrix.
+    pub(super) fn made_by(&self, step: &Step) -> &[Piece] {
+        let pieces = &self.tensors[step.tensor].pieces[step.first_piece..];
+        match step.transform {
+            Transform::Rows(_) => &pieces[..1],
+            Transform::HuggingFacePacked(_) | Transform::Codes(_) | Transform::Masters(_) => pieces,
+        }
+    }
 }
 
 /// What [`Planner::poll`] answers.
@@ -99,6 +110,11 @@ impl Planner {
     /// Supplies the length of a file, `None` if there is no such file.
     pub fn supply_length(&mut self, file: &str, bytes: Option<u64>) {
         self.known.supply_length(file, bytes);
+    }
+
+    /// What was supplied of a range before, from its beginning on: headers are asked for again when they turn out to be longer.
+    pub fn held(&self, range: &ByteRange) -> &[u8] {
+        self.known.held(range)
     }
 
     /// Supplies bytes from `range.offset` on; more than was needed is welcome.

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses some of them")]
 
 pub(crate) mod gguf;
+pub(crate) mod remote;
 pub(crate) mod safetensors;
 
 use std::ops::ControlFlow;
