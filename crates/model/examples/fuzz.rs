@@ -2,22 +2,29 @@
 //!
 //!     cargo run -p model --example fuzz -- TARGET SECONDS [SEED]
 //!
-//! `TARGET` is `safetensors`, `pickle`, `gguf` or `package`. Inputs are the fixtures and `tests/data/fuzz`, changed at random but
-//! repeatably: the same seed gives the same inputs. A panic, an input that takes longer than ten seconds, a message of several
-//! lines, or memory above a limit ends the run; the input is then in `target/fuzz`, and belongs into `tests/data/fuzz`.
+//! `TARGET` is `safetensors`, `pickle`, `gguf`, `package`, or one of the first three with `stream-` in front: then the files come
+//! in chunks of random sizes, as from a network, and must give what the reader of whole files gives. Inputs are the fixtures and
+//! `tests/data/fuzz`, changed at random but repeatably: the same seed gives the same inputs. A panic, an input that takes longer
+//! than ten seconds, a message of several lines, or memory above a limit ends the run; the input is then in `target/fuzz`, and
+//! belongs into `tests/data/fuzz`.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a tool for developers: a file that cannot be read ends it"
 )]
 
+#[path = "../tests/common/remote.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod remote;
+
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::convert::{ConvertOptions, MemorySink, convert};
+use model::convert::{ConvertOptions, MemorySink, StreamLimits, convert};
 use model::hash::hash_bytes;
 use model::manifest::MANIFEST_FILE;
 use model::package::verify;
@@ -66,6 +73,31 @@ fn convert_it(source: &MemorySource) -> Result<(), Error> {
     convert(source, &mut sink, &ConvertOptions::new("fuzz"), &mut go_on).map(drop)
 }
 
+/// Converts the files whole and as a stream: one succeeds if the other does, with the same files. Which of several faults is told
+/// depends on the order in which they are met.
+fn stream_it(source: &MemorySource) -> Result<(), Error> {
+    let mut sink = MemorySink::default();
+    let options = ConvertOptions::new("fuzz");
+    let whole = convert(source, &mut sink, &options, &mut go_on);
+    let limits = StreamLimits {
+        waiting_bytes: 1 << 12,
+        ..StreamLimits::default()
+    };
+    // The chunks are as random as the input, and as repeatable.
+    let mut remote = remote::Remote::new(source, remote::Cut::BytesUpTo(16));
+    let streamed = remote::stream_all(&mut remote, &options, &limits, &BTreeMap::new());
+    match (whole, streamed) {
+        (Ok(_), Ok((_, store))) => {
+            let package = sink.into_source().unwrap();
+            assert!(*package.files() == store.files, "another package");
+            Ok(())
+        }
+        (Err(_), Err(error)) => Err(error),
+        (Ok(_), Err(error)) => panic!("only the stream is refused: {error}"),
+        (Err(error), Ok(_)) => panic!("the stream is accepted, the files are not: {error}"),
+    }
+}
+
 /// Verifies a package whose shard has the hash that the manifest states, so that its pieces are looked at.
 fn verify_it(source: &MemorySource) -> Result<(), Error> {
     verify(source, &mut |_, _| ControlFlow::Continue(()))?;
@@ -98,6 +130,13 @@ fn folder(path: &Path) -> MemorySource {
 }
 
 fn target(name: &str) -> Target {
+    if let Some(reader) = name.strip_prefix("stream-") {
+        let run = stream_it;
+        return Target {
+            run,
+            ..target(reader)
+        };
+    }
     let malformed = fixtures::path("malformed");
     let hf = |folder_name: &str, file: &str, ending: &str| {
         let base = folder(&malformed.join("base").join(folder_name));
@@ -134,7 +173,7 @@ fn target(name: &str) -> Target {
                 run: verify_it,
             }
         }
-        other => panic!("unknown target {other}: safetensors, pickle, gguf or package"),
+        other => panic!("unknown target {other}"),
     };
     let corpus = fixtures::workspace_root()
         .join("tests/data/fuzz")

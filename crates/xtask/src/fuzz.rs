@@ -6,7 +6,15 @@ use clap::Args;
 use crate::shell;
 
 /// The readers.
-const TARGETS: [&str; 4] = ["safetensors", "pickle", "gguf", "package"];
+const TARGETS: [&str; 7] = [
+    "safetensors",
+    "pickle",
+    "gguf",
+    "package",
+    "stream-safetensors",
+    "stream-pickle",
+    "stream-gguf",
+];
 /// Seconds for each reader unless minutes are given.
 const SECONDS: u64 = 20;
 
@@ -19,7 +27,7 @@ pub(crate) struct Options {
     /// Seed of the random changes; the same seed gives the same inputs
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Readers: safetensors, pickle, gguf, package [default: all]
+    /// Readers: safetensors, pickle, gguf, package, stream-safetensors, stream-pickle, stream-gguf [default: all]
     #[arg(value_parser = TARGETS)]
     targets: Vec<String>,
 }
