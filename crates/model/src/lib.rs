@@ -1,5 +1,5 @@
 //! Model files as data: the package format (manifest, tensor index, shards), the readers of original
-//! checkpoints, and the converter between them.
+//! checkpoints, the converter between them, and the state machine that fetches them.
 //!
 //! This crate never touches a GPU, a network or a browser. Reading a package is pure: bytes in, typed values out.
 //! The format is specified in `docs/FORMAT.md`; the rounding and packing rules come from there.
@@ -7,6 +7,7 @@
 pub mod architecture;
 pub mod checkpoint;
 pub mod convert;
+pub mod download;
 mod error;
 pub mod hash;
 pub mod hub;
