@@ -1,0 +1,252 @@
+//! Connections, and which file a path means.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, BufRead as _, BufReader};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::answer::Answer;
+use crate::plan::{Asked, Fault, Sent};
+use crate::request::Request;
+use crate::send::{Outcome, send};
+use crate::throttle::Throttle;
+
+/// Decides how each request is treated, and hears what becomes of it. Called from many threads; an answer waits for it.
+pub trait Director: Send + Sync + 'static {
+    /// How this request is treated.
+    fn decide(&self, asked: &Asked) -> Fault;
+    /// An answer was sent, or as much of it as was meant to be.
+    fn sent(&self, _sent: Sent) {}
+    /// Somebody came while the server was down: the first line of the request.
+    fn missed(&self, _line: &str) {}
+}
+
+impl<F: Fn(&Asked) -> Fault + Send + Sync + 'static> Director for F {
+    fn decide(&self, asked: &Asked) -> Fault {
+        self(asked)
+    }
+}
+
+/// What is served.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// Path that everything lies below, with a slash at the end.
+    pub base: String,
+    /// Folders by the path prefix (below the base, with a slash at the end) that they are served at. The longest one wins.
+    pub mounts: BTreeMap<String, PathBuf>,
+}
+
+struct Shared {
+    base: String,
+    mounts: Mutex<BTreeMap<String, PathBuf>>,
+    throttle: Throttle,
+    is_down: AtomicBool,
+    last_id: AtomicU64,
+    /// Connections that are open, to be closed when the server goes down.
+    open: Mutex<HashMap<u64, TcpStream>>,
+    director: Box<dyn Director>,
+}
+
+/// A server that runs until the process ends.
+#[derive(Clone)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Starts a server on a free port of this machine.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn start(site: Site, director: impl Director) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            base: if site.base.is_empty() {
+                "/".to_owned()
+            } else {
+                site.base
+            },
+            mounts: Mutex::new(site.mounts),
+            throttle: Throttle::default(),
+            is_down: AtomicBool::new(false),
+            last_id: AtomicU64::new(0),
+            open: Mutex::default(),
+            director: Box::new(director),
+        });
+        let server = Self { address, shared };
+        let accepting = server.clone();
+        std::thread::spawn(move || {
+            for (number, stream) in (0u64..).zip(listener.incoming()) {
+                // A connection that is gone before it is taken concerns nobody.
+                if let Ok(stream) = stream {
+                    accepting.take(number, stream);
+                }
+            }
+        });
+        Ok(server)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves another folder at a prefix from now on.
+    pub fn mount(&self, prefix: String, folder: PathBuf) {
+        lock(&self.shared.mounts).insert(prefix, folder);
+    }
+
+    /// Limits all connections together; `None` = not at all.
+    pub fn throttle(&self, bytes_per_second: Option<u64>) {
+        self.shared.throttle.set(bytes_per_second);
+    }
+
+    /// Cuts all connections and answers nobody any more, or answers again. The port stays.
+    pub fn set_down(&self, is_down: bool) {
+        self.shared.is_down.store(is_down, Ordering::SeqCst);
+        if is_down {
+            for stream in lock(&self.shared.open).values() {
+                // It may be closed already.
+                stream.shutdown(Shutdown::Both).ok();
+            }
+        }
+    }
+
+    fn take(&self, number: u64, stream: TcpStream) {
+        let server = self.clone();
+        std::thread::spawn(move || {
+            if let Ok(copy) = stream.try_clone() {
+                lock(&server.shared.open).insert(number, copy);
+            }
+            // Whatever ends a connection, the browser sees it and the test asserts it.
+            server.talk(&stream).ok();
+            lock(&server.shared.open).remove(&number);
+        });
+    }
+
+    fn talk(&self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut from = BufReader::new(stream);
+        if self.shared.is_down.load(Ordering::SeqCst) {
+            let mut line = String::new();
+            from.read_line(&mut line)?;
+            self.shared.director.missed(line.trim_end());
+            return stream.shutdown(Shutdown::Both);
+        }
+        while let Some(request) = Request::read(&mut from)? {
+            if !self.answer(stream, &request)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers one request. `false` = the connection is done.
+    fn answer(&self, stream: &TcpStream, request: &Request) -> io::Result<bool> {
+        let shared = &self.shared;
+        let is_head = request.method == "HEAD";
+        let wants_more = !request
+            .headers
+            .get("connection")
+            .is_some_and(|word| word.eq_ignore_ascii_case("close"));
+        let inside = request.parts().and_then(|(path, query)| {
+            let below = path.strip_prefix(&shared.base)?;
+            Some((format!("/{below}"), query))
+        });
+        let Some((path, query)) = inside else {
+            let nowhere = Answer::words(404, "not found");
+            let outcome = send(
+                stream,
+                nowhere,
+                is_head,
+                wants_more,
+                &Fault::default(),
+                &shared.throttle,
+            );
+            return Ok(outcome.stays);
+        };
+        let asked = Asked {
+            id: shared.last_id.fetch_add(1, Ordering::SeqCst) + 1,
+            method: request.method.clone(),
+            path,
+            query,
+            headers: request.headers.clone(),
+        };
+        let fault = shared.director.decide(&asked);
+        std::thread::sleep(Duration::from_millis(fault.delay_millis));
+        if shared.is_down.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        let answer = self.find(&asked, request, &fault)?.spoil(&fault)?;
+        let Outcome {
+            bytes,
+            whole,
+            stays,
+        } = send(
+            stream,
+            answer,
+            is_head,
+            wants_more,
+            &fault,
+            &shared.throttle,
+        );
+        shared.director.sent(Sent {
+            id: asked.id,
+            bytes,
+            whole,
+        });
+        Ok(stays)
+    }
+
+    fn find(&self, asked: &Asked, request: &Request, fault: &Fault) -> io::Result<Answer> {
+        if let Some(status) = fault.status {
+            return Ok(Answer::words(
+                status,
+                fault.body.as_deref().unwrap_or_default(),
+            ));
+        }
+        if asked.method != "GET" && asked.method != "HEAD" {
+            let mut answer = Answer::words(405, "");
+            answer
+                .headers
+                .insert("Allow".to_owned(), "GET, HEAD".to_owned());
+            return Ok(answer);
+        }
+        let file = fault
+            .file
+            .clone()
+            .or_else(|| self.file_of(&asked.path))
+            .filter(|file| file.is_file());
+        match file {
+            Some(file) => Answer::file(&file, request, fault),
+            None => Ok(Answer::words(404, "not found")),
+        }
+    }
+
+    fn file_of(&self, path: &str) -> Option<PathBuf> {
+        let mounts = lock(&self.shared.mounts);
+        let matching = mounts
+            .iter()
+            .filter(|(prefix, _)| path.starts_with(*prefix));
+        let (prefix, folder) = matching.max_by_key(|(prefix, _)| prefix.len())?;
+        let mut name = path[prefix.len()..].to_owned();
+        if path.ends_with('/') {
+            name.push_str("index.html");
+        }
+        let inner = Path::new(&name);
+        let is_inside = inner
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        is_inside.then(|| folder.join(inner))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
