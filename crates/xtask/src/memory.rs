@@ -48,14 +48,18 @@ fn make(package: &Path, layers: u32) -> Result<()> {
         }
     }
     fs::create_dir_all(&checkpoint)?;
-    let example = |arguments: &[&Path], word: &str, more: &[String]| {
+    let example = |words: &[&str], folders: &[&Path], more: &[String]| {
         let mut cargo = shell::cargo(&["run", "--quiet", "--locked", "-p", "model"]);
-        cargo.args(["--example", "synthetic_checkpoint", "--", word]);
-        cargo.args(arguments).args(more);
+        cargo.args(["--example", "synthetic_checkpoint", "--"]);
+        cargo.args(words).args(folders).args(more);
         shell::run(&mut cargo)
     };
-    example(&[&checkpoint], "write", &[layers.to_string()])?;
-    example(&[&checkpoint, package], "convert", &[])?;
+    example(
+        &["write", "2b-4t"],
+        &[&checkpoint],
+        &[layers.to_string()],
+    )?;
+    example(&["convert"], &[&checkpoint, package], &[])?;
     fs::remove_dir_all(checkpoint)?;
     Ok(())
 }
