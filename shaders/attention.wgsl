@@ -24,17 +24,6 @@ struct Params {
 @group(0) @binding(4) var<storage, read> v_cache: array<KvQuad>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 
-// First quad of the chunk in the caches.
-var<private> chunk_base: u32;
-
-fn key_quad(p: u32, i: u32) -> vec4<f32> {
-    return kv_unpack(k_cache[chunk_base + p * (params.head_dim / 4u) + i]);
-}
-
-fn value_quad(p: u32, i: u32) -> vec4<f32> {
-    return kv_unpack(v_cache[chunk_base + p * (params.head_dim / 4u) + i]);
-}
-
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
     let first_head = wid.x * HEADS;
@@ -45,39 +34,51 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let cache_base = first_head / params.group * params.context * quads;
     let row = (token * params.heads + first_head) * quads;
     for (var t = lid; t < HEADS * quads; t = t + WG) {
-        q_heads[t] = q[row + t];
+        q_heads[t / quads][t % quads] = q[row + t];
     }
     workgroupBarrier();
 
-    var values: array<vec4<f32>, HEADS>;
-    var largest: array<f32, HEADS>;
-    var sum: array<f32, HEADS>;
+    // What an invocation below JOINED * quads has merged: a quad of one head in each round.
+    var merged_values: array<vec4<f32>, JOIN_ROUNDS>;
+    var largest: array<f32, JOIN_ROUNDS>;
+    var sum: array<f32, JOIN_ROUNDS>;
+    let own_head = min(lid / quads, JOINED - 1u);
     for (var start = 0u; start <= position; start = start + CHUNK) {
         let n = min(position + 1u - start, CHUNK);
-        chunk_base = cache_base + start * quads;
-        let loaded = load_values(lid, n, quads);
-        score_chunk(lid, n, quads, params.scale);
+        let chunk_base = cache_base + start * quads;
+        var keys: array<vec4<f32>, KEY_STEPS>;
+        var values: array<vec4<f32>, VALUE_STEPS>;
+        for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
+            let place = key_place(lid, j, n, quads);
+            keys[j] = kv_unpack(k_cache[chunk_base + place.p * quads + place.quad]);
+        }
+        for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
+            let place = value_place(lid, j, n, quads);
+            values[j] = kv_unpack(v_cache[chunk_base + place.p * quads + place.quad]);
+        }
+        score_chunk(lid, n, quads, params.scale, keys);
         weigh_chunk(lid, n);
-        var parts = sum_values(lid, n, quads, loaded);
-        for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
-            let joined = join_values(lid, quads, parts[h]);
+        let parts = sum_values(lid, n, quads, values);
+        for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
+            let joined = join_values(lid, quads, r * JOINED, parts);
+            let head = r * JOINED + own_head;
             if start == 0u {
-                values[h] = joined;
-                largest[h] = chunk_max(h);
-                sum[h] = chunk_sum(h);
+                merged_values[r] = joined;
+                largest[r] = chunk_max(head);
+                sum[r] = chunk_sum(head);
             } else {
-                let merged = merge(largest[h], sum[h], chunk_max(h), chunk_sum(h));
-                values[h] = merge_values(merged, values[h], joined);
-                largest[h] = merged.largest;
-                sum[h] = merged.sum;
+                let merged = merge(largest[r], sum[r], chunk_max(head), chunk_sum(head));
+                merged_values[r] = merge_values(merged, merged_values[r], joined);
+                largest[r] = merged.largest;
+                sum[r] = merged.sum;
             }
         }
         // The next chunk's scores overwrite what chunk_max has read.
         workgroupBarrier();
     }
-    if lid < quads {
-        for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
-            out[row + h * quads + lid] = values[h] / sum[h];
+    if lid < JOINED * quads {
+        for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
+            out[row + r * JOINED * quads + lid] = merged_values[r] / sum[r];
         }
     }
 }

@@ -23,6 +23,7 @@ override EPILOGUE: u32 = 0;
 override NORM: bool = true;
 override ADD_DELTA: bool = true;
 override Q_WORDS: u32 = 64; // k_padded / 4
+override Q_QUADS: u32 = 4; // k_padded / 64
 const STEPS: u32 = 2u; // Q_WORDS / WG, rounded up
 const AHEAD: u32 = 2u; // quads of a matrix that an invocation loads before the row is ready
 
@@ -43,9 +44,24 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> x_out: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> y: array<f32>;
 
-var<workgroup> q_row: array<u32, Q_WORDS>;
+// The codes as they are made, four columns an invocation, and as they are used: a load of a vector costs no more than one of
+// a word, and the products do little else.
+var<workgroup> q_words: array<u32, Q_WORDS>;
+var<workgroup> q_row: array<RowQuad, Q_QUADS>;
 
-// Quantises the row into q_row. Every invocation keeps its columns in registers.
+// 64 codes of the row, which one quad of a matrix is multiplied with: one index for four loads.
+struct RowQuad {
+    a: vec4<u32>,
+    b: vec4<u32>,
+    c: vec4<u32>,
+    d: vec4<u32>,
+}
+
+fn four_words(at: u32) -> vec4<u32> {
+    return vec4<u32>(q_words[at], q_words[at + 1u], q_words[at + 2u], q_words[at + 3u]);
+}
+
+// Quantises the row into q_row. Every invocation keeps its columns in registers. `sum_q` is that of its own codes.
 fn quantize_row(lid: u32, first_group: bool) -> RowScale {
     let n4 = params.width / 4u;
     var held: array<vec4<f32>, STEPS>;
@@ -82,20 +98,20 @@ fn quantize_row(lid: u32, first_group: bool) -> RowScale {
     for (var j = 0u; j < STEPS; j = j + 1u) { // unrolled
         let codes = quantize(held[j], inverse);
         sum_q = sum_q + codes.sum;
-        if lid + j * WG < Q_WORDS { q_row[lid + j * WG] = codes.word; }
+        if lid + j * WG < Q_WORDS { q_words[lid + j * WG] = codes.word; }
     }
-    // Its barriers also make q_row visible.
-    return RowScale(amax, wg_sum_i32(lid, sum_q));
-}
-
-fn q_vec(at: u32) -> vec4<u32> {
-    return vec4<u32>(q_row[at], q_row[at + 1u], q_row[at + 2u], q_row[at + 3u]);
+    workgroupBarrier();
+    for (var i = lid; i < Q_QUADS; i = i + WG) {
+        let at = i * 16u;
+        q_row[i] = RowQuad(four_words(at), four_words(at + 4u), four_words(at + 8u), four_words(at + 12u));
+    }
+    workgroupBarrier();
+    return RowScale(amax, sum_q);
 }
 
 fn dot_quad(codes: vec4<u32>, quad: u32) -> i32 {
-    let at = quad * 16u;
-    return dot_codes(codes.x, q_vec(at)) + dot_codes(codes.y, q_vec(at + 4u))
-        + dot_codes(codes.z, q_vec(at + 8u)) + dot_codes(codes.w, q_vec(at + 12u));
+    let q = q_row[quad];
+    return dot_codes(codes.x, q.a) + dot_codes(codes.y, q.b) + dot_codes(codes.z, q.c) + dot_codes(codes.w, q.d);
 }
 
 // Products of the quads that were not loaded ahead.
@@ -128,7 +144,7 @@ fn main(
         ahead[j] = w[at];
         if EPILOGUE != EPILOGUE_STORE { ahead_up[j] = w[params.up_offset + at]; }
     }
-    let scale = quantize_row(lid, group == 0u);
+    let own = quantize_row(lid, group == 0u);
 
     var acc = 0;
     var acc_up = 0;
@@ -140,16 +156,17 @@ fn main(
         }
     }
     acc = acc + rest_of_row(row_base, slice);
-    let total = strided_sum_i32(lid, rows_per_group, acc);
+    let totals = strided_sums(lid, rows_per_group, acc, own.sum_q);
+    let scale = RowScale(own.amax, totals.y);
     if EPILOGUE == EPILOGUE_STORE {
         if slice == 0u && row < params.n_rows {
-            y[row] = dequantize(total, scale, gamma[row]);
+            y[row] = dequantize(totals.x, scale, gamma[row]);
         }
     } else {
         acc_up = acc_up + rest_of_row(params.up_offset + row_base, slice);
         let total_up = strided_sum_i32(lid, rows_per_group, acc_up);
         if slice == 0u && row < params.n_rows {
-            let gate = dequantize(total, scale, gamma[row]);
+            let gate = dequantize(totals.x, scale, gamma[row]);
             let up = dequantize(total_up, scale, gamma[params.up_gamma + row]);
             y[row] = gated(EPILOGUE, gate, up);
         }

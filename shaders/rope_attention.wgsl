@@ -34,20 +34,6 @@ struct Params {
 var<workgroup> own_key: array<KvQuad, MAX_QUADS>;
 var<workgroup> own_value: array<KvQuad, MAX_QUADS>;
 
-// First quad of the chunk in the caches, and where in the chunk the token's own position is.
-var<private> chunk_base: u32;
-var<private> own: u32;
-
-fn key_quad(p: u32, i: u32) -> vec4<f32> {
-    if p == own { return kv_unpack(own_key[i]); }
-    return kv_unpack(k_cache[chunk_base + p * (params.head_dim / 4u) + i]);
-}
-
-fn value_quad(p: u32, i: u32) -> vec4<f32> {
-    if p == own { return kv_unpack(own_value[i]); }
-    return kv_unpack(v_cache[chunk_base + p * (params.head_dim / 4u) + i]);
-}
-
 // Elements e and e + 1 (e even) of the head at `base` (even), rotated. Both halves are loaded and one result taken, so that no
 // load waits for a branch.
 fn rotated_pair(base: u32, position: u32, e: u32) -> vec2<f32> {
@@ -81,6 +67,11 @@ fn own_position(lid: u32, kv_head: u32, position: u32, quads: u32, write: bool) 
     }
 }
 
+// A position of the same chunk that no workgroup writes.
+fn other_than(own: u32, p: u32) -> u32 {
+    return select(p, select(p - 1u, 1u, p == 0u), p == own);
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
     let first_head = wid.x * HEADS;
@@ -90,24 +81,52 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let n = min(position + 1u - start, CHUNK);
     let quads = params.head_dim / 4u;
     let kv_head = first_head / params.group;
-    chunk_base = (kv_head * params.context + start) * quads;
-    own = position - start;
+    let chunk_base = (kv_head * params.context + start) * quads;
+    // Where in the chunk the token's own position is; behind its end in all chunks but the last.
+    let own = position - start;
+
+    // The cache is read before anything else, since nothing else takes as long. What would be the own position is another
+    // one's, and replaced below.
+    var stored_keys: array<KvQuad, KEY_STEPS>;
+    var stored_values: array<KvQuad, VALUE_STEPS>;
+    for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
+        let place = key_place(lid, j, n, quads);
+        stored_keys[j] = k_cache[chunk_base + other_than(own, place.p) * quads + place.quad];
+    }
+    for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
+        let place = value_place(lid, j, n, quads);
+        stored_values[j] = v_cache[chunk_base + other_than(own, place.p) * quads + place.quad];
+    }
     if own < CHUNK {
         own_position(lid, kv_head, position, quads, first_head % params.group == 0u);
     }
     for (var t = lid; t < HEADS * quads; t = t + WG) {
-        q_heads[t] = rotated_quad((first_head + t / quads) * params.head_dim, position, t % quads * 4u);
+        q_heads[t / quads][t % quads] = rotated_quad((first_head + t / quads) * params.head_dim, position, t % quads * 4u);
     }
     workgroupBarrier();
 
-    let loaded = load_values(lid, n, quads);
-    score_chunk(lid, n, quads, params.scale);
+    var keys: array<vec4<f32>, KEY_STEPS>;
+    var values: array<vec4<f32>, VALUE_STEPS>;
+    for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
+        let place = key_place(lid, j, n, quads);
+        keys[j] = kv_unpack(stored_keys[j]);
+        if place.p == own { keys[j] = kv_unpack(own_key[place.quad]); }
+    }
+    for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
+        let place = value_place(lid, j, n, quads);
+        values[j] = kv_unpack(stored_values[j]);
+        if place.p == own { values[j] = kv_unpack(own_value[place.quad]); }
+    }
+    score_chunk(lid, n, quads, params.scale, keys);
     weigh_chunk(lid, n);
-    var parts = sum_values(lid, n, quads, loaded);
-    for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
-        let joined = join_values(lid, quads, parts[h]);
-        let at = ((first_head + h) * params.n_chunks + wid.y) * (quads + 1u);
-        if lid < quads { partials[at + 1u + lid] = joined; }
-        if lid == 0u { partials[at] = vec4<f32>(chunk_max(h), chunk_sum(h), 0.0, 0.0); }
+    let parts = sum_values(lid, n, quads, values);
+    for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
+        let joined = join_values(lid, quads, r * JOINED, parts);
+        if lid < JOINED * quads {
+            let head = r * JOINED + lid / quads;
+            let at = ((first_head + head) * params.n_chunks + wid.y) * (quads + 1u);
+            partials[at + 1u + lid % quads] = joined;
+            if lid % quads == 0u { partials[at] = vec4<f32>(chunk_max(head), chunk_sum(head), 0.0, 0.0); }
+        }
     }
 }

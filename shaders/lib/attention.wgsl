@@ -4,9 +4,9 @@
 //   s_p = (q . k_p) / sqrt(D);   m = max s_p;   l = sum exp(s_p - m);   acc = sum exp(s_p - m) v_p
 //
 // Every sum has one order, fixed by the head's size and the positions alone.
-// The including kernel has 256 invocations, fills q_heads, and defines key_quad(p, i) and value_quad(p, i): four elements of
-// the chunk's p-th key or value. Loads of an invocation are unrolled and their places clamped, not branched over, so that
-// they are all on their way together. Needs D <= 256.
+// The including kernel has 256 invocations, provides `kv`, fills q_heads, loads keys and values as the cache holds them
+// (key_place and value_place say which of the chunk an invocation needs), and unpacks them. Loads of an invocation are
+// unrolled and their places clamped, not branched over, so that they are all on their way together. Needs D <= 256.
 
 const CHUNK: u32 = 64u;
 const PARTS: u32 = 4u;      // invocations that share a position's score: 256 / CHUNK
@@ -15,67 +15,84 @@ const OTHER_SHARES: u32 = 15u;
 const PER_SHARE: u32 = 4u;  // CHUNK / SHARES
 const MAX_QUADS: u32 = 64u; // of a head
 const HEADS: u32 = 1u;      // query heads of a workgroup, at most 4
+const JOINED: u32 = 1u;     // heads whose weighted values are joined at once, at most 2
+const JOIN_ROUNDS: u32 = 1u; // HEADS / JOINED
 const KEY_STEPS: u32 = 2u;   // D / 4 / PARTS, rounded up
 const VALUE_STEPS: u32 = 2u; // CHUNK / (256 / (D / 4)), rounded up
 const OTHER_SLICES: u32 = 3u; // 256 / (D / 4), rounded down, less one
 
-// Sizes are for four heads.
-var<workgroup> q_heads: array<vec4<f32>, 256>;    // [HEADS][quads], rotated
-var<workgroup> score_parts: array<f32, 1024>;     // [HEADS][position][PARTS]
-var<workgroup> chunk_weights: array<f32, 256>;    // [HEADS][CHUNK]: scores, then their exponentials
-var<workgroup> share_max: array<f32, 64>;         // [HEADS][SHARES]
-var<workgroup> share_sum: array<f32, 64>;         // [HEADS][SHARES]
-var<workgroup> value_parts: array<vec4<f32>, 256>;
+// Heads have an index of their own, so that bounds are checked once for all of them.
+var<workgroup> q_heads: array<array<vec4<f32>, 64>, HEADS>;       // quads, rotated
+var<workgroup> score_parts: array<array<array<f32, 16>, 16>, HEADS>; // [SHARES][PER_SHARE * PARTS]
+var<workgroup> chunk_weights: array<array<f32, 64>, HEADS>;       // scores, then their exponentials
+var<workgroup> share_max: array<array<f32, 16>, HEADS>;
+var<workgroup> share_sum: array<array<f32, 16>, HEADS>;
+var<workgroup> value_parts: array<array<vec4<f32>, 256>, JOINED>; // by invocation
+
+// A quad of a head's keys or values: position in the chunk and place in the head.
+struct Place {
+    p: u32,
+    quad: u32,
+}
+
+// The j-th key quad that an invocation needs of the chunk's first n positions (n > 0).
+fn key_place(lid: u32, j: u32, n: u32, quads: u32) -> Place {
+    return Place(min(lid / PARTS, n - 1u), min(lid % PARTS + j * PARTS, quads - 1u));
+}
+
+// The j-th value quad: four elements of the head, of every n-th position.
+fn value_place(lid: u32, j: u32, n: u32, quads: u32) -> Place {
+    return Place(min(lid / quads + j * (256u / quads), n - 1u), lid % quads);
+}
 
 // Largest score of a head; valid after score_chunk.
 fn chunk_max(head: u32) -> f32 {
-    var largest = share_max[head * SHARES];
+    var largest = share_max[head][0];
     for (var i = 0u; i < OTHER_SHARES; i = i + 1u) { // unrolled
-        largest = max(largest, share_max[head * SHARES + i + 1u]);
+        largest = max(largest, share_max[head][i + 1u]);
     }
     return largest;
 }
 
 // Sum of a head's exponentials; valid after weigh_chunk.
 fn chunk_sum(head: u32) -> f32 {
-    var sum = share_sum[head * SHARES];
+    var sum = share_sum[head][0];
     for (var i = 0u; i < OTHER_SHARES; i = i + 1u) { // unrolled
-        sum = sum + share_sum[head * SHARES + i + 1u];
+        sum = sum + share_sum[head][i + 1u];
     }
     return sum;
 }
 
-// Scores of the chunk's first n positions (n > 0). Those behind repeat the first, which changes no maximum.
-fn score_chunk(lid: u32, n: u32, quads: u32, scale: f32) {
-    let p = min(lid / PARTS, n - 1u);
+// Scores of the chunk's first n positions (n > 0). Those behind get the first one's, which changes no maximum.
+fn score_chunk(lid: u32, n: u32, quads: u32, scale: f32, keys: array<vec4<f32>, KEY_STEPS>) {
     let part = lid % PARTS;
-    var keys: array<vec4<f32>, KEY_STEPS>;
-    for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
-        keys[j] = key_quad(p, min(part + j * PARTS, quads - 1u));
-    }
+    var key = keys;
     var sums: array<vec4<f32>, HEADS>;
     for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
         sums[h] = vec4<f32>(0.0);
         for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
             let i = part + j * PARTS;
-            if i < quads { sums[h] = fma(q_heads[h * quads + i], keys[j], sums[h]); }
+            if i < quads { sums[h] = fma(q_heads[h][i], key[j], sums[h]); }
         }
     }
     for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
-        score_parts[h * 256u + lid] = (sums[h].x + sums[h].y) + (sums[h].z + sums[h].w);
+        score_parts[h][lid / 16u][lid % 16u] = (sums[h].x + sums[h].y) + (sums[h].z + sums[h].w);
     }
     workgroupBarrier();
     if lid < HEADS * SHARES {
+        let head = lid / SHARES;
+        let share = lid % SHARES;
+        let parts = score_parts[head][share];
+        let first = score_parts[head][0];
         var largest = 0.0;
         for (var j = 0u; j < PER_SHARE; j = j + 1u) { // unrolled
-            let at = lid * PER_SHARE + j;
-            let known = select(lid / SHARES * CHUNK, at, at % CHUNK < n) * PARTS;
-            let score = ((score_parts[known] + score_parts[known + 1u]) + (score_parts[known + 2u] + score_parts[known + 3u]))
-                * scale;
-            chunk_weights[at] = score;
+            let p = share * PER_SHARE + j;
+            let known = ((parts[4u * j] + parts[4u * j + 1u]) + (parts[4u * j + 2u] + parts[4u * j + 3u])) * scale;
+            let score = select(((first[0] + first[1]) + (first[2] + first[3])) * scale, known, p < n);
+            chunk_weights[head][p] = score;
             largest = select(max(largest, score), score, j == 0u);
         }
-        share_max[lid] = largest;
+        share_max[head][share] = largest;
     }
     workgroupBarrier();
 }
@@ -84,25 +101,20 @@ fn score_chunk(lid: u32, n: u32, quads: u32, scale: f32) {
 fn weigh_chunk(lid: u32, n: u32) {
     for (var t = lid; t < HEADS * CHUNK; t = t + 256u) {
         var weight = 0.0;
-        if t % CHUNK < n { weight = exp(chunk_weights[t] - chunk_max(t / CHUNK)); }
-        chunk_weights[t] = weight;
+        let head = t / CHUNK;
+        let p = t % CHUNK;
+        if p < n { weight = exp(chunk_weights[head][p] - chunk_max(head)); }
+        chunk_weights[head][p] = weight;
     }
     workgroupBarrier();
     if lid < HEADS * SHARES {
-        let at = lid * PER_SHARE;
-        share_sum[lid] = (chunk_weights[at] + chunk_weights[at + 1u]) + (chunk_weights[at + 2u] + chunk_weights[at + 3u]);
+        let head = lid / SHARES;
+        let share = lid % SHARES;
+        let at = share * PER_SHARE;
+        share_sum[head][share] = (chunk_weights[head][at] + chunk_weights[head][at + 1u])
+            + (chunk_weights[head][at + 2u] + chunk_weights[head][at + 3u]);
     }
     workgroupBarrier();
-}
-
-// An invocation's values: four elements of the head, of every n-th position. They need no weights, so they are loaded first.
-fn load_values(lid: u32, n: u32, quads: u32) -> array<vec4<f32>, VALUE_STEPS> {
-    let slices = 256u / quads;
-    var values: array<vec4<f32>, VALUE_STEPS>;
-    for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
-        values[j] = value_quad(min(lid / quads + j * slices, n - 1u), lid % quads);
-    }
-    return values;
 }
 
 // Weighted values of all heads.
@@ -115,19 +127,25 @@ fn sum_values(lid: u32, n: u32, quads: u32, loaded: array<vec4<f32>, VALUE_STEPS
         sums[h] = vec4<f32>(0.0);
         for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
             let p = slice + j * slices;
-            if p < n { sums[h] = fma(vec4<f32>(chunk_weights[h * CHUNK + p]), values[j], sums[h]); }
+            if p < n { sums[h] = fma(vec4<f32>(chunk_weights[h][p]), values[j], sums[h]); }
         }
     }
     return sums;
 }
 
-// Joins the parts of one head's weighted values; valid in invocations below `quads`.
-fn join_values(lid: u32, quads: u32, part: vec4<f32>) -> vec4<f32> {
-    value_parts[lid] = part;
+// Joins the parts of the weighted values of JOINED heads from `first` on; an invocation below JOINED * quads gets a quad of
+// head first + lid / quads.
+fn join_values(lid: u32, quads: u32, first: u32, parts: array<vec4<f32>, HEADS>) -> vec4<f32> {
+    var part = parts;
+    for (var h = 0u; h < JOINED; h = h + 1u) { // unrolled
+        value_parts[h][lid] = part[first + h];
+    }
     workgroupBarrier();
-    var sum = value_parts[lid];
+    let head = min(lid / quads, JOINED - 1u);
+    let column = lid % quads;
+    var sum = value_parts[head][column];
     for (var j = 0u; j < OTHER_SLICES; j = j + 1u) { // unrolled
-        sum = sum + value_parts[min(lid + (j + 1u) * quads, 255u)];
+        sum = sum + value_parts[head][column + (j + 1u) * quads];
     }
     workgroupBarrier();
     return sum;

@@ -32,7 +32,7 @@ fn wg_max_u32(lid: u32, value: u32) -> u32 {
     return result;
 }
 
-// Sum over the invocations with equal `lid % stride` (a power of two below WG); valid in invocations below `stride`.
+// Sum over the invocations with equal `lid % stride` (a power of two below WG).
 fn strided_sum_i32(lid: u32, stride: u32, value: i32) -> i32 {
     reduce_scratch[lid] = bitcast<u32>(value);
     workgroupBarrier();
@@ -42,7 +42,12 @@ fn strided_sum_i32(lid: u32, stride: u32, value: i32) -> i32 {
         }
         workgroupBarrier();
     }
-    let total = bitcast<i32>(reduce_scratch[lid]);
+    let total = bitcast<i32>(reduce_scratch[lid & (stride - 1u)]);
     workgroupBarrier();
     return total;
+}
+
+// The same, and the sum of `whole` over the workgroup.
+fn strided_sums(lid: u32, stride: u32, value: i32, whole: i32) -> vec2<i32> {
+    return vec2<i32>(strided_sum_i32(lid, stride, value), wg_sum_i32(lid, whole));
 }

@@ -1,40 +1,73 @@
 // Integer reductions over a workgroup by subgroup operations. Same signatures as reduce_shared.wgsl.
-// The including kernel declares `override WG: u32`, a power of two up to 256.
+// The including kernel declares `override WG: u32`, a power of two from 32 to 256.
 // Entry points of kernels must not mention the subgroup built-in values (the shared variant has none), so the lane's rank
-// and the subgroup's size are counted here. Partial results of subgroups are joined by atomics: integers, so any order.
+// and the subgroup's size are counted here. Relies on consecutive invocations being consecutive lanes of full subgroups,
+// which every known implementation of one-dimensional workgroups does; the device's test before use would notice.
 // Control flow around barriers and subgroup operations depends on constants only, as browsers demand.
-var<workgroup> reduce_scratch: array<atomic<u32>, 256>;
+// Where subgroups have 32 lanes or more, each 32 invocations have a place for what their subgroup leaves (zero, if it is left
+// at another place), so that no loop is needed to collect it; narrower ones take the loops.
+const BLOCKS: u32 = 8u; // of 32 invocations
+var<workgroup> reduce_blocks: array<array<u32, 32>, BLOCKS>;
+var<workgroup> reduce_whole: array<u32, BLOCKS>;
+var<workgroup> reduce_narrow: array<u32, 64>; // no subgroup has fewer than four lanes
+
+// Leaves a subgroup's result for whole_sum and whole_max.
+fn leave_whole(lid: u32, sg_size: u32, rank: u32, partial: u32) {
+    if lid % 32u == 0u { reduce_whole[lid / 32u] = select(0u, partial, rank == 0u); }
+    if sg_size < 32u && rank == 0u { reduce_narrow[lid / 4u] = partial; }
+}
+
+fn whole_sum(sg_size: u32) -> u32 {
+    var total = 0u;
+    if sg_size < 32u {
+        for (var at = 0u; at < WG; at = at + sg_size) { total = total + reduce_narrow[at / 4u]; }
+    } else {
+        for (var i = 0u; i < BLOCKS; i = i + 1u) { // unrolled
+            if i * 32u < WG { total = total + reduce_whole[i]; }
+        }
+    }
+    return total;
+}
+
+fn whole_max(sg_size: u32) -> u32 {
+    var largest = 0u;
+    if sg_size < 32u {
+        for (var at = 0u; at < WG; at = at + sg_size) { largest = max(largest, reduce_narrow[at / 4u]); }
+    } else {
+        for (var i = 0u; i < BLOCKS; i = i + 1u) { // unrolled
+            if i * 32u < WG { largest = max(largest, reduce_whole[i]); }
+        }
+    }
+    return largest;
+}
 
 // Sum over the workgroup, wrapping.
 fn wg_sum_i32(lid: u32, value: i32) -> i32 {
-    let partial = subgroupAdd(value);
-    let rank = subgroupExclusiveAdd(1u);
-    if lid == 0u { atomicStore(&reduce_scratch[0], 0u); }
+    let sg_size = subgroupAdd(1u);
+    leave_whole(lid, sg_size, subgroupExclusiveAdd(1u), bitcast<u32>(subgroupAdd(value)));
     workgroupBarrier();
-    if rank == 0u { atomicAdd(&reduce_scratch[0], bitcast<u32>(partial)); }
+    let total = whole_sum(sg_size);
     workgroupBarrier();
-    let total = bitcast<i32>(atomicLoad(&reduce_scratch[0]));
-    workgroupBarrier();
-    return total;
+    return bitcast<i32>(total);
 }
 
 // Maximum over the workgroup. Non-negative floats may be passed as their bits: their order is the same.
 fn wg_max_u32(lid: u32, value: u32) -> u32 {
-    let partial = subgroupMax(value);
-    let rank = subgroupExclusiveAdd(1u);
-    if lid == 0u { atomicStore(&reduce_scratch[0], 0u); }
+    let sg_size = subgroupAdd(1u);
+    leave_whole(lid, sg_size, subgroupExclusiveAdd(1u), subgroupMax(value));
     workgroupBarrier();
-    if rank == 0u { atomicMax(&reduce_scratch[0], partial); }
+    let largest = whole_max(sg_size);
     workgroupBarrier();
-    let result = atomicLoad(&reduce_scratch[0]);
-    workgroupBarrier();
-    return result;
+    return largest;
 }
 
-// Sum over the invocations with equal `lid % stride` (a power of two below WG); valid in invocations below `stride`.
-// Relies on consecutive invocations being consecutive lanes, which every known implementation of one-dimensional
-// workgroups does and the equality of the variants checks.
+// Sum over the invocations with equal `lid % stride` (a power of two below WG).
 fn strided_sum_i32(lid: u32, stride: u32, value: i32) -> i32 {
+    return strided_sums(lid, stride, value, 0).x;
+}
+
+// The same, and the sum of `whole` over the workgroup.
+fn strided_sums(lid: u32, stride: u32, value: i32, whole: i32) -> vec2<i32> {
     let sg_size = subgroupAdd(1u);
     let rank = subgroupExclusiveAdd(1u);
     var sum = value;
@@ -44,11 +77,26 @@ fn strided_sum_i32(lid: u32, stride: u32, value: i32) -> i32 {
         let other = subgroupShuffleXor(sum, mask);
         sum = sum + select(0, other, mask < sg_size);
     }
-    if lid < stride { atomicStore(&reduce_scratch[lid], 0u); }
+    leave_whole(lid, sg_size, rank, bitcast<u32>(subgroupAdd(whole)));
+    let is_wide = sg_size >= 32u && stride <= 32u;
+    if is_wide {
+        if lid % 32u < stride { reduce_blocks[lid / 32u][lid % 32u] = select(0u, bitcast<u32>(sum), rank < stride); }
+    } else {
+        if rank < stride { reduce_blocks[lid / 32u][lid % 32u] = bitcast<u32>(sum); }
+    }
     workgroupBarrier();
-    if rank < stride { atomicAdd(&reduce_scratch[lid & (stride - 1u)], bitcast<u32>(sum)); }
+    let column = lid & (stride - 1u);
+    var total = 0u;
+    if is_wide {
+        for (var i = 0u; i < BLOCKS; i = i + 1u) { // unrolled
+            if i * 32u < WG { total = total + reduce_blocks[i][column]; }
+        }
+    } else {
+        for (var at = column; at < WG; at = at + max(sg_size, stride)) {
+            total = total + reduce_blocks[at / 32u][at % 32u];
+        }
+    }
+    let total_whole = whole_sum(sg_size);
     workgroupBarrier();
-    let total = bitcast<i32>(atomicLoad(&reduce_scratch[lid & (stride - 1u)]));
-    workgroupBarrier();
-    return total;
+    return vec2<i32>(bitcast<i32>(total), bitcast<i32>(total_whole));
 }

@@ -3,16 +3,17 @@
 // a tree's eight.
 // The including kernel has 256 invocations.
 const OTHERS: u32 = 15u;
-var<workgroup> sum_scratch: array<f32, 256>;
+// Two indices, so that the bound of the second is checked once for all sixteen loads.
+var<workgroup> sum_scratch: array<array<f32, 16>, 16>;
 var<workgroup> sum_sixteenths: array<f32, 16>;
 
 fn wg_sum_f32(lid: u32, value: f32) -> f32 {
-    sum_scratch[lid] = value;
+    sum_scratch[lid / 16u][lid % 16u] = value;
     workgroupBarrier();
     if lid < 16u {
-        var part = sum_scratch[lid];
+        var part = sum_scratch[0][lid];
         for (var i = 0u; i < OTHERS; i = i + 1u) { // unrolled
-            part = part + sum_scratch[lid + 16u * (i + 1u)];
+            part = part + sum_scratch[i + 1u][lid];
         }
         sum_sixteenths[lid] = part;
     }

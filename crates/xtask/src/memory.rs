@@ -54,11 +54,7 @@ fn make(package: &Path, layers: u32) -> Result<()> {
         cargo.args(words).args(folders).args(more);
         shell::run(&mut cargo)
     };
-    example(
-        &["write", "2b-4t"],
-        &[&checkpoint],
-        &[layers.to_string()],
-    )?;
+    example(&["write", "2b-4t"], &[&checkpoint], &[layers.to_string()])?;
     example(&["convert"], &[&checkpoint, package], &[])?;
     fs::remove_dir_all(checkpoint)?;
     Ok(())

@@ -129,8 +129,13 @@ impl Op for Attention {
 
     fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
         let quads = self.head_dim / 4;
+        let heads = self.heads_per_workgroup(tuning);
+        // More at once would take more workgroup memory than every device has.
+        let joined = if heads.is_multiple_of(2) { 2 } else { 1 };
         vec![
-            ("HEADS", self.heads_per_workgroup(tuning)),
+            ("HEADS", heads),
+            ("JOINED", joined),
+            ("JOIN_ROUNDS", heads / joined),
             ("KEY_STEPS", quads.div_ceil(WORKGROUP / ATTENTION_CHUNK)),
             ("VALUE_STEPS", ATTENTION_CHUNK.div_ceil(WORKGROUP / quads)),
             ("OTHER_SLICES", WORKGROUP / quads - 1),

@@ -83,7 +83,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             gemv_workgroup: 256,
-            gemv_slices: 32,
+            gemv_slices: 16,
             gated_slices: 16,
             gemm_workgroup: 64,
             attention_heads: 2,

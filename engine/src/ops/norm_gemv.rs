@@ -15,8 +15,9 @@ const MAX_STEPS: u32 = 16;
 /// Quads of a matrix that an invocation may load ahead.
 const MAX_AHEAD: u32 = 4;
 
-/// Workgroup memory of the reductions, in bytes: 256 words each in `lib/sum.wgsl` and `lib/reduce_*.wgsl`, 16 in the former.
-const REDUCE_BYTES: u32 = 4 * (256 + 256 + 16);
+/// Workgroup memory of the reductions, in bytes: 272 words in `lib/sum.wgsl`, 328 in `lib/reduce_subgroup.wgsl`, fewer in
+/// `lib/reduce_shared.wgsl`.
+const REDUCE_BYTES: u32 = 4 * (272 + 328);
 
 /// Buffers: `w`, `gamma`, `x`, `delta`, `gain`, `x_out`, `y`. Without `add_delta`, `x_out` is not written.
 #[derive(Debug, Clone)]
@@ -46,7 +47,8 @@ impl NormGemv {
     /// Whether a device with this much workgroup memory can quantise the row in a workgroup.
     #[must_use]
     pub fn fits(k_padded: u32, workgroup_bytes: u32) -> bool {
-        k_padded.saturating_add(REDUCE_BYTES) <= workgroup_bytes && steps(k_padded) <= MAX_STEPS
+        k_padded.saturating_mul(2).saturating_add(REDUCE_BYTES) <= workgroup_bytes
+            && steps(k_padded) <= MAX_STEPS
     }
 
     fn ahead(&self, tuning: &Tuning) -> u32 {
@@ -96,6 +98,7 @@ impl Op for NormGemv {
             ("NORM", f64::from(u8::from(self.norm))),
             ("ADD_DELTA", f64::from(u8::from(self.add_delta))),
             ("Q_WORDS", f64::from(self.product.k_padded / 4)),
+            ("Q_QUADS", f64::from(self.product.k_padded / 64)),
         ]
     }
 

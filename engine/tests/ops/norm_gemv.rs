@@ -114,7 +114,7 @@ fn every_tuning_gives_the_same_bits() {
     let op = op((40, 1084, 8), (true, true));
     let buffers = buffers(&op, &mut random);
     let expected = devices.run(&op, &buffers, step(0, 1));
-    for gemv_slices in [16, 8, 4, 2] {
+    for gemv_slices in [32, 8, 4, 2] {
         devices.set_tuning(Tuning {
             gemv_slices,
             ..Tuning::default()
