@@ -4,6 +4,7 @@
 //! time went by) and returns [`Effect`]s; the binary of this crate performs them and draws the state with Leptos. So
 //! every story of the page is tested natively.
 
+pub mod facts;
 pub mod keys;
 pub mod listing;
 pub mod markdown;
@@ -14,9 +15,9 @@ mod switches;
 pub use state::limits;
 pub use state::{
     Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Database,
-    DbEvent, DbRequest, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry, Environment, Finish,
-    Flight, ImportReport, MAX_ENTRIES, Notice, Opening, Phase, Preferences, Rate, ReadPurpose,
-    Recorder, Screen, Sentinel, State, Step, StoredChat, TICK_MILLIS, TextSize, Theme, Turn,
-    UNDO_MILLIS, Undo,
+    DbEvent, DbRequest, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry,
+    Environment, Finish, Flight, ImportReport, MAX_ENTRIES, Notice, Opening, Phase, Preferences,
+    Progress, Rate, ReadPurpose, Recorder, Screen, Sentinel, State, Step, StoredChat, TICK_MILLIS,
+    TextSize, Theme, Trial, Turn, UNDO_MILLIS, Undo,
 };
 pub use switches::Switches;

@@ -1,10 +1,12 @@
 //! Every word that a person reads.
 
+mod diagnostics;
 mod format;
 mod interface;
 mod notices;
 mod screens;
 
+pub use diagnostics::*;
 pub use format::*;
 pub use interface::*;
 pub use notices::*;

@@ -11,12 +11,13 @@ use engine::{
 };
 use model::Manifest;
 use protocol::{
-    CompileReport, CompileResult, DeviceReport, EqualityResult, Fault, FaultCode, KvType,
-    SamplingSettings, SelfTestReport, Settings,
+    CompileReport, CompileResult, DeviceReport, EqualityResult, Fault, FaultCode, SamplingSettings,
+    SelfTestReport, Settings,
 };
 
+use crate::engine_terms::{engine_kv, fault, protocol_kv};
 use crate::variants::Choices;
-use crate::{Engine, EngineFault, Loader, Memory, Session};
+use crate::{Engine, EngineFault, Loader, MadeUp, Memory, Session};
 
 /// What only the browser knows about adapter and device.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,28 @@ impl GpuEngine {
             probe,
             last: RefCell::new(None),
             choices: RefCell::default(),
+        }
+    }
+
+    /// A device for such a model and settings, whose numbers are right.
+    pub(crate) async fn sound(
+        &self,
+        manifest: &Manifest,
+        settings: &Settings,
+    ) -> Result<(Executor, engine::KvType, SelfTestReport), EngineFault> {
+        (self.probe.allow_subgroups)(settings.subgroups);
+        self.sound_executor(manifest, engine_kv(settings.kv)).await
+    }
+
+    /// What is known of the last device.
+    pub(crate) fn last_device(&self) -> Option<(String, String)> {
+        self.last.borrow().clone()
+    }
+
+    /// Another device than the last one stays in use, if one was.
+    pub(crate) fn keep_last_device(&self, in_use: Option<(String, String)>) {
+        if in_use.is_some() {
+            *self.last.borrow_mut() = in_use;
         }
     }
 
@@ -157,9 +180,7 @@ impl Engine for GpuEngine {
         manifest: &Manifest,
         settings: &Settings,
     ) -> Result<GpuLoader, EngineFault> {
-        (self.probe.allow_subgroups)(settings.subgroups);
-        let kv = engine_kv(settings.kv);
-        let (executor, kv, self_test) = self.sound_executor(manifest, kv).await?;
+        let (executor, kv, self_test) = self.sound(manifest, settings).await?;
         let defaults = SessionConfig::default();
         let or_default = |value: u32, default: u32| if value == 0 { default } else { value };
         let config = SessionConfig {
@@ -168,10 +189,7 @@ impl Engine for GpuEngine {
             prefill_chunk: or_default(settings.prefill_chunk, defaults.prefill_chunk),
         };
         let loader = ModelLoader::new(executor, manifest, &config).map_err(fault)?;
-        Ok(GpuLoader {
-            loader: Some(loader),
-            self_test,
-        })
+        Ok(GpuLoader::new(loader, self_test))
     }
 
     async fn compile_all(&self) -> Result<CompileReport, EngineFault> {
@@ -190,6 +208,18 @@ impl Engine for GpuEngine {
         Ok(CompileReport { results })
     }
 
+    async fn self_test(
+        &self,
+        manifest: Option<&Manifest>,
+        settings: &Settings,
+    ) -> Result<SelfTestReport, EngineFault> {
+        self.test_a_device(manifest, settings).await
+    }
+
+    async fn made_up(&self, settings: &Settings) -> Result<MadeUp<GpuSession>, EngineFault> {
+        self.make_up(settings).await
+    }
+
     async fn describe(&self, generation: u32) -> Result<DeviceReport, EngineFault> {
         if self.last.borrow().is_none() {
             free(&self.executor(None).await?);
@@ -204,26 +234,12 @@ impl Engine for GpuEngine {
     }
 }
 
-const fn engine_kv(kv: KvType) -> engine::KvType {
-    match kv {
-        KvType::F32 => engine::KvType::F32,
-        KvType::F16 => engine::KvType::F16,
-    }
-}
-
-const fn protocol_kv(kv: engine::KvType) -> KvType {
-    match kv {
-        engine::KvType::F32 => KvType::F32,
-        engine::KvType::F16 => KvType::F16,
-    }
-}
-
 fn no_gpu() -> EngineFault {
     EngineFault::Fault(Fault::new(FaultCode::Gpu, "the executor is no GPU"))
 }
 
 /// Gives a device back at once, instead of when the browser collects its garbage.
-fn free(executor: &Executor) {
+pub(crate) fn free(executor: &Executor) {
     if let Some(device) = executor.device() {
         device.destroy();
     }
@@ -234,6 +250,16 @@ pub struct GpuLoader {
     /// Absent once the session was made.
     loader: Option<ModelLoader>,
     self_test: SelfTestReport,
+}
+
+impl GpuLoader {
+    /// A loader on a device of which the self-test said this.
+    pub(crate) const fn new(loader: ModelLoader, self_test: SelfTestReport) -> Self {
+        Self {
+            loader: Some(loader),
+            self_test,
+        }
+    }
 }
 
 impl Drop for GpuLoader {
@@ -361,25 +387,4 @@ impl Session for GpuSession {
             })
             .collect())
     }
-}
-
-/// What an engine error means for the request. The error type is open, so what is new counts as a GPU failure.
-pub(crate) fn fault(error: engine::Error) -> EngineFault {
-    use engine::Error as E;
-    // Numbers that are none come from a broken device as well as from a broken model; another device is tested first.
-    if error.is_device_lost() || matches!(error, E::NonFinite { .. }) {
-        return EngineFault::Lost(error.to_string());
-    }
-    let code = match &error {
-        // A browser gives no adapter for a while after its GPU process died, and may hand out one that has no device.
-        E::NoAdapter { .. } | E::NoDevice { .. } => {
-            return EngineFault::Absent(Fault::new(FaultCode::NoAdapter, error.to_string()));
-        }
-        E::Limit { .. } => FaultCode::LimitsTooSmall,
-        E::OutOfMemory { .. } => FaultCode::OutOfMemory,
-        E::Model(_) | E::Package { .. } | E::TokenOutOfRange { .. } => FaultCode::BadModel,
-        E::ContextFull { .. } => FaultCode::PromptTooLong,
-        _ => FaultCode::Gpu,
-    };
-    EngineFault::Fault(Fault::new(code, error.to_string()))
 }

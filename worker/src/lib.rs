@@ -10,8 +10,11 @@
 //! it, the page decides (`protocol::supervisor`).
 
 mod answer;
+mod benchmark;
 mod context;
+mod engine_checks;
 mod engine_port;
+mod engine_terms;
 mod generate;
 mod inbox;
 mod keep;
@@ -35,8 +38,8 @@ pub use engine_port::{DeviceProbe, GpuEngine, GpuLoader, GpuSession};
 pub use inbox::Inbox;
 pub use policy::Policy;
 pub use ports::{
-    Blob, CacheMode, Decoder, Engine, EngineFault, FetchError, Host, Loader, Memory, Session,
-    TextLoader, TextModel,
+    Blob, CacheMode, Decoder, Engine, EngineFault, FetchError, Host, Loader, MadeUp, Memory,
+    Session, TextLoader, TextModel,
 };
 pub use runtime::Runtime;
 pub use store::{Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage};

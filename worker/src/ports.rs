@@ -145,11 +145,42 @@ pub trait Engine {
     /// [`EngineFault`] when there is no device to try on; refused kernels are part of the report.
     fn compile_all(&self) -> impl Future<Output = Result<CompileReport, EngineFault>>;
 
+    /// Runs the numeric self-test on a device of its own, for models like `manifest`, or without one like a small one that is
+    /// made up. Variants that fail are not used any more.
+    ///
+    /// # Errors
+    /// [`EngineFault`] when there is no device to try on, or no variant passes.
+    fn self_test(
+        &self,
+        manifest: Option<&Manifest>,
+        settings: &Settings,
+    ) -> impl Future<Output = Result<SelfTestReport, EngineFault>>;
+
+    /// A small model that is made up, on a device of its own: something to measure where no model is loaded.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn made_up(
+        &self,
+        settings: &Settings,
+    ) -> impl Future<Output = Result<MadeUp<Self::Session>, EngineFault>>;
+
     /// Describes the device in use, or one opened for the purpose. `generation` is passed on to the report.
     ///
     /// # Errors
     /// [`EngineFault`].
     fn describe(&self, generation: u32) -> impl Future<Output = Result<DeviceReport, EngineFault>>;
+}
+
+/// A model that is made up. It says nothing that anybody should read.
+#[derive(Debug)]
+pub struct MadeUp<S> {
+    /// The model on a device.
+    pub session: S,
+    /// What it is called.
+    pub name: String,
+    /// Number of its tokens.
+    pub vocab: u32,
 }
 
 /// A session in the making.

@@ -10,6 +10,7 @@ use protocol::{
 use crate::load::Package;
 use crate::pace::Pace;
 use crate::race::{First, first};
+use crate::watch::Watch;
 use crate::{Engine, EngineFault, Host, Inbox, Policy, Session, TextLoader};
 
 /// The worker's state and what it needs from the world.
@@ -85,6 +86,11 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         }
     }
 
+    pub(crate) fn has_session(&self) -> bool {
+        let model = self.model.as_ref();
+        model.is_some_and(|model| model.session.is_some())
+    }
+
     /// Gives up the session of a lost device and says so. The fault is for the request that needed it.
     pub(crate) fn device_lost(&mut self, detail: String) -> Fault {
         log::warn!("device lost: {detail}");
@@ -106,6 +112,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             self.model = None;
             self.host.post(Event::Retired);
         }
+        if request == Request::LoseDevice && self.has_session() {
+            self.device_lost("destroyed on request".to_owned());
+        }
         let Some(id) = id else { return };
         if self.inbox.is_cancelled() {
             self.host.post(Event::Finished {
@@ -115,7 +124,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             return;
         }
         let result = match request {
-            Request::Hello(_) | Request::Cancel { .. } | Request::Retire => return,
+            Request::Hello(_) | Request::Cancel { .. } => return,
+            Request::Retire | Request::LoseDevice => return,
             Request::Load {
                 model_url,
                 settings,
@@ -127,6 +137,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 lengths, truncate, ..
             } => self.compare(&lengths, truncate).await,
             Request::DescribeDevice { .. } => self.describe().await,
+            Request::SelfTest { settings, .. } => self.self_test(&settings).await,
+            Request::Benchmark { settings, .. } => self.benchmark(id, &settings).await,
             Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
             Request::Storage { .. } => self.storage().await,
             Request::DeleteModel { model_url, .. } => self.delete(&model_url).await,
@@ -211,6 +223,35 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         }
     }
 
+    /// Tests a device of its own. What fails there is not to be trusted on the device in use either: that one counts as lost
+    /// then, and the next one is opened without it.
+    async fn self_test(&mut self, settings: &Settings) -> Result<Outcome, Fault> {
+        let watch = Watch {
+            host: &self.host,
+            silence_seconds: self.policy.slow_silence_seconds,
+        };
+        let manifest = self.model.as_ref().map(|model| &model.package.manifest);
+        let tested = watch.once(self.engine.self_test(manifest, settings)).await;
+        let used = self
+            .model
+            .as_ref()
+            .filter(|model| model.session.is_some())
+            .map(|model| model.self_test.variant.as_str());
+        let doubt = match (&tested, used) {
+            (Ok(report), Some(variant)) if report.variant != variant => {
+                Some(format!("variant {variant} fails the self-test now"))
+            }
+            (Err(EngineFault::Fault(fault)), Some(_)) if fault.code == FaultCode::WrongNumbers => {
+                Some(fault.detail.clone())
+            }
+            _ => None,
+        };
+        if let Some(doubt) = doubt {
+            self.device_lost(doubt);
+        }
+        tested.map(Outcome::Tested).map_err(plain_fault)
+    }
+
     async fn describe(&self) -> Result<Outcome, Fault> {
         self.engine
             .describe(self.generation)
@@ -263,7 +304,7 @@ pub(crate) fn no_device() -> Fault {
 }
 
 /// An engine fault that the request does not recover from.
-fn plain_fault(fault: EngineFault) -> Fault {
+pub(crate) fn plain_fault(fault: EngineFault) -> Fault {
     match fault {
         EngineFault::Lost(detail) => Fault::new(FaultCode::DeviceLost, detail),
         EngineFault::Absent(fault) | EngineFault::Fault(fault) => fault,

@@ -1,5 +1,6 @@
 //! The browser, as far as the page needs it beside its worker and its database.
 
+mod address;
 mod announcer;
 mod erase;
 mod files;
@@ -9,10 +10,12 @@ mod wake;
 
 use std::rc::Rc;
 
-use app::{Action, Clock, Effect, Opening, Switches};
+use app::{Action, Clock, Effect, Opening, Screen, Switches};
+use js_sys::Promise;
 use leptos::prelude::{document, window};
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{StorageEstimate, Url};
+use web_sys::{StorageEstimate, StorageManager, Url};
 
 use crate::page::Listener;
 use locks::EngineLock;
@@ -29,6 +32,7 @@ impl Browser {
     /// Tells `listener` of whatever happens around the page.
     pub(crate) fn start(listener: &Listener) -> Self {
         surroundings::listen(listener);
+        address::listen(listener);
         announcer::prepare();
         Self {
             listener: Rc::clone(listener),
@@ -41,7 +45,9 @@ impl Browser {
     pub(crate) fn perform(&self, effect: Effect) {
         match effect {
             Effect::ClaimEngine { steal } => self.lock.claim(steal),
-            Effect::Persist => self.persist(),
+            Effect::Persist => self.keeps_data(StorageManager::persist),
+            Effect::AskPersisted => self.keeps_data(StorageManager::persisted),
+            Effect::Address { diagnostics } => address::show(diagnostics),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy(text) => files::copy(&self.listener, text),
@@ -62,12 +68,12 @@ impl Browser {
         });
     }
 
-    /// Asks the browser to keep our data when room gets scarce.
-    fn persist(&self) {
+    /// Asks the browser to keep our data when room gets scarce, or whether it does.
+    fn keeps_data(&self, ask: fn(&StorageManager) -> Result<Promise, JsValue>) {
         let Some(storage) = storage() else { return };
         let tell = Rc::clone(&self.listener);
         spawn_local(async move {
-            let Ok(asked) = storage.persist() else { return };
+            let Ok(asked) = ask(&storage) else { return };
             if let Ok(answer) = JsFuture::from(asked).await {
                 tell(Action::Persisted(answer.is_truthy()));
             }
@@ -76,7 +82,7 @@ impl Browser {
 }
 
 /// The browser's storage, absent on pages that are not secure.
-fn storage() -> Option<web_sys::StorageManager> {
+fn storage() -> Option<StorageManager> {
     let navigator = window().navigator();
     let storage = js_sys::Reflect::get(&navigator, &"storage".into()).ok()?;
     storage.is_object().then(|| navigator.storage())
@@ -96,6 +102,11 @@ pub(crate) fn opening() -> Opening {
     Opening {
         switches,
         model_url,
+        screen: if address::names_diagnostics() {
+            Screen::Diagnostics
+        } else {
+            Screen::Chat
+        },
         environment: surroundings::environment(),
         clock: clock(),
         seed: random(),

@@ -24,12 +24,17 @@ pub(super) fn environment() -> Environment {
     // An iPad says that it is a Mac, but no Mac has a touch screen.
     let is_ipad = agent.contains("Macintosh") && navigator.max_touch_points() > 1;
     Environment {
+        cores: has("hardwareConcurrency")
+            .as_f64()
+            .map(|cores| cores as u32),
+        memory_gigabytes: has("deviceMemory").as_f64(),
         standalone: is_standalone_display || has("standalone").is_truthy(),
         ios: is_ipad || agent.contains("iPad") || agent.contains("iPhone"),
         webgpu: has("gpu").is_object(),
         secure: window.is_secure_context(),
         online: navigator.on_line(),
         hidden: document().hidden(),
+        agent,
         ..Environment::default()
     }
 }

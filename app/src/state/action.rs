@@ -2,7 +2,7 @@
 
 use protocol::SamplingSettings;
 
-use super::{ChatId, Clock, DbEvent, TextSize, Theme};
+use super::{ChatId, Clock, DbEvent, TextSize, Theme, Trial};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,18 @@ pub enum Action {
     OpenSettings,
     /// Goes back to the conversation.
     CloseSettings,
+    /// Opens the diagnostics.
+    OpenDiagnostics,
+    /// Goes back to where the diagnostics were opened.
+    CloseDiagnostics,
+    /// Wants something tried; ignored unless [`crate::State::can_try`].
+    Try(Trial),
+    /// Wants what is tried to end.
+    CancelTrial,
+    /// Wants to see what follows from a lost device; ignored unless [`crate::State::can_lose_device`].
+    LoseDevice,
+    /// Wants the diagnostics as a text file.
+    SaveDiagnosis,
     /// Chooses the colours.
     SetTheme(Theme),
     /// Chooses the size of text.
@@ -97,6 +109,11 @@ pub enum Action {
     // ---- the world
     /// Time went by: a tick of [`crate::TICK_MILLIS`].
     Tick(Clock),
+    /// The address changed: whether it names the diagnostics.
+    Address {
+        /// Whether it does.
+        diagnostics: bool,
+    },
     /// The page was hidden or shown.
     Visibility {
         /// Whether nobody sees the page.

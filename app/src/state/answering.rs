@@ -97,6 +97,8 @@ impl State {
             effects.push(Effect::Db(DbRequest::Wake));
             effects.extend(self.supervise(supervisor::Event::Visible));
         }
+        // Whoever asks wants an answer more than a measurement.
+        effects.extend(self.cancel_trial());
         effects.extend(self.supervise(supervisor::Event::Began));
         if self.engine.model.is_some() {
             effects.extend(self.post_answer());

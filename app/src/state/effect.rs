@@ -31,6 +31,13 @@ pub enum Effect {
     Db(DbRequest),
     /// Ask the browser to keep our data; answered by [`crate::Action::Persisted`].
     Persist,
+    /// Ask the browser whether it keeps our data already; answered by [`crate::Action::Persisted`].
+    AskPersisted,
+    /// Have the address name the diagnostics, or no longer.
+    Address {
+        /// Whether it does.
+        diagnostics: bool,
+    },
     /// Keep the screen on, or no longer.
     WakeLock(bool),
     /// Have a screen reader say this when it has time.

@@ -5,6 +5,12 @@ use protocol::StorageReport;
 /// What the page knows about its surroundings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
+    /// How the browser names itself.
+    pub agent: String,
+    /// How many processor cores it tells of.
+    pub cores: Option<u32>,
+    /// How much memory it tells of, in gigabytes, rounded.
+    pub memory_gigabytes: Option<f64>,
     /// Whether the page runs as an installed app.
     pub standalone: bool,
     /// Whether this is an iPad or an iPhone.
@@ -30,6 +36,9 @@ pub struct Environment {
 impl Default for Environment {
     fn default() -> Self {
         Self {
+            agent: String::new(),
+            cores: None,
+            memory_gigabytes: None,
             standalone: false,
             ios: false,
             webgpu: true,

@@ -5,6 +5,7 @@ mod announce;
 mod answering;
 mod chats;
 mod chatting;
+mod diagnosis;
 mod effect;
 mod engine;
 mod environment;
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 
 pub use action::{Action, Check};
 pub use chats::{Chat, ChatHead, ChatId, ChatIdError, Chats, StoredChat, Undo};
+pub use diagnosis::{Diagnosis, Progress, Trial};
 pub use effect::{Change, DbEvent, DbRequest, Effect, ReadPurpose};
 pub use engine::{Engine, Phase, Rate};
 pub use environment::{Clock, Database, Environment};
@@ -57,6 +59,8 @@ pub struct State {
     pub chats: Chats,
     /// The model and its worker.
     pub engine: Engine,
+    /// What was found out on request.
+    pub diagnosis: Diagnosis,
     /// What the person chose for all chats.
     pub preferences: Preferences,
     /// Where the page runs.
@@ -102,6 +106,8 @@ pub enum Screen {
     Chat,
     /// The settings.
     Settings,
+    /// What device and app can do, and what happened lately.
+    Diagnostics,
 }
 
 impl State {
@@ -118,7 +124,10 @@ impl State {
                 _ => Vec::new(),
             };
         }
+        let before = self.screen;
         let effects = self.act(action);
+        let effects = self.with_questions(effects);
+        let effects = self.with_address(before, effects);
         self.save_recorder();
         let effects = self.with_writes(effects);
         self.with_wake_lock(effects)
@@ -159,6 +168,13 @@ impl State {
             | Action::ExportChat(_)
             | Action::EraseEverything
             | Action::Erased(_) => self.on_transfer(action),
+            Action::OpenDiagnostics
+            | Action::CloseDiagnostics
+            | Action::Address { .. }
+            | Action::Try(_)
+            | Action::CancelTrial
+            | Action::LoseDevice
+            | Action::SaveDiagnosis => self.on_diagnosis(action),
             Action::Db(event) => self.on_db(event),
             Action::Event(event) => self.on_event(event),
             Action::WorkerError(detail) => self.worker_error(detail),

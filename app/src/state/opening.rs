@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::random::Random;
 use super::saving::Saving;
 use super::{
-    Chat, ChatHead, ChatId, Chats, Clock, DbRequest, Effect, Engine, Environment, Preferences,
-    Recorder, Screen, State,
+    Chat, ChatHead, ChatId, Chats, Clock, DbRequest, Diagnosis, Effect, Engine, Environment,
+    Preferences, Recorder, Screen, State,
 };
 use crate::Switches;
 
@@ -17,6 +17,8 @@ pub struct Opening {
     pub switches: Switches,
     /// Absolute URL of the package.
     pub model_url: String,
+    /// What the address wants to see first.
+    pub screen: Screen,
     /// Where the page runs.
     pub environment: Environment,
     /// The time.
@@ -32,12 +34,13 @@ impl State {
         let mut random = Random::new(opening.seed);
         let head = ChatHead::new(ChatId(random.next()), opening.clock.wall_millis);
         let mut state = Self {
-            screen: Screen::Chat,
+            screen: opening.screen,
             chats: Chats {
                 list: Vec::new(),
                 open: Chat::empty(head),
             },
             engine: Engine::new(),
+            diagnosis: Diagnosis::default(),
             preferences: Preferences::default(),
             environment: opening.environment,
             undo: None,

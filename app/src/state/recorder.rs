@@ -26,6 +26,15 @@ pub struct Entry {
     pub text: String,
 }
 
+impl Entry {
+    /// Its line.
+    fn write(&self, text: &mut String) {
+        let seconds = self.page_millis / 1000.0;
+        // Writing into a string does not fail.
+        let _written = writeln!(text, "{seconds:9.3}  {}", self.text);
+    }
+}
+
 /// The entries, oldest first.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Recorder {
@@ -44,6 +53,16 @@ impl Recorder {
         self.entries.iter()
     }
 
+    /// One line for each entry, the newest first.
+    #[must_use]
+    pub fn newest_first(&self) -> String {
+        let mut text = String::new();
+        for entry in self.entries.iter().rev() {
+            entry.write(&mut text);
+        }
+        text
+    }
+
     /// A text file of it.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -53,9 +72,7 @@ impl Recorder {
             protocol::PROTOCOL_VERSION
         );
         for entry in &self.entries {
-            let seconds = entry.page_millis / 1000.0;
-            // Writing into a string does not fail.
-            let _written = writeln!(text, "{seconds:9.3}  {}", entry.text);
+            entry.write(&mut text);
         }
         text
     }

@@ -33,8 +33,7 @@ impl State {
                 line
             }
         };
-        let is_waiting = engine.recovering && engine.phase != Phase::Paused;
-        if let Some(seconds) = self.seconds_to_wait().filter(|_| is_waiting) {
+        if let Some(seconds) = self.counted_down() {
             return strings::waiting(seconds);
         }
         match engine.phase {
@@ -61,6 +60,18 @@ impl State {
             Phase::Failed => strings::FAILED.to_owned(),
             Phase::Elsewhere => strings::ELSEWHERE.to_owned(),
         }
+    }
+
+    /// Seconds that the status counts down.
+    fn counted_down(&self) -> Option<u64> {
+        let is_waiting = self.engine.recovering && self.engine.phase != Phase::Paused;
+        self.seconds_to_wait().filter(|_| is_waiting)
+    }
+
+    /// Whether a wait is counted down that the person may end with [`crate::Action::Retry`].
+    #[must_use]
+    pub fn can_try_now(&self) -> bool {
+        self.counted_down().is_some()
     }
 
     /// The state's name for tests.

@@ -93,7 +93,8 @@ impl State {
         self.awake = false;
         self.note("nobody looks");
         self.unmark_while_hidden();
-        let mut effects = self.supervise(supervisor::Event::Hidden);
+        let mut effects = self.cancel_trial();
+        effects.extend(self.supervise(supervisor::Event::Hidden));
         if self.engine.phase == Phase::Answering {
             effects.extend(
                 self.break_off()

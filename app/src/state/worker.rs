@@ -6,7 +6,7 @@ use protocol::supervisor::{self, Cause};
 
 use super::engine::Job;
 use super::supervise::cause;
-use super::{Answer, Effect, Finish, Phase, State};
+use super::{Answer, Effect, Finish, Phase, Progress, State};
 
 impl State {
     pub(super) fn on_event(&mut self, event: Event) -> Vec<Effect> {
@@ -64,6 +64,12 @@ impl State {
                     return effects;
                 }
             }
+            Event::Measuring {
+                id,
+                step,
+                done,
+                total,
+            } => self.on_measuring(id, Progress { step, done, total }),
             Event::Finished { id, outcome } => return self.on_finished(id, outcome),
             Event::Failed { id, fault } => return self.on_failed(id, fault),
         }
@@ -108,6 +114,10 @@ impl State {
         if let Some(chore) = self.take_chore(id) {
             return self.on_chore(chore, Ok(*outcome));
         }
+        if let Some(trial) = self.take_trial(id) {
+            self.on_trial(trial, Ok(*outcome));
+            return Vec::new();
+        }
         let is = |job: Job| self.engine.request == Some(id) && self.engine.job == job;
         match *outcome {
             Outcome::Described(report) => self.engine.device = Some(report),
@@ -147,6 +157,10 @@ impl State {
         }
         if let Some(chore) = id.and_then(|id| self.take_chore(id)) {
             return self.on_chore(chore, Err(fault));
+        }
+        if let Some(trial) = id.and_then(|id| self.take_trial(id)) {
+            self.on_trial(trial, Err(fault));
+            return Vec::new();
         }
         if id.is_some() && id != self.engine.request {
             return Vec::new();
@@ -211,6 +225,7 @@ impl State {
         self.engine.model = None;
         self.engine.device = None;
         self.engine.chores.clear();
+        self.end_trial();
         self.end_progress();
     }
 }

@@ -4,6 +4,7 @@
 mod chats;
 mod clocks;
 mod deaths;
+mod diagnosis;
 mod first_run;
 mod hiding;
 mod saving;

@@ -2,7 +2,7 @@
 
 use app::{
     Action, Change, ChatHead, Clock, DbEvent, DbRequest, Effect, Environment, Opening, Phase,
-    State, Switches,
+    Screen, State, Switches,
 };
 use protocol::{
     ByteCount, Event, FinishReason, Fit, Generate, Hello, LoadTimes, ModelInfo, ModelOffer,
@@ -15,6 +15,7 @@ pub(crate) fn opening() -> Opening {
     Opening {
         switches: Switches::default(),
         model_url: URL.to_owned(),
+        screen: Screen::Chat,
         environment: Environment::default(),
         clock: clock(0.0),
         seed: 1,

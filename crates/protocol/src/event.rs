@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ByteCount, CompileReport, DeviceReport, EqualityReport, Fault, Hello, ModelOffer, RequestId,
-    SamplingSettings, SelfTestReport, StorageReport,
+    BenchmarkReport, BenchmarkStep, ByteCount, CompileReport, DeviceReport, EqualityReport, Fault,
+    Hello, ModelOffer, RequestId, SamplingSettings, SelfTestReport, StorageReport,
 };
 
 /// A message from the worker to the page.
@@ -58,6 +58,17 @@ pub enum Event {
         /// Token ids, stop tokens not included.
         ids: Vec<u32>,
     },
+    /// Progress of a benchmark. Counts start again with each step.
+    Measuring {
+        /// The request.
+        id: RequestId,
+        /// What is being measured.
+        step: BenchmarkStep,
+        /// Tokens that are done.
+        done: u32,
+        /// Most tokens of this step: a slow device does fewer, since its time is limited.
+        total: u32,
+    },
     /// The request is done. Terminal.
     Finished {
         /// The request.
@@ -86,6 +97,7 @@ impl Event {
             | Self::Trimmed { id, .. }
             | Self::Prefill { id, .. }
             | Self::Tokens { id, .. }
+            | Self::Measuring { id, .. }
             | Self::Finished { id, .. } => Some(*id),
             Self::Failed { id, .. } => *id,
         }
@@ -165,6 +177,10 @@ pub enum Outcome {
     Compared(EqualityReport),
     /// `DescribeDevice`.
     Described(DeviceReport),
+    /// `SelfTest`: some variant computes right.
+    Tested(SelfTestReport),
+    /// `Benchmark`.
+    Measured(BenchmarkReport),
     /// `Inspect`.
     Inspected(ModelOffer),
     /// `Storage`.

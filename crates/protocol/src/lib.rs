@@ -24,8 +24,8 @@ pub use event::{
 pub use fault::{Fault, FaultCode, Retry};
 pub use number::{ByteCount, MAX_BYTE_COUNT};
 pub use report::{
-    AdapterInfo, CompileReport, CompileResult, DeviceReport, DroppedVariant, EqualityReport,
-    EqualityResult, Limit, SelfTestReport,
+    AdapterInfo, BenchmarkReport, BenchmarkStep, CompileReport, CompileResult, DeviceReport,
+    DroppedVariant, EqualityReport, EqualityResult, Limit, SelfTestReport,
 };
 pub use request::{Generate, Message, Request, RequestId, Role};
 pub use settings::{KvType, SamplingSettings, Settings, SettingsError};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::KvType;
+use crate::{ByteCount, KvType};
 
 /// Result of compiling every kernel in every variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,59 @@ pub struct DroppedVariant {
     pub problem: String,
 }
 
+/// What a benchmark measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum BenchmarkStep {
+    /// Nothing yet: the device is opened, if there is none, and everything is done once.
+    WarmUp,
+    /// Reading a prompt.
+    Prefill,
+    /// Making tokens.
+    Decode,
+}
+
+/// How fast a model runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BenchmarkReport {
+    /// Name of the model.
+    pub model: String,
+    /// Whether it is made up, because none was loaded.
+    pub is_made_up: bool,
+    /// GPU bytes of its weights.
+    pub weight_bytes: ByteCount,
+    /// Tokens of a prompt that were read.
+    pub prefill_tokens: u32,
+    /// In this time.
+    pub prefill_millis: f64,
+    /// Tokens that were made behind the first one.
+    pub decode_tokens: u32,
+    /// In this time.
+    pub decode_millis: f64,
+}
+
+impl BenchmarkReport {
+    /// Tokens of a prompt a second.
+    #[must_use]
+    pub fn prefill_speed(&self) -> f64 {
+        per_second(self.prefill_tokens, self.prefill_millis)
+    }
+
+    /// Tokens of an answer a second.
+    #[must_use]
+    pub fn decode_speed(&self) -> f64 {
+        per_second(self.decode_tokens, self.decode_millis)
+    }
+}
+
+/// 0 where no time went by.
+fn per_second(tokens: u32, millis: f64) -> f64 {
+    if millis > 0.0 {
+        f64::from(tokens) * 1000.0 / millis
+    } else {
+        0.0
+    }
+}
+
 /// What the worker runs on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeviceReport {
@@ -100,7 +153,10 @@ pub struct DeviceReport {
     pub device_features: Vec<String>,
     /// WGSL language features of the browser, sorted.
     pub language_features: Vec<String>,
-    /// The device's limits, sorted by name.
+    /// What the adapter offers, all of which was asked for, in the browser's order.
+    #[serde(default)]
+    pub adapter_limits: Vec<Limit>,
+    /// What the device was granted, in the browser's order.
     pub limits: Vec<Limit>,
     /// The engine's own line about the device.
     pub engine: String,

@@ -67,6 +67,25 @@ pub enum Request {
         /// Number of this request.
         id: RequestId,
     },
+    /// Run the numeric self-test on a device of its own: for the loaded model, or for a small one that is made up. When it
+    /// shows that the device in use can't be trusted any more, that one counts as lost.
+    SelfTest {
+        /// Number of this request.
+        id: RequestId,
+        /// Settings of the session that would follow.
+        settings: Settings,
+    },
+    /// Measure for a few seconds how fast prompts are read and tokens made: on the loaded model, or, without one, on a
+    /// small one that is made up. What the cache held is lost.
+    Benchmark {
+        /// Number of this request.
+        id: RequestId,
+        /// Settings of the session that is opened when no model is loaded.
+        settings: Settings,
+    },
+    /// Destroy the device, as a test of what follows from a loss. Obeyed at once, whatever runs; answered by the loss itself,
+    /// and by nothing when there is no device.
+    LoseDevice,
     /// List the stored models and the room they take.
     Storage {
         /// Number of this request.
@@ -88,17 +107,19 @@ pub enum Request {
 }
 
 impl Request {
-    /// The request's number; greetings and `Retire` have none, and `Cancel` names another's.
+    /// The request's number; greetings, `Retire` and `LoseDevice` have none, and `Cancel` names another's.
     #[must_use]
     pub const fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Hello(_) | Self::Cancel { .. } | Self::Retire => None,
+            Self::Hello(_) | Self::Cancel { .. } | Self::Retire | Self::LoseDevice => None,
             Self::Inspect { id, .. }
             | Self::Load { id, .. }
             | Self::Generate { id, .. }
             | Self::CompileAllVariants { id }
             | Self::PrefillEqualsDecode { id, .. }
             | Self::DescribeDevice { id }
+            | Self::SelfTest { id, .. }
+            | Self::Benchmark { id, .. }
             | Self::Storage { id }
             | Self::DeleteModel { id, .. }
             | Self::EraseModels { id } => Some(*id),

@@ -85,6 +85,9 @@ pub struct StoredModel {
     pub stored_bytes: ByteCount,
     /// Bytes of the whole package.
     pub total_bytes: ByteCount,
+    /// Files of weights that are stored.
+    #[serde(default)]
+    pub shards: u32,
     /// Whether everything is stored.
     pub complete: bool,
 }

@@ -15,6 +15,9 @@ use crate::{Blob, Host, Policy};
 /// Milliseconds between two looks at a database that is silent.
 const TICK_MILLIS: u32 = 1000;
 
+/// How the names of files of weights end.
+const SHARD_SUFFIX: &str = ".bin";
+
 /// An open store.
 pub(crate) struct Shelf<'a, H> {
     host: &'a H,
@@ -285,12 +288,14 @@ impl<'a, H: Host> Shelf<'a, H> {
             .into_iter()
             .map(|package| {
                 let own = journal.iter().filter(|file| file.package == package.url);
-                let stored_bytes = sum(own.map(|file| file.bytes));
+                let stored_bytes = sum(own.clone().map(|file| file.bytes));
+                let shards = own.filter(|file| file.file.ends_with(SHARD_SUFFIX)).count();
                 StoredModel {
                     model_url: package.url,
                     name: package.name,
                     stored_bytes: ByteCount::saturating(stored_bytes),
                     total_bytes: ByteCount::saturating(package.total_bytes),
+                    shards: u32::try_from(shards).unwrap_or(u32::MAX),
                     complete: stored_bytes >= package.total_bytes,
                 }
             })

@@ -6,10 +6,10 @@
 
 use std::cell::{Cell, RefCell};
 
-use js_sys::{Array, Function, Object, Promise, Proxy, Reflect};
+use js_sys::{Array, Function, Object, Promise, Proxy, Reflect, WeakRef};
 use protocol::{AdapterInfo, DeviceReport, Limit};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 
 use crate::DeviceProbe;
 
@@ -18,7 +18,10 @@ const SUBGROUPS: &str = "subgroups";
 thread_local! {
     static ALLOWED: Cell<bool> = const { Cell::new(true) };
     static ADAPTER: RefCell<JsValue> = const { RefCell::new(JsValue::UNDEFINED) };
+    /// The last device.
     static DEVICE: RefCell<JsValue> = const { RefCell::new(JsValue::UNDEFINED) };
+    /// Every device that is not lost yet: a test has one beside the model's. One that nobody has any more is left to the browser.
+    static DEVICES: RefCell<Vec<WeakRef>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The probe as the engine's port takes it.
@@ -60,14 +63,32 @@ pub(super) fn install() {
     apply.forget();
 }
 
-/// Gives the last device back, with everything on it.
+/// Gives every device back, with everything on it.
 pub(super) fn destroy() {
-    DEVICE.with_borrow(|device| {
-        if let Some(destroy) = get(device, "destroy").dyn_ref::<Function>()
-            && let Err(error) = destroy.call0(device)
+    let devices = DEVICES.take();
+    for device in devices.iter().filter_map(|device| device.deref()) {
+        if let Some(destroy) = get(&device, "destroy").dyn_ref::<Function>()
+            && let Err(error) = destroy.call0(&device)
         {
-            log::warn!("the device could not be given back: {error:?}");
+            log::warn!("a device could not be given back: {error:?}");
         }
+    }
+}
+
+/// Keeps a device in the list until it is lost.
+fn remember(device: &JsValue) {
+    let (Some(object), Ok(lost)) = (
+        device.dyn_ref::<Object>(),
+        get(device, "lost").dyn_into::<Promise>(),
+    ) else {
+        return;
+    };
+    let entry = WeakRef::new(object);
+    DEVICES.with_borrow_mut(|devices| devices.push(entry.clone()));
+    spawn_local(async move {
+        // However it ends, it is no device any more.
+        let _reason = JsFuture::from(lost).await;
+        DEVICES.with_borrow_mut(|devices| devices.retain(|other| !Object::is(other, &entry)));
     });
 }
 
@@ -96,6 +117,7 @@ fn request_device(
     let promise: Promise = original.call1(&adapter, &descriptor)?.unchecked_into();
     let granted = future_to_promise(async move {
         let device = JsFuture::from(promise).await?;
+        remember(&device);
         ADAPTER.set(adapter);
         DEVICE.set(device.clone());
         Ok(device)
@@ -120,6 +142,7 @@ fn report() -> DeviceReport {
         adapter_features: strings(&get(&adapter, "features")),
         device_features: strings(&get(&device, "features")),
         language_features: strings(&get(&gpu(), "wgslLanguageFeatures")),
+        adapter_limits: limits(&get(&adapter, "limits")),
         limits: limits(&get(&device, "limits")),
         engine: String::new(),
         variant: String::new(),

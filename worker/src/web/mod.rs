@@ -33,6 +33,8 @@ pub fn start() {
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
         match wire::read(&message.data()) {
             Ok(Request::Retire) => retire(),
+            // The runtime notices it as it notices every other loss.
+            Ok(Request::LoseDevice) => gpu_probe::destroy(),
             Ok(request) => requests.push(request),
             Err(fault) => wire::post(&Event::Failed { id: None, fault }),
         }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod conversations;
+mod diagnosis;
 mod disk;
 mod losses;
 mod requests;

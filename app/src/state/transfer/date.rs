@@ -1,7 +1,7 @@
 //! Dates from milliseconds, for names of files.
 
 /// `2026-11-24` for milliseconds since 1970, in UTC.
-pub(super) fn date(wall_millis: f64) -> String {
+pub(in crate::state) fn date(wall_millis: f64) -> String {
     // Days since 0000-03-01 in the proleptic calendar, in cycles of 400 years.
     let days = (wall_millis / 86_400_000.0).floor() as i64 + 719_468;
     let cycle = days.div_euclid(146_097);

@@ -4,6 +4,7 @@ mod date;
 mod export;
 mod import;
 
+pub(super) use date::date;
 pub use export::{EXPORT_FORMAT, EXPORT_VERSION};
 
 use protocol::supervisor;

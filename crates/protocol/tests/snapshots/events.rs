@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{Event, Fault, FaultCode, Hello, LoadProgress, LoadStage, Outcome, Retry, Status};
+use protocol::{
+    BenchmarkStep, Event, Fault, FaultCode, Hello, LoadProgress, LoadStage, Outcome, Retry, Status,
+};
 
 use crate::{ID, bytes, check};
 
@@ -69,6 +71,15 @@ fn events() {
             r#"{"Tokens":{"id":7,"sequence":3,"text":" Paris","ids":[7042]}}"#,
         ),
         (
+            Event::Measuring {
+                id: ID,
+                step: BenchmarkStep::Decode,
+                done: 3,
+                total: 128,
+            },
+            r#"{"Measuring":{"id":7,"step":"Decode","done":3,"total":128}}"#,
+        ),
+        (
             Event::Finished {
                 id: ID,
                 outcome: Box::new(Outcome::Cancelled),
@@ -93,7 +104,7 @@ fn events() {
         .collect();
     assert_eq!(
         names.len(),
-        11,
+        12,
         "one case for each kind of event: {names:?}"
     );
     let terminal: Vec<_> = cases

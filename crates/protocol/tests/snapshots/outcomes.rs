@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use protocol::{
-    AdapterInfo, CompileReport, CompileResult, DeviceReport, DroppedVariant, EqualityReport,
-    EqualityResult, FinishReason, Fit, KvType, Limit, LoadTimes, ModelInfo, ModelOffer, Outcome,
-    SamplingSettings, SelfTestReport, StorageReport, StorageState, StoredModel, Usage,
+    AdapterInfo, BenchmarkReport, CompileReport, CompileResult, DeviceReport, DroppedVariant,
+    EqualityReport, EqualityResult, FinishReason, Fit, KvType, Limit, LoadTimes, ModelInfo,
+    ModelOffer, Outcome, SamplingSettings, SelfTestReport, StorageReport, StorageState,
+    StoredModel, Usage,
 };
 
 use crate::{bytes, check};
@@ -34,6 +35,7 @@ fn storage_report() -> StorageReport {
             name: "Tern 135M".into(),
             stored_bytes: bytes(1000),
             total_bytes: bytes(4000),
+            shards: 3,
             complete: false,
         }],
         usage_bytes: Some(bytes(1234)),
@@ -123,6 +125,20 @@ fn outcomes() {
         }
         .all_equal()
     );
+    let self_test = info.self_test.clone();
+    let measured = BenchmarkReport {
+        model: "Tern 135M".into(),
+        is_made_up: false,
+        weight_bytes: bytes(1),
+        prefill_tokens: 512,
+        prefill_millis: 2000.0,
+        decode_tokens: 60,
+        decode_millis: 3000.0,
+    };
+    assert_eq!(
+        (measured.prefill_speed(), measured.decode_speed()),
+        (256.0, 20.0)
+    );
     let described = DeviceReport {
         adapter: AdapterInfo {
             vendor: "mesa".into(),
@@ -132,6 +148,10 @@ fn outcomes() {
         adapter_features: vec!["shader-f16".into(), "subgroups".into()],
         device_features: vec!["subgroups".into()],
         language_features: vec!["packed_4x8_integer_dot_product".into()],
+        adapter_limits: vec![Limit {
+            name: "maxBufferSize".into(),
+            value: 8_589_934_592.0,
+        }],
         limits: vec![Limit {
             name: "maxBufferSize".into(),
             value: 4_294_967_296.0,
@@ -163,7 +183,15 @@ fn outcomes() {
         ),
         (
             Outcome::Described(described),
-            r#"{"Described":{"adapter":{"vendor":"mesa","architecture":"","device":"","description":"","is_fallback":true},"adapter_features":["shader-f16","subgroups"],"device_features":["subgroups"],"language_features":["packed_4x8_integer_dot_product"],"limits":[{"name":"maxBufferSize","value":4294967296.0}],"engine":"WebGPU","variant":"packed-subgroup-f16","generation":1}}"#,
+            r#"{"Described":{"adapter":{"vendor":"mesa","architecture":"","device":"","description":"","is_fallback":true},"adapter_features":["shader-f16","subgroups"],"device_features":["subgroups"],"language_features":["packed_4x8_integer_dot_product"],"adapter_limits":[{"name":"maxBufferSize","value":8589934592.0}],"limits":[{"name":"maxBufferSize","value":4294967296.0}],"engine":"WebGPU","variant":"packed-subgroup-f16","generation":1}}"#,
+        ),
+        (
+            Outcome::Tested(self_test),
+            r#"{"Tested":{"variant":"scalar-shared","kv":"F16","millis":5.0,"dropped":[{"variant":"packed-shared f16","problem":"decode: logit 3"}],"inexact":null}}"#,
+        ),
+        (
+            Outcome::Measured(measured),
+            r#"{"Measured":{"model":"Tern 135M","is_made_up":false,"weight_bytes":1,"prefill_tokens":512,"prefill_millis":2000.0,"decode_tokens":60,"decode_millis":3000.0}}"#,
         ),
         (
             Outcome::Inspected(offer()),
@@ -171,7 +199,7 @@ fn outcomes() {
         ),
         (
             Outcome::Storage(storage_report()),
-            r#"{"Storage":{"models":[{"model_url":"https://host/m/","name":"Tern 135M","stored_bytes":1000,"total_bytes":4000,"complete":false}],"usage_bytes":1234,"quota_bytes":null,"state":{"Unavailable":{"detail":"private mode"}}}}"#,
+            r#"{"Storage":{"models":[{"model_url":"https://host/m/","name":"Tern 135M","stored_bytes":1000,"total_bytes":4000,"shards":3,"complete":false}],"usage_bytes":1234,"quota_bytes":null,"state":{"Unavailable":{"detail":"private mode"}}}}"#,
         ),
         (
             Outcome::Deleted { bytes: bytes(1000) },
@@ -184,7 +212,7 @@ fn outcomes() {
         .collect();
     assert_eq!(
         names.len(),
-        9,
+        11,
         "one case for each kind of outcome: {names:?}"
     );
 }

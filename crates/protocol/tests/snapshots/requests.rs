@@ -62,6 +62,15 @@ fn requests() {
         ),
         (Request::Cancel { id: ID }, r#"{"Cancel":{"id":7}}"#),
         (Request::Retire, r#""Retire""#),
+        (Request::LoseDevice, r#""LoseDevice""#),
+        (
+            Request::SelfTest { id: ID, settings },
+            r#"{"SelfTest":{"id":7,"settings":{"version":1,"context":2048,"kv":"F32","prefill_chunk":64,"subgroups":true}}}"#,
+        ),
+        (
+            Request::Benchmark { id: ID, settings },
+            r#"{"Benchmark":{"id":7,"settings":{"version":1,"context":2048,"kv":"F32","prefill_chunk":64,"subgroups":true}}}"#,
+        ),
         (
             Request::CompileAllVariants { id: ID },
             r#"{"CompileAllVariants":{"id":7}}"#,
@@ -97,7 +106,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        12,
+        15,
         "one case for each kind of request: {names:?}"
     );
 }

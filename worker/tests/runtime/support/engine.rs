@@ -7,12 +7,11 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use model::Manifest;
-use model::manifest::TextInfo;
 use protocol::{
     AdapterInfo, CompileReport, CompileResult, DeviceReport, EqualityResult, Fault, FaultCode,
-    Message, SamplingSettings, SelfTestReport, Settings,
+    SamplingSettings, SelfTestReport, Settings,
 };
-use worker::{Decoder, Engine, EngineFault, Loader, Memory, Session, TextLoader, TextModel};
+use worker::{Engine, EngineFault, Loader, MadeUp, Memory, Session};
 
 use super::World;
 
@@ -34,6 +33,8 @@ pub(crate) struct Script {
     pub(crate) context: u32,
     /// For the sessions in order: how many milliseconds nothing may be asked of them before they are lost.
     pub(crate) idle_losses: VecDeque<Option<u32>>,
+    /// Results of self-tests that are asked for, in order; afterwards the usual variant passes.
+    pub(crate) self_tests: VecDeque<Result<&'static str, EngineFault>>,
 }
 
 /// How opening a device goes.
@@ -96,6 +97,16 @@ pub(crate) struct FakeSession {
     breaks: Cell<Option<(u32, Break)>>,
     context: u32,
     idle_loss: Option<u32>,
+}
+
+/// The variant that a device uses as long as nobody says otherwise.
+const VARIANT: &str = "scripted";
+
+fn self_test(variant: &str) -> SelfTestReport {
+    SelfTestReport {
+        variant: variant.into(),
+        ..SelfTestReport::default()
+    }
 }
 
 fn lost() -> EngineFault {
@@ -165,12 +176,41 @@ impl Engine for FakeEngine {
         })
     }
 
+    async fn self_test(
+        &self,
+        _: Option<&Manifest>,
+        _: &Settings,
+    ) -> Result<SelfTestReport, EngineFault> {
+        self.world.wait(40).await;
+        let next = self.script.borrow_mut().self_tests.pop_front();
+        next.unwrap_or(Ok(VARIANT)).map(self_test)
+    }
+
+    async fn made_up(&self, _: &Settings) -> Result<MadeUp<FakeSession>, EngineFault> {
+        self.world.wait(60).await;
+        let breaks = self.script.borrow_mut().sessions.pop_front().flatten();
+        let session = FakeSession {
+            world: Rc::clone(&self.world),
+            cache: vec![],
+            seed: 0,
+            breaks: Cell::new(breaks),
+            context: 300,
+            idle_loss: None,
+        };
+        Ok(MadeUp {
+            session,
+            name: "made-up".into(),
+            vocab: 50,
+        })
+    }
+
     async fn describe(&self, generation: u32) -> Result<DeviceReport, EngineFault> {
         Ok(DeviceReport {
             adapter: AdapterInfo::default(),
             adapter_features: vec![],
             device_features: vec![],
             language_features: vec![],
+            adapter_limits: vec![],
             limits: vec![],
             engine: "scripted".into(),
             variant: "none".into(),
@@ -183,10 +223,7 @@ impl Loader for FakeLoader {
     type Session = FakeSession;
 
     fn self_test(&self) -> SelfTestReport {
-        SelfTestReport {
-            variant: "scripted".into(),
-            ..SelfTestReport::default()
-        }
+        self_test(VARIANT)
     }
 
     async fn push_shard(&mut self, index: u32, bytes: &[u8]) -> Result<(), EngineFault> {
@@ -339,59 +376,5 @@ impl Session for FakeSession {
             }
         }
         Ok(results)
-    }
-}
-
-/// Text whose tokens are its bytes.
-pub(crate) struct FakeTexts;
-
-impl TextLoader for FakeTexts {
-    type Model = FakeTexts;
-
-    fn load(&self, _: &TextInfo, tokenizer: Vec<u8>, vocab: u32) -> Result<FakeTexts, Fault> {
-        assert_eq!((&tokenizer[..], vocab), (&b"{}"[..], super::package::VOCAB));
-        Ok(FakeTexts)
-    }
-}
-
-impl TextModel for FakeTexts {
-    type Decoder = Pieces;
-
-    fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, Fault> {
-        if messages.is_empty() {
-            return Err(Fault::new(FaultCode::Text, "nothing to answer"));
-        }
-        Ok(messages
-            .iter()
-            .flat_map(|message| match &message.ids[..] {
-                [] => message.content.bytes().map(u32::from).collect(),
-                ids => ids.to_vec(),
-            })
-            .collect())
-    }
-
-    fn decoder(&self) -> Pieces {
-        Pieces::default()
-    }
-}
-
-/// Every third id is only the beginning of a piece of text.
-#[derive(Debug, Default)]
-pub(crate) struct Pieces {
-    pending: String,
-}
-
-impl Decoder for Pieces {
-    fn push(&mut self, id: u32) -> String {
-        self.pending.push_str(&format!("{id} "));
-        if id.is_multiple_of(3) {
-            String::new()
-        } else {
-            std::mem::take(&mut self.pending)
-        }
-    }
-
-    fn finish(&mut self) -> String {
-        std::mem::take(&mut self.pending)
     }
 }

@@ -4,6 +4,7 @@ mod engine;
 mod package;
 mod page;
 mod store;
+mod texts;
 mod world;
 
 use std::rc::Rc;
@@ -14,10 +15,11 @@ use protocol::{
 };
 use worker::{Policy, Runtime};
 
-pub(crate) use engine::{Break, FakeEngine, FakeTexts, Open, Script};
+pub(crate) use engine::{Break, FakeEngine, Open, Script};
 pub(crate) use package::{BASE_URL, Tiny};
 pub(crate) use page::{Kept, answer};
 pub(crate) use store::StoreBreak;
+pub(crate) use texts::FakeTexts;
 pub(crate) use world::{Outside, World};
 
 /// The request that loads the model in [`start`].

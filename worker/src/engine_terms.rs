@@ -1,0 +1,40 @@
+//! What errors and types of crate `engine` are in messages.
+
+use protocol::{Fault, FaultCode, KvType};
+
+use crate::EngineFault;
+
+pub(crate) const fn engine_kv(kv: KvType) -> engine::KvType {
+    match kv {
+        KvType::F32 => engine::KvType::F32,
+        KvType::F16 => engine::KvType::F16,
+    }
+}
+
+pub(crate) const fn protocol_kv(kv: engine::KvType) -> KvType {
+    match kv {
+        engine::KvType::F32 => KvType::F32,
+        engine::KvType::F16 => KvType::F16,
+    }
+}
+
+/// What an engine error means for the request. The error type is open, so what is new counts as a GPU failure.
+pub(crate) fn fault(error: engine::Error) -> EngineFault {
+    use engine::Error as E;
+    // Numbers that are none come from a broken device as well as from a broken model; another device is tested first.
+    if error.is_device_lost() || matches!(error, E::NonFinite { .. }) {
+        return EngineFault::Lost(error.to_string());
+    }
+    let code = match &error {
+        // A browser gives no adapter for a while after its GPU process died, and may hand out one that has no device.
+        E::NoAdapter { .. } | E::NoDevice { .. } => {
+            return EngineFault::Absent(Fault::new(FaultCode::NoAdapter, error.to_string()));
+        }
+        E::Limit { .. } => FaultCode::LimitsTooSmall,
+        E::OutOfMemory { .. } => FaultCode::OutOfMemory,
+        E::Model(_) | E::Package { .. } | E::TokenOutOfRange { .. } => FaultCode::BadModel,
+        E::ContextFull { .. } => FaultCode::PromptTooLong,
+        _ => FaultCode::Gpu,
+    };
+    EngineFault::Fault(Fault::new(code, error.to_string()))
+}
