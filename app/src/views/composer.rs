@@ -137,21 +137,34 @@ pub(super) fn grow(field: NodeRef<html::Textarea>, text: RwSignal<String>) {
 
 /// What is going on. It stays in the page whatever is shown, so that screen readers hear its changes.
 #[component]
-fn StatusLine(page: Page) -> impl IntoView {
+pub(super) fn StatusLine(page: Page) -> impl IntoView {
     let status = page.part(app::State::status);
+    let is_waiting = page.part(app::State::can_try_now);
     let is_trouble = page.part(|state| {
         let engine = &state.engine;
         engine.recovering || engine.network_trouble || engine.phase == Phase::Paused
     });
     view! {
-        <p
-            class="status"
-            class:is-trouble=move || is_trouble.get()
-            role="status"
-            data-testid="status"
-        >
-            {move || status.get()}
-        </p>
+        <div class="status-line">
+            <p
+                class="status"
+                class:is-trouble=move || is_trouble.get()
+                role="status"
+                data-testid="status"
+            >
+                {move || status.get()}
+            </p>
+            <Show when=move || is_waiting.get()>
+                <button
+                    type="button"
+                    class="plain"
+                    data-testid="try-now"
+                    on:click=move |_| page.act(Action::Retry)
+                >
+                    {strings::TRY_NOW}
+                </button>
+            </Show>
+        </div>
     }
 }
 

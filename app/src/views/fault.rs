@@ -51,6 +51,9 @@ pub(super) fn FaultBox(page: Page) -> impl IntoView {
                                 {move || button.get().map(|(_, words)| words)}
                             </button>
                         </Show>
+                        <button type="button" class="plain" on:click=move |_| page.act(Action::OpenDiagnostics)>
+                            {strings::DIAGNOSTICS}
+                        </button>
                     </div>
                     <details>
                         <summary>{strings::DETAILS}</summary>

@@ -49,6 +49,9 @@ pub(super) fn FirstRun(page: Page) -> impl IntoView {
                 </Show>
             </div>
             <ul class="points">{points}</ul>
+            <button type="button" class="plain" on:click=move |_| page.act(Action::OpenDiagnostics)>
+                {strings::DIAGNOSTICS}
+            </button>
         </section>
     }
 }

@@ -4,6 +4,7 @@ mod banners;
 mod chat_settings;
 mod composer;
 mod conversation;
+mod diagnostics;
 mod edit;
 mod fault;
 mod first_run;
@@ -28,6 +29,7 @@ use banners::{Banners, Elsewhere, Offer};
 use chat_settings::ChatSettings;
 use composer::Composer;
 use conversation::Conversation;
+use diagnostics::Diagnostics;
 use header::Header;
 use settings::Settings;
 use sidebar::Sidebar;
@@ -48,7 +50,7 @@ pub(crate) fn mount() {
     });
 }
 
-/// The list of chats beside the chat or the settings, and what lies above them.
+/// The list of chats beside the chat, the settings or the diagnostics, and what lies above them.
 #[component]
 fn App(page: Page) -> impl IntoView {
     let ui = use_ui();
@@ -67,12 +69,11 @@ fn App(page: Page) -> impl IntoView {
                 <div class="scrim" on:click=move |_| ui.drawer.set(false)></div>
             </Show>
             <div class="pane" inert=is_covered>
-                <Show
-                    when=move || screen.get() == Screen::Settings
-                    fallback=move || view! { <Chat page /> }
-                >
-                    <Settings page />
-                </Show>
+                {move || match screen.get() {
+                    Screen::Chat => view! { <Chat page /> }.into_any(),
+                    Screen::Settings => view! { <Settings page /> }.into_any(),
+                    Screen::Diagnostics => view! { <Diagnostics page /> }.into_any(),
+                }}
             </div>
             <Show when=Stages::has(Part::Dialogs)>
                 <ChatSettings page />

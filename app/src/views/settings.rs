@@ -202,6 +202,13 @@ fn About(page: Page) -> impl IntoView {
         </section>
         <section class="group">
             <div class="card">
+                <button type="button" class="line action" on:click=move |_| page.act(Action::OpenDiagnostics)>
+                    {strings::DIAGNOSTICS}
+                </button>
+            </div>
+        </section>
+        <section class="group">
+            <div class="card">
                 <button
                     type="button"
                     class="line action danger-text"

@@ -168,6 +168,7 @@ impl Ui {
             .with_untracked(|state| (state.screen, state.engine.phase));
         match (screen, phase) {
             (Screen::Settings, _) => self.page.act(Action::CloseSettings),
+            (Screen::Diagnostics, _) => self.page.act(Action::CloseDiagnostics),
             (_, Phase::Answering) => self.page.act(Action::Stop),
             _ => return false,
         }
