@@ -7,6 +7,21 @@ import { serveSite } from "./site.mjs";
 const URL_OF_MODEL = "http://127.0.0.1/models/tern-135m/";
 const MEGABYTE = 1_000_000;
 
+/** What a device was granted, in the order of browsers. */
+function limits(others = {}) {
+  const granted = {
+    maxBindGroups: 4,
+    maxBindingsPerBindGroup: 1000,
+    maxStorageBuffersPerShaderStage: 10,
+    maxStorageBufferBindingSize: 2_147_483_644,
+    maxBufferSize: 2_147_483_648,
+    maxComputeWorkgroupStorageSize: 32_768,
+    maxComputeInvocationsPerWorkgroup: 1024,
+    maxComputeWorkgroupsPerDimension: 65_535,
+  };
+  return Object.entries({ ...granted, ...others }).map(([name, value]) => ({ name, value }));
+}
+
 /** What the scripted worker says unless a spec says otherwise. The names are those of crates/protocol. */
 export const DEFAULTS = {
   /** Milliseconds between two pieces of an answer, and between two events of a download. */
@@ -18,9 +33,14 @@ export const DEFAULTS = {
   /** Number of the piece before which an answer waits for `fake.release()` or a cancel; likewise the end of a load. */
   holdAfter: undefined,
   holdLoad: false,
-  /** Faults: of Inspect, of Load, and of an answer before the piece `failAfter`. */
+  /** Holds the end of a benchmark likewise. */
+  holdBenchmark: false,
+  /** Faults: of Inspect, of Load, of DescribeDevice, and of an answer before the piece `failAfter`. */
   inspectFault: undefined,
   loadFault: undefined,
+  /** Faults of the first loads of a worker, `null` for one that goes well. */
+  loadFaults: undefined,
+  deviceFault: undefined,
   failAfter: undefined,
   answerFault: undefined,
   /** How many messages are left out of each prompt. */
@@ -51,20 +71,32 @@ export const DEFAULTS = {
     kv_bytes: 94 * MEGABYTE,
     activation_bytes: 20 * MEGABYTE,
     load_millis: 900,
+    self_test: { variant: "packed-shared", kv: "F16", millis: 28.1, dropped: [], inexact: null },
     cached: true,
   },
   device: {
-    adapter: { vendor: "apple", architecture: "metal-3", device: "", description: "", is_fallback: false },
-    adapter_features: ["shader-f16"],
-    device_features: ["shader-f16"],
-    language_features: [],
-    limits: [],
-    engine: "scripted",
+    adapter: { vendor: "apple", architecture: "metal-3", device: "", description: "Apple M4 GPU", is_fallback: false },
+    adapter_features: ["depth-clip-control", "float32-filterable", "shader-f16", "subgroups", "timestamp-query"],
+    device_features: ["shader-f16", "subgroups", "timestamp-query"],
+    language_features: ["packed_4x8_integer_dot_product", "pointer_composite_access", "readonly_and_readwrite_storage_textures"],
+    adapter_limits: limits({ maxBufferSize: 4_294_967_296 }),
+    limits: limits(),
+    engine: "Apple M4 GPU (BrowserWebGpu, Other), kernels packed-shared",
     variant: "packed-shared",
     generation: 1,
   },
+  selfTest: { variant: "packed-shared", kv: "F16", millis: 31.4, dropped: [], inexact: null },
+  benchmark: {
+    model: "tern-135m",
+    is_made_up: false,
+    weight_bytes: 50 * MEGABYTE,
+    prefill_tokens: 500,
+    prefill_millis: 2000,
+    decode_tokens: 60,
+    decode_millis: 3000,
+  },
   storage: {
-    models: [{ model_url: URL_OF_MODEL, name: "tern-135m", stored_bytes: 47 * MEGABYTE, total_bytes: 47 * MEGABYTE, complete: true }],
+    models: [{ model_url: URL_OF_MODEL, name: "tern-135m", stored_bytes: 47 * MEGABYTE, total_bytes: 47 * MEGABYTE, shards: 6, complete: true }],
     usage_bytes: 52 * MEGABYTE,
     quota_bytes: 64_000 * MEGABYTE,
     state: "Durable",

@@ -22,6 +22,8 @@ export class Shim {
   #server;
   #browser;
   #plan = [];
+  /** What the worker waits for at a point where it does something else than to crash the GPU process. */
+  atPoint = undefined;
 
   /** @param {Server} server @param {Browser} browser @param {string} [extra] more code for the worker */
   static async install(server, browser, extra = "") {
@@ -48,7 +50,7 @@ export class Shim {
     if (path === PLAN_PATH) return { status: 200, headers: { "Content-Type": "application/json" }, body: JSON.stringify(this.#plan) };
     if (path !== CRASH_PATH && path !== POINT_PATH) return undefined;
     this.#plan.shift();
-    if (path === POINT_PATH) return { status: 204 };
+    if (path === POINT_PATH) return { status: 204, until: this.atPoint?.() };
     return { status: 204, until: this.#browser.crashGpuProcess() };
   }
 

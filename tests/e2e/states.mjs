@@ -81,6 +81,7 @@ const BROKEN_DATABASE = () => {
 };
 const NO_WEBGPU = () => delete Navigator.prototype.gpu;
 const fault = (code, retry, detail = "expected 1, got 2") => ({ code, retry, detail });
+const NO_ADAPTER = fault("NoAdapter", "Again", "requestAdapter gave null");
 
 /** The states, in the order of a person's first hour. */
 export const STATES = [
@@ -183,6 +184,41 @@ export const STATES = [
     await chat.settings.open();
     await chat.settings.erase.scrollIntoViewIfNeeded();
   } },
+  { name: "diagnostics", script: { answers: ANSWERS }, steps: async (chat) => {
+    await ask(QUESTIONS[3])(chat);
+    await chat.page.evaluate(() => (location.hash = "#diagnose"));
+    await chat.diagnostics.runSelfTest.click();
+    await chat.diagnostics.selfTest.getByText("Passed").waitFor();
+    await chat.diagnostics.runBenchmark.click();
+    await chat.diagnostics.benchmark.getByText("Reads").waitFor();
+    await chat.diagnostics.loseDevice.click();
+    await chat.diagnostics.flight.getByText("the model is back").waitFor();
+    await chat.waitFor("ready");
+  } },
+  { name: "diagnostics-end", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.page.evaluate(() => (location.hash = "#diagnose"));
+    await chat.diagnostics.limits.scrollIntoViewIfNeeded();
+    await chat.page.locator("main").evaluate((main) => main.scrollTo(0, main.scrollHeight));
+  } },
+  { name: "diagnostics-measuring", script: { holdBenchmark: true }, steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.page.evaluate(() => (location.hash = "#diagnose"));
+    await chat.diagnostics.runBenchmark.click();
+    await chat.diagnostics.benchmark.getByText("Writing").waitFor();
+  } },
+  { name: "diagnostics-no-webgpu", init: NO_WEBGPU, script: { deviceFault: fault("NoWebGpu", "Never") }, steps: async (chat) => {
+    await chat.fault.waitFor();
+    await chat.diagnostics.open.click();
+    await chat.diagnostics.heading.waitFor();
+  } },
+  { name: "countdown", script: { answers: ANSWERS, holdAfter: 30, loadFaults: [null, NO_ADAPTER] }, steps: async (chat, server) => {
+    await chat.ask("Tell me about terns");
+    await chat.waitForTokens(30);
+    replaceWorker(server, await fakeWorker({ loadFault: NO_ADAPTER }));
+    await inFake(chat.page, () => self.fake.post({ Status: { DeviceLost: { detail: "the GPU process crashed" } } }));
+    await chat.page.getByTestId("try-now").waitFor();
+  } },
   { name: "confirm-erase", steps: async (chat) => {
     await chat.waitFor("ready");
     await chat.settings.open();
@@ -255,6 +291,6 @@ export async function reach(browser, server, state, context = {}) {
   const opened = await browser.newContext({ hasTouch: true, ...state.context, ...context });
   if (state.init) await opened.addInitScript(state.init);
   const chat = await ChatPage.visit(opened, server.url, state.parameters);
-  await state.steps?.(chat);
+  await state.steps?.(chat, server);
   return chat;
 }

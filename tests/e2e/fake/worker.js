@@ -19,7 +19,8 @@ self.fake = fake;
 
 self.onmessage = ({ data: [request] }) => {
   fake.requests.push(request);
-  const [name, body] = Object.entries(request)[0];
+  // A request without a body is its name alone.
+  const [name, body] = typeof request === "string" ? [request] : Object.entries(request)[0];
   handlers[name]?.(body);
 };
 
@@ -45,7 +46,8 @@ const handlers = {
     }
     if (script.holdLoad) await run.held();
     if (run.cancelled) return finish(id, "Cancelled");
-    if (script.loadFault) return post({ Failed: { id, fault: script.loadFault } });
+    const fault = script.loadFaults?.shift() ?? script.loadFault;
+    if (fault) return post({ Failed: { id, fault } });
     progress("Upload", 1);
     finish(id, { Loaded: script.model });
   },
@@ -73,7 +75,18 @@ const handlers = {
     fake.running.cancelled = true;
     fake.running.release?.();
   },
-  DescribeDevice: ({ id }) => finish(id, { Described: script.device }),
+  SelfTest: ({ id }) => finish(id, { Tested: script.selfTest }),
+  async Benchmark({ id }) {
+    const run = begin(id);
+    for (const [step, done, total] of [["WarmUp", 128, 128], ["Prefill", 512, 512], ["Decode", 50, 128]]) {
+      post({ Measuring: { id, step, done, total } });
+      await sleep(script.paceMillis);
+    }
+    if (script.holdBenchmark) await run.held();
+    finish(id, run.cancelled ? "Cancelled" : { Measured: script.benchmark });
+  },
+  LoseDevice: () => post({ Status: { DeviceLost: { detail: "Destroyed: on request" } } }),
+  DescribeDevice: ({ id }) => (script.deviceFault ? post({ Failed: { id, fault: script.deviceFault } }) : finish(id, { Described: script.device })),
   Storage: ({ id }) => finish(id, { Storage: script.storage }),
   DeleteModel: ({ id }) => finish(id, { Deleted: { bytes: script.offer.download_bytes } }),
   EraseModels: ({ id }) => finish(id, { Deleted: { bytes: script.offer.download_bytes } }),

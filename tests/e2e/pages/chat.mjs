@@ -1,6 +1,7 @@
 // The chat page as a person sees it, and what it offers to tests (see README.md).
 import assert from "node:assert/strict";
 import { Watcher } from "../watch.mjs";
+import { DiagnosticsPage } from "./diagnostics.mjs";
 import { FirstRun } from "./first_run.mjs";
 import { SettingsPage } from "./settings.mjs";
 import { Sidebar } from "./sidebar.mjs";
@@ -22,12 +23,12 @@ export class ChatPage {
   }
 
   /** Opens the page in a context that is there, as a person who has typed the address. */
-  static async visit(context, url, parameters = {}) {
+  static async visit(context, url, parameters = {}, hash = "") {
     const chat = new ChatPage(context, url);
     // A browser with a profile opens with an empty page.
     const empty = context.pages().find((page) => page.url() === "about:blank");
     chat.attach(empty ?? (await context.newPage()));
-    await chat.go(parameters);
+    await chat.go(parameters, hash);
     return chat;
   }
 
@@ -56,13 +57,14 @@ export class ChatPage {
     this.retry = page.getByTestId("retry");
     this.sidebar = new Sidebar(page);
     this.settings = new SettingsPage(page);
+    this.diagnostics = new DiagnosticsPage(page);
     this.firstRun = new FirstRun(page);
   }
 
-  /** Goes to the app with these parameters and waits until its code runs. */
-  async go(parameters = {}) {
+  /** Goes to the app with these parameters, and this behind them, and waits until its code runs. */
+  async go(parameters = {}, hash = "") {
     const query = new URLSearchParams(Object.entries(parameters).map(([name, value]) => [name, String(value)]));
-    this.address = `${this.url}/${query.size > 0 ? `?${query}` : ""}`;
+    this.address = `${this.url}/${query.size > 0 ? `?${query}` : ""}${hash}`;
     await this.page.goto(this.address, { waitUntil: "load", timeout: PATIENCE });
     await this.started();
   }
