@@ -289,10 +289,25 @@ mod tests {
             !compared(
                 Kind::RowScale,
                 &[0, 0, 128, 63, 10, 0, 0, 0],
-                &[0, 0, 128, 63, 30, 0, 0, 0]
+                &[0, 0, 129, 63, 10, 0, 0, 0]
             )
             .passed
         );
         assert!(!compared(Kind::F16, &[0, 60], &[0, 61]).passed);
+    }
+
+    #[test]
+    fn a_row_must_say_the_sum_of_its_own_codes() {
+        // Two rows of four codes; the third is behind those of the run.
+        let codes = [1, 2, 3, 255, 4, 4, 4, 4, 9, 9, 9, 9];
+        let rows = |first: u8, second: u8| {
+            let mut rows = vec![0; 24];
+            rows[4] = first;
+            rows[12] = second;
+            rows
+        };
+        assert!(sums_are_of_codes(&codes, &rows(5, 16), 2));
+        assert!(!sums_are_of_codes(&codes, &rows(6, 16), 2));
+        assert!(!sums_are_of_codes(&codes, &rows(5, 15), 2));
     }
 }
