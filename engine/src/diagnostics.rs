@@ -1,8 +1,9 @@
 //! Checks that can be run on a user's device as well as in tests.
 
 use crate::exec::Executor;
+use crate::ops::cache_bytes;
 use crate::ops::{Access, Step};
-use crate::plan::{Plan, kv_element_bytes};
+use crate::plan::Plan;
 use crate::session::{Sampling, Session};
 use crate::shader::{Choice, Kernel, Target, link};
 use crate::{Error, KvType, Rows, Variant};
@@ -207,9 +208,8 @@ async fn read_logits(session: &mut Session) -> Result<Vec<u8>, Error> {
 
 async fn read_kv(session: &mut Session) -> Result<Vec<Vec<u8>>, Error> {
     let arch = &session.plan.arch;
-    let elements =
-        u64::from(arch.kv_heads) * u64::from(session.plan.context) * u64::from(arch.head_dim);
-    let bytes = elements * kv_element_bytes(session.plan.kv_type);
+    let (context, kv) = (session.plan.context, session.plan.kv_type);
+    let bytes = cache_bytes(arch.kv_heads, context, arch.head_dim, kv);
     let mut out = Vec::new();
     for buffers in session.plan.io.kv.clone() {
         for id in [buffers.k, buffers.v] {
@@ -220,8 +220,7 @@ async fn read_kv(session: &mut Session) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 fn first_difference(plan: &Plan, n_tokens: u32, expected: &State, got: &State) -> Option<String> {
-    let row_bytes =
-        usize::try_from(u64::from(plan.arch.head_dim) * kv_element_bytes(plan.kv_type)).ok()?;
+    let row_bytes = usize::try_from(u64::from(plan.arch.head_dim) * plan.kv_type.bytes()).ok()?;
     let context = plan.context as usize;
     for (i, (expected, got)) in expected.kv.iter().zip(got.kv.iter()).enumerate() {
         let rows = expected

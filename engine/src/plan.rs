@@ -5,7 +5,7 @@ mod fused;
 
 use crate::exec::{Executor, Program};
 use crate::ops::{
-    ATTENTION_CHUNK, BufferId, LOGIT_SEGMENT, RESULT_SLOTS, SamplingParams, rope_table,
+    ATTENTION_CHUNK, BufferId, RESULT_SLOTS, SamplingParams, cache_bytes, found_bytes, rope_table,
 };
 use crate::session::SessionConfig;
 use crate::shader::Choice;
@@ -140,22 +140,13 @@ impl Plan {
     }
 }
 
-/// Bytes of one element of the key-value cache.
-pub(crate) const fn kv_element_bytes(kv: KvType) -> u64 {
-    match kv {
-        KvType::F32 => 4,
-        KvType::F16 => 2,
-    }
-}
-
 fn kv_buffers(
     executor: &mut Executor,
     arch: &Architecture,
     context: u32,
     kv: KvType,
 ) -> Result<Vec<KvBuffers>, Error> {
-    let elements = u64::from(arch.kv_heads) * u64::from(context) * u64::from(arch.head_dim);
-    let bytes = elements * kv_element_bytes(kv);
+    let bytes = cache_bytes(arch.kv_heads, context, arch.head_dim, kv);
     (0..arch.layers)
         .map(|n| {
             Ok(KvBuffers {
@@ -181,8 +172,7 @@ fn io_buffers(
         history: executor.create_buffer("history", words(context + 1))?,
         results: executor.create_buffer("results", words(2 * RESULT_SLOTS))?,
         logits: executor.create_buffer("logits", words(arch.vocab) * u64::from(MAX_LOGIT_ROWS))?,
-        found: executor
-            .create_buffer("found", u64::from(arch.vocab.div_ceil(LOGIT_SEGMENT)) * 16)?,
+        found: executor.create_buffer("found", found_bytes(arch.vocab))?,
         sample_weights: executor.create_buffer("sample_weights", words(arch.vocab))?,
         kv,
     })

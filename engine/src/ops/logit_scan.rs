@@ -26,12 +26,10 @@ pub struct LogitScan {
     pub context: u32,
 }
 
-impl LogitScan {
-    /// Bytes of `found`.
-    #[must_use]
-    pub fn found_bytes(&self) -> u64 {
-        u64::from(n_segments(self.vocab)) * 16
-    }
+/// Bytes of `found`.
+#[must_use]
+pub fn found_bytes(vocab: u32) -> u64 {
+    u64::from(n_segments(vocab)) * 16
 }
 
 /// Segments as the shader stores them.
@@ -89,7 +87,7 @@ impl Op for LogitScan {
         at_least(OP, "logits bytes", vocab * 4, sizes[1])?;
         let history = (u64::from(self.context) + 1) * 4;
         at_least(OP, "history bytes", history, sizes[2])?;
-        at_least(OP, "found bytes", self.found_bytes(), sizes[3])
+        at_least(OP, "found bytes", found_bytes(self.vocab), sizes[3])
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {

@@ -3,7 +3,7 @@
 use super::{Access, BufferId, Op, Step, TernaryGemv, Tuning, at_least, grid_2d, multiple};
 use crate::Error;
 use crate::exec::CpuMemory;
-use crate::reference::{self, TernaryMatrix};
+use crate::reference;
 use crate::shader::Kernel;
 
 /// Invocations of a workgroup: as many as norm_quantize has, since the order of the norm's sum depends on it.
@@ -145,13 +145,7 @@ impl Op for NormGemv {
             memory.put(buffers[5], x_out);
         }
         let mut y = memory.take(buffers[6]);
-        let matrix = TernaryMatrix {
-            words: memory.u32(buffers[0]),
-            gamma: memory.f32(buffers[1]),
-            n_rows: self.product.n_rows as usize,
-            k_padded: self.product.k_padded as usize,
-            rows_per_tile: self.product.rows_per_tile as usize,
-        };
+        let matrix = self.product.matrix(memory, buffers);
         let gain = self.norm.then(|| &memory.f32(buffers[4])[..width]);
         let out = &mut bytemuck::cast_slice_mut(&mut y)[..matrix.n_rows];
         reference::norm_gemv(&x, gain, self.eps, &matrix, self.product.epilogue, out);

@@ -1,7 +1,7 @@
 //! Rotary positions, append to the cache and chunks of attention of one token (`shaders/rope_attention.wgsl`).
 
 use super::attention::AttentionParams;
-use super::rope_kv::cache_bytes;
+use super::rope_kv::{RopeKv, cache_bytes};
 use super::{ATTENTION_CHUNK, Access, Attention, BufferId, Op, Step, Tuning, at_least, multiple};
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -41,16 +41,18 @@ impl RopeAttention {
         }
     }
 
-    /// Appends the token's key and value, as rope_kv does.
-    fn append(&self, row: &[f32], angles: &[f32], caches: &mut [Vec<u32>; 2], position: usize) {
-        let head_dim = self.head_dim as usize;
-        let [k_cache, v_cache] = caches;
-        for head in 0..self.kv_heads as usize {
-            let at = (head * self.context as usize + position) * head_dim;
-            let k = &row[self.k_offset as usize + head * head_dim..][..head_dim];
-            let v = &row[self.v_offset as usize + head * head_dim..][..head_dim];
-            reference::store_kv(k_cache, self.kv, at, &reference::rope(k, angles));
-            reference::store_kv(v_cache, self.kv, at, v);
+    /// The op that appends the token's key and value in the same way.
+    fn rope_kv(&self) -> RopeKv {
+        RopeKv {
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            stride: 0,
+            k_offset: self.k_offset,
+            v_offset: self.v_offset,
+            context: self.context,
+            max_tokens: 1,
+            kv: self.kv,
         }
     }
 }
@@ -124,7 +126,7 @@ impl Op for RopeAttention {
         let mut words = memory.take(buffers[4]);
         let row = memory.f32(buffers[0]);
         let angles = &memory.f32(buffers[1])[position * head_dim..(position + 1) * head_dim];
-        self.append(row, angles, &mut caches, position);
+        self.rope_kv().append(row, angles, &mut caches, position);
         let per_head = self.attention().n_chunks() as usize * self.attention().partial_len();
         let out: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
         for (head, out) in out

@@ -70,17 +70,31 @@ fn narrow(value: f64) -> f32 {
 }
 
 /// Bytes of one cache (keys or values) of a layer.
-pub(super) fn cache_bytes(kv_heads: u32, context: u32, head_dim: u32, kv: KvType) -> u64 {
-    let element = match kv {
-        KvType::F32 => 4,
-        KvType::F16 => 2,
-    };
-    u64::from(kv_heads) * u64::from(context) * u64::from(head_dim) * element
+pub(crate) fn cache_bytes(kv_heads: u32, context: u32, head_dim: u32, kv: KvType) -> u64 {
+    u64::from(kv_heads) * u64::from(context) * u64::from(head_dim) * kv.bytes()
 }
 
 impl RopeKv {
     fn quads(&self) -> u32 {
         (self.heads + 2 * self.kv_heads) * (self.head_dim / 4)
+    }
+
+    /// Appends the key and the value of one row of `qkv` to the caches of keys and values.
+    pub(super) fn append(
+        &self,
+        row: &[f32],
+        angles: &[f32],
+        [k_cache, v_cache]: &mut [Vec<u32>; 2],
+        position: usize,
+    ) {
+        let head_dim = self.head_dim as usize;
+        for head in 0..self.kv_heads as usize {
+            let at = (head * self.context as usize + position) * head_dim;
+            let k = &row[self.k_offset as usize + head * head_dim..][..head_dim];
+            let v = &row[self.v_offset as usize + head * head_dim..][..head_dim];
+            reference::store_kv(k_cache, self.kv, at, &reference::rope(k, angles));
+            reference::store_kv(v_cache, self.kv, at, v);
+        }
     }
 }
 
@@ -168,14 +182,7 @@ impl Op for RopeKv {
             {
                 out.copy_from_slice(&reference::rope(x, angles));
             }
-            let [k_cache, v_cache] = &mut caches;
-            for head in 0..self.kv_heads as usize {
-                let at = (head * context + position) * head_dim;
-                let k = &row[self.k_offset as usize + head * head_dim..][..head_dim];
-                let v = &row[self.v_offset as usize + head * head_dim..][..head_dim];
-                reference::store_kv(k_cache, self.kv, at, &reference::rope(k, angles));
-                reference::store_kv(v_cache, self.kv, at, v);
-            }
+            self.append(row, angles, &mut caches, position);
         }
         let [k_cache, v_cache] = caches;
         memory.put(buffers[2], q);

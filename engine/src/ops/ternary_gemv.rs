@@ -113,16 +113,25 @@ impl TernaryGemv {
         )
     }
 
+    /// The matrix as the reference takes it; the first two buffers are codes and multipliers.
+    pub(super) fn matrix<'a>(
+        &self,
+        memory: &'a CpuMemory,
+        buffers: &[BufferId],
+    ) -> TernaryMatrix<'a> {
+        TernaryMatrix {
+            words: memory.u32(buffers[0]),
+            gamma: memory.f32(buffers[1]),
+            n_rows: self.n_rows as usize,
+            k_padded: self.k_padded as usize,
+            rows_per_tile: self.rows_per_tile as usize,
+        }
+    }
+
     pub(super) fn run_rows(&self, memory: &mut CpuMemory, buffers: &[BufferId], n_tokens: usize) {
         let mut y = memory.take(buffers[4]);
         let (n_rows, k_padded) = (self.n_rows as usize, self.k_padded as usize);
-        let matrix = TernaryMatrix {
-            words: memory.u32(buffers[0]),
-            gamma: memory.f32(buffers[1]),
-            n_rows,
-            k_padded,
-            rows_per_tile: self.rows_per_tile as usize,
-        };
+        let matrix = self.matrix(memory, buffers);
         for t in 0..n_tokens {
             let q: &[i8] =
                 &bytemuck::cast_slice(memory.u32(buffers[2]))[t * k_padded..(t + 1) * k_padded];

@@ -24,7 +24,7 @@ fn buffers(op: &LogitScan, logits: &[f32], random: &mut Random) -> Vec<Vec<u32>>
         bytemuck::pod_collect_to_vec(bytemuck::bytes_of(&PARAMS)),
         words(logits),
         history.collect(),
-        untouched(op.found_bytes() as usize / 4),
+        untouched(engine::ops::found_bytes(op.vocab) as usize / 4),
     ]
 }
 
