@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { launch } from "./browser.mjs";
 import { ChatPage } from "./pages/chat.mjs";
+import { Sidebar } from "./pages/sidebar.mjs";
 import { Shim } from "./shim.mjs";
 import { isShard, serveSite } from "./site.mjs";
 
@@ -40,6 +41,7 @@ export async function soak({ requests, crashEvery, settled, log = () => undefine
     const chat = await ChatPage.visit(context, server.url, { start: 1, ...TOY });
     chat.watcher.expect(CRASH);
     await chat.waitFor("ready");
+    const sidebar = new Sidebar(chat.page);
     const shards = server.count(isShard);
     const expected = new Map();
     let [crashes, after] = [0, undefined];
@@ -64,6 +66,8 @@ export async function soak({ requests, crashEvery, settled, log = () => undefine
       assert.deepEqual([answer.text, answer.finish], [text, finish], told);
       assert.equal(answer.recoveries, isDisturbed ? 1 : 0, told);
       crashes += isDisturbed ? 1 : 0;
+      // What is kept in the list takes memory by right: from here on there is always the same number of chats.
+      if (index > settled) await sidebar.deleteOldest();
       if (index === settled) after = await measure(chat);
       if (index % 20 === 0) log(`${index} requests, ${crashes} crashes`, JSON.stringify(await measure(chat)));
     }

@@ -43,4 +43,13 @@ export class Sidebar {
     await this.choose(title, "Delete");
     await this.undo.waitFor();
   }
+
+  /** Deletes the chat that was not used for the longest time. */
+  async deleteOldest() {
+    const rows = this.list.locator("li.chat");
+    const count = await rows.count();
+    await rows.last().getByRole("button", { name: /^Options for / }).click();
+    await rows.last().getByRole("button", { name: "Delete", exact: true }).click();
+    await this.page.waitForFunction((most) => document.querySelectorAll("#chats li.chat").length < most, count);
+  }
 }
