@@ -62,15 +62,18 @@ impl Supervisor {
         self.fruitless += 1;
         let of_job = self.job_losses.as_mut().map_or(0, |losses| {
             *losses += 1;
-            losses.saturating_sub(1)
+            *losses
         });
-        let index = self.fruitless.max(of_job).max(1) - 1;
-        // An answer that still grows is never given up: it only gets the last rung again.
         let last = self.policy.ladder.len().checked_sub(1)?;
         if self.fruitless as usize > last + 1 {
             return None;
         }
-        let rung = *self.policy.ladder.get((index as usize).min(last))?;
+        // Tokens show that the last move helped, so it is made again; but not for ever within one answer. One that still
+        // grows is never given up: it only gets the last rung again.
+        let is_too_often = of_job > self.policy.patient_losses;
+        let step = self.fruitless.max(if is_too_often { of_job } else { 0 });
+        let index = step.saturating_sub(1) as usize;
+        let rung = *self.policy.ladder.get(index.min(last))?;
         self.level = self.level.max(rung.level.min(self.last_level()));
         let is_of_no_use = cause != Cause::Device || self.phase == Phase::Starting;
         let movement = if is_of_no_use {

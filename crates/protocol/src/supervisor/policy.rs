@@ -35,6 +35,8 @@ pub struct Rung {
 pub struct Policy {
     /// What is done about the first, second... loss without a token in between; behind the last one it gives up.
     pub ladder: Vec<Rung>,
+    /// Losses of one answer after which tokens in between no longer start the count again.
+    pub patient_losses: u32,
     /// The configurations, from what was asked for to the smallest.
     pub levels: Vec<Level>,
     /// No configuration has a shorter context.
@@ -78,6 +80,7 @@ impl Default for Policy {
                 rung(Move::Replace, 1),
                 rung(Move::Replace, 2),
             ],
+            patient_losses: 2,
             levels: vec![level(1, 0), level(2, 16), level(4, 8)],
             least_context: 512,
             waits_millis: vec![0, 1_000, 5_000, 35_000],

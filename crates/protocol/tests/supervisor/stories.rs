@@ -75,50 +75,71 @@ fn losses_without_a_token_go_up_the_ladder_and_end() {
     assert_eq!(supervisor.level(), 2, "what was too much stays too much");
 }
 
-#[test]
-fn losses_with_tokens_in_between_only_wait_longer() {
-    let mut supervisor = after_ready(&[(100, Event::Began, NONE), (110, Event::Accepted, NONE)]);
-    let mut waits = Vec::new();
-    let mut now = 1_000;
-    for _ in 0..6 {
-        let mut effects = supervisor.on(now, lost(supervisor.generation()));
-        if effects == [Effect::Retire] {
-            effects = supervisor.on(now, Event::Retired(supervisor.generation()));
-            assert_eq!(effects[0], Effect::Terminate);
-        }
-        let at = supervisor.waits_until().unwrap_or(now);
-        waits.push(at - now);
-        now = at;
-        effects.extend(supervisor.on(now, Event::Tick));
-        let generation = supervisor.generation();
-        if effects.contains(&Effect::Spawn(generation)) {
-            assert!(supervisor.on(now, Event::Greeted(generation)).is_empty());
-        }
-        assert!(supervisor.on(now, Event::Loaded(generation)).is_empty());
-        assert!(supervisor.on(now + 10, Event::Accepted).is_empty());
-        now += 100;
+/// A loss at this moment and what follows until there are tokens again: whether another worker came, and the wait before.
+fn lose_and_recover(supervisor: &mut Supervisor, now: u64) -> (Move, u64) {
+    let before = supervisor.generation();
+    let mut effects = supervisor.on(now, lost(before));
+    if effects == [Effect::Retire] {
+        effects = supervisor.on(now, Event::Retired(before));
+        assert_eq!(effects[0], Effect::Terminate);
     }
-    assert_eq!(waits, [0, 1_000, 5_000, 35_000, 35_000, 35_000]);
-    assert_eq!(supervisor.phase(), Phase::Ready);
-    assert_eq!(
-        supervisor.level(),
-        2,
-        "an answer with many losses gets a smaller configuration"
-    );
+    let at = supervisor.waits_until().unwrap_or(now);
+    if at > now {
+        assert!(supervisor.on(at - 1, Event::Tick).is_empty(), "too early");
+        effects = supervisor.on(at, Event::Tick);
+    }
+    let generation = supervisor.generation();
+    let movement = if effects.contains(&Effect::Spawn(generation)) {
+        assert!(supervisor.on(at, Event::Greeted(generation)).is_empty());
+        Move::Replace
+    } else {
+        assert_eq!(effects, [Effect::Reopen]);
+        Move::Reopen
+    };
+    assert!(supervisor.on(at, Event::Loaded(generation)).is_empty());
+    assert!(supervisor.on(at + 10, Event::Accepted).is_empty());
+    (movement, at - now)
 }
 
 #[test]
-fn an_answer_with_two_losses_keeps_its_configuration() {
-    let supervisor = after_ready(&[
-        (100, Event::Began, NONE),
-        (200, lost(1), &[Effect::Reopen]),
-        (300, Event::Loaded(1), NONE),
-        (400, Event::Accepted, NONE),
-        (500, lost(1), NONE),
-        (1_500, Event::Tick, &[Effect::Reopen]),
-        (1_600, Event::Loaded(1), NONE),
-        (1_700, Event::Accepted, NONE),
-    ]);
+fn from_the_third_loss_within_one_answer_on_its_configuration_is_smaller() {
+    let mut supervisor = after_ready(&[(100, Event::Began, NONE), (110, Event::Accepted, NONE)]);
+    let expected = [
+        (Move::Reopen, 0, 0),
+        (Move::Reopen, 1_000, 0),
+        (Move::Replace, 5_000, 1),
+        (Move::Replace, 35_000, 2),
+        // An answer that still grows is never given up.
+        (Move::Replace, 35_000, 2),
+        (Move::Replace, 35_000, 2),
+    ];
+    let mut now = 1_000;
+    for (index, (movement, wait, level)) in expected.into_iter().enumerate() {
+        let made = lose_and_recover(&mut supervisor, now);
+        assert_eq!(
+            (made, supervisor.level()),
+            ((movement, wait), level),
+            "loss {}",
+            index + 1
+        );
+        now += wait + 100;
+    }
+    assert_eq!(supervisor.phase(), Phase::Ready);
+}
+
+#[test]
+fn answers_with_a_few_losses_each_keep_their_configuration() {
+    let mut supervisor = after_ready(&[]);
+    let mut now = 1_000;
+    for _ in 0..6 {
+        assert!(supervisor.on(now, Event::Began).is_empty());
+        for _ in 0..2 {
+            let (movement, wait) = lose_and_recover(&mut supervisor, now);
+            assert_eq!(movement, Move::Reopen);
+            now += wait + 100;
+        }
+        assert!(supervisor.on(now, Event::Ended).is_empty());
+    }
     assert_eq!((supervisor.phase(), supervisor.level()), (Phase::Ready, 0));
 }
 
