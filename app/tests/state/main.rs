@@ -3,6 +3,7 @@
 
 mod chats;
 mod clocks;
+mod continuity;
 mod deaths;
 mod diagnosis;
 mod first_run;
