@@ -4,32 +4,41 @@ import assert from "node:assert/strict";
 import { launch } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
-import { serveSite } from "../site.mjs";
+import { isShard, serveSite } from "../site.mjs";
 
 const QUESTION = "Tell me everything about the sea.";
 const TOY = { model: "models/toy", greedy: 1, max_tokens: 60, context: 512 };
 const PLAN = [{ at: "token", n: 5 }, { at: "token", n: 30 }, { at: "token", n: 40 }];
+
+/** What wgpu logs by itself when the process that it waits for dies, and Chromium about the adapter that it withholds. */
+const CRASH = /on_submitted_work_done promise failed|mapAsync|external Instance reference|Failed to load resource|No available adapters/;
+/** 120 s without an adapter, and time for a busy machine. */
+const PATIENCE_MILLIS = 10 * 60_000;
 
 const server = await serveSite();
 const browser = await launch({ limitCrashes: true });
 try {
   const shim = await Shim.install(server, browser);
   const chat = await ChatPage.open(browser, server.url, TOY);
-  chat.watcher.expect(/./);
+  chat.watcher.expect(CRASH);
   await chat.ask(QUESTION);
   const undisturbed = await chat.finished();
   await chat.newChat.click();
+  const shards = server.count(isShard);
+  let loads = 0;
+  chat.page.on("load", () => (loads += 1));
   shim.plan(PLAN);
   const worker = chat.page.workers().find((candidate) => candidate.url().endsWith("worker_loader.js"));
   await worker.evaluate((plan) => ((self.shim.tokens = 0), void (self.shim.plan = plan)), PLAN);
   const began = Date.now();
   await chat.ask(QUESTION);
   const lines = new Set();
-  for (;;) {
+  while (!(await chat.answer()).done) {
     const line = await chat.status.innerText();
     lines.add(line);
     if (/Trying again in/.test(line)) assert.ok((await chat.questions.count()) > 0, "the chat can't be read");
-    if ((await chat.answer()).done) break;
+    const told = async () => `${[...lines].join("\n")}\n${await chat.page.evaluate(() => window.__tern.flight)}`;
+    if (Date.now() - began > PATIENCE_MILLIS) assert.fail(`no end of the answer\n${await told()}`);
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   const answer = await chat.answer();
@@ -38,8 +47,10 @@ try {
   assert.deepEqual(answer.ids, undisturbed.ids);
   assert.deepEqual([answer.text, answer.finish], [undisturbed.text, undisturbed.finish]);
   assert.ok([...lines].some((line) => /Trying again in [12]:/.test(line)), "no countdown was shown");
+  assert.equal(loads, 0, "the page was loaded again");
+  assert.equal(server.count(isShard), shards, "weights came over the network");
   console.log(`the answer was completed ${Math.round((Date.now() - began) / 1000)} s after it was asked for, identical`);
-  await chat.context.close();
+  await chat.close();
 } finally {
   await browser.close();
   await server.close();
