@@ -115,7 +115,7 @@ impl Disk {
             }),
             DbRequest::Write(_) if self.failures.pop_front() == Some(true) => {
                 Some(DbEvent::WriteFailed {
-                    full: self.failures.len() % 2 == 0,
+                    full: self.failures.len().is_multiple_of(2),
                     detail: "scripted".into(),
                 })
             }
