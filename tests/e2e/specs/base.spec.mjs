@@ -1,11 +1,16 @@
 // A base model, which has no chat template: the page says that it continues texts, and it does.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { promisify } from "node:util";
+import { GPU, launch, required } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { BASE, TOY, serveSite } from "../site.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
+const MAX_TOKENS = 8;
 const LABEL = "This is a base model: it continues your text and does not answer questions.";
 
 describe(`base model on ${GPU}`, () => {
@@ -20,7 +25,7 @@ describe(`base model on ${GPU}`, () => {
   });
 
   const ask = async (model, text) => {
-    const chat = await ChatPage.open(browser, server.url, { model: `models/${model.name}`, greedy: 1, max_tokens: 8 });
+    const chat = await ChatPage.open(browser, server.url, { model: `models/${model.name}`, greedy: 1, max_tokens: MAX_TOKENS });
     await chat.ask(text);
     return { chat, first: await chat.finished() };
   };
@@ -30,14 +35,10 @@ describe(`base model on ${GPU}`, () => {
     assert.equal(await chat.page.getByTestId("mode").innerText(), LABEL);
     assert.equal(await chat.message.getAttribute("placeholder"), "Begin a text");
     assert.ok(first.ids.length > 0);
-    // The same beginning in one piece, without what a template would put around it.
-    const again = await ask(BASE, "Hello");
-    assert.deepEqual(again.first.ids, first.ids);
+    assert.deepEqual(first.ids, await continuation("Hello"), "not what follows the bare text");
     await chat.ask("world");
     assert.ok((await chat.finished()).ids.length > 0);
-    chat.assertNoErrors();
     await chat.close();
-    await again.chat.close();
   });
 
   test("a chat model is asked as ever, with its template", TIMEOUT, async () => {
@@ -50,3 +51,11 @@ describe(`base model on ${GPU}`, () => {
     await base.chat.close();
   });
 });
+
+/** What the native program makes of a text with the same weights, told to leave their template out. */
+async function continuation(text) {
+  const file = join(required("TERN_WORK"), "native-continuation.json");
+  const options = ["--model", TOY.folder, "--raw", "--greedy", "--prompt", text, "--max-tokens", String(MAX_TOKENS), `--ids=${file}`];
+  await promisify(execFile)(required("TERN_CLI"), ["run", ...options], TIMEOUT);
+  return JSON.parse(await readFile(file, "utf8")).ids;
+}
