@@ -38,7 +38,7 @@ describe(`kernels in the browser on ${GPU}`, () => {
       for (const dot of ["packed", "scalar"]) {
         for (const reduce of ["subgroup", "shared"]) assert.ok(names.includes(`${dot}-${reduce}`), `${dot}-${reduce}: ${names}`);
       }
-      for (const store of ["kv F32", "kv F16", "rows F16", "rows Q8", "rows Q6"]) assert.ok(names.includes(store), `${store}: ${names}`);
+      for (const store of ["kv F32", "kv F16", "rows F16", "rows Q8", "rows Q6", "rows Q4"]) assert.ok(names.includes(store), `${store}: ${names}`);
     }
     chat.assertNoErrors();
     await chat.close();
