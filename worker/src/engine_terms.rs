@@ -38,3 +38,16 @@ pub(crate) fn fault(error: engine::Error) -> EngineFault {
     };
     EngineFault::Fault(Fault::new(code, error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EngineFault, fault};
+
+    #[test]
+    fn numbers_that_are_none_count_as_a_lost_device() {
+        let error = engine::Error::NonFinite { position: 12 };
+        let words = error.to_string();
+        assert!(words.contains("12"), "{words}");
+        assert_eq!(fault(error), EngineFault::Lost(words));
+    }
+}

@@ -5,6 +5,7 @@
 mod budget;
 mod commands;
 mod layering;
+mod named_tests;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ fn problems() -> Result<Vec<String>> {
     problems.extend(text::problems(&files));
     problems.extend(budget::problems(&files));
     problems.extend(commands::problems(&files));
+    problems.extend(named_tests::problems(&files));
     Ok(problems)
 }
 
