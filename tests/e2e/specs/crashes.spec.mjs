@@ -4,14 +4,17 @@ import { after, before, describe, test } from "node:test";
 import { GPU, launch } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
-import { isShard, serveSite } from "../site.mjs";
+import { TOY as PACKAGE, isShard, serveSite } from "../site.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const QUESTION = "Tell me everything about the sea, the wind and the birds that cross both.";
 const TOY = { model: "models/toy", max_tokens: 60, context: 512 };
 const MODES = { greedy: { greedy: 1 }, sampled: { temperature: 0.9, seed: 7 } };
+const SHARDS = PACKAGE.shards.map((name) => `/models/toy/${name}`);
 /** What the status line may say from the crash to the end of the answer. */
 const QUIET = ["GPU restarted, continuing…", "Answering…", "toy is ready"];
+/** What it says instead when nothing was asked yet, and then. */
+const IDLE = ["Restarting the model…", "toy is ready"];
 /** What wgpu logs by itself when the process that it waits for dies. */
 const CRASH = /on_submitted_work_done promise failed|mapAsync|external Instance reference|Failed to load resource/;
 
@@ -54,11 +57,14 @@ describe(`crashes at exact points on ${GPU}`, () => {
     for (const mode of Object.keys(MODES)) {
       test(`${name}, ${mode}`, TIMEOUT, async () => {
         shim.plan(duringLoad ? plan : []);
-        const chat = await ChatPage.open(browser, server.url, { ...TOY, ...MODES[mode] });
+        const from = server.requests.length;
+        const context = await browser.newContext();
+        await context.addInitScript(watchStatus);
+        const chat = await ChatPage.visit(context, server.url, { start: 1, ...TOY, ...MODES[mode] });
         chat.watcher.expect(CRASH);
+        let loads = 0;
+        chat.page.on("load", () => (loads += 1));
         await chat.waitFor("ready");
-        await chat.page.evaluate(watchStatus);
-        const shards = server.count(isShard);
         if (idle) {
           await browser.crashGpuProcess();
           await chat.page.waitForFunction(() => window.__tern.flight.includes("lost while idle"));
@@ -73,11 +79,16 @@ describe(`crashes at exact points on ${GPU}`, () => {
         assert.deepEqual(answer.ids, expected.ids);
         assert.deepEqual([answer.text, answer.shown, answer.finish], [expected.text, expected.shown, expected.finish]);
         assert.equal(shim.left, 0, "every point was reached");
-        assert.equal(server.count(isShard), shards, "weights came over the network");
+        const fetched = server.requests.slice(from).map(({ path }) => path).filter(isShard);
+        assert.deepEqual(fetched.sort(), SHARDS, "each shard comes over the network once, whatever is lost");
+        assert.equal(loads, 0, "the page was loaded again");
         const said = await chat.page.evaluate(() => window.statuses);
-        assert.ok(said !== undefined, "the page was loaded again");
         const flight = await chat.page.evaluate(() => window.__tern.flight);
-        if (!duringLoad && !idle) {
+        if (duringLoad || idle) {
+          const first = said.indexOf(IDLE[0]);
+          assert.deepEqual(said.slice(first, first + 2), IDLE, said.join("\n"));
+          assert.deepEqual(said.filter((line) => line === IDLE[0] || line === QUIET[0]), [IDLE[0]], "one quiet line");
+        } else {
           assert.equal(answer.recoveries, recoveries, flight);
           const first = said.indexOf(QUIET[0]);
           assert.ok(first >= 0, said.join("\n"));
@@ -95,11 +106,11 @@ describe(`crashes at exact points on ${GPU}`, () => {
 
 /** Notes every text of the status line. */
 function watchStatus() {
-  const line = document.querySelector("[data-testid=status]");
-  window.statuses = [line.textContent];
+  window.statuses = [];
   new MutationObserver(() => {
-    if (window.statuses.at(-1) !== line.textContent) window.statuses.push(line.textContent);
-  }).observe(line, { childList: true, characterData: true, subtree: true });
+    const text = document.querySelector("[data-testid=status]")?.textContent;
+    if (text && window.statuses.at(-1) !== text) window.statuses.push(text);
+  }).observe(document, { childList: true, characterData: true, subtree: true });
 }
 
 async function inWorker(page, code, argument) {
