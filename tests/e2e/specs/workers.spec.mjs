@@ -139,11 +139,7 @@ describe(`workers that fail on ${GPU}`, () => {
     assert.match(flight, /from now on with a smaller configuration/);
     assert.match(flight, /given up/);
     await chat.fault.waitFor();
-    // Whatever it was may be over.
-    shim.plan([]);
-    await chat.retry.click();
-    await chat.ask(QUESTION);
-    assert.notEqual((await chat.finished()).ids.length, 0);
+    await chat.retry.waitFor();
     await chat.close();
     shim.remove();
   });
