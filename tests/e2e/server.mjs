@@ -1,20 +1,11 @@
-// Serves folders over HTTP for the specs: files with ranges, as a plain static host would, and faults on demand.
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
-import { createServer } from "node:http";
-import { createServer as createSocketServer } from "node:net";
-import { extname, join, normalize, sep } from "node:path";
+// The test server (crates/faults) as the specs use it: started here, told over its standard input what to do wrong, asked
+// over its output about every request.
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { required } from "./browser.mjs";
 
-const TYPES = {
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript; charset=utf-8",
-  ".css": "text/css; charset=utf-8",
-  ".wasm": "application/wasm",
-  ".json": "application/json",
-  ".webmanifest": "application/manifest+json",
-  ".svg": "image/svg+xml",
-  ".png": "image/png",
-};
+/** Headers of scripts that are served in place of files. */
+const SCRIPT = { "Content-Type": "text/javascript; charset=utf-8", "Cache-Control": "no-store" };
 
 /** What a network that wants a person to log in first answers, whatever was asked for. */
 export const PORTAL = {
@@ -27,34 +18,40 @@ export const PORTAL = {
  * Starts a server on a free port of this machine.
  *
  * @param {Record<string, string>} mounts path prefix (`"/"`, `"/models/g256/"`) to folder; the longest prefix wins
- * @param {(request: {method: string, path: string, count: number}) => Fault | undefined} [fault] asked before each answer;
- *   `count` is how often this path was asked for before. Faults: `{status, body?, headers?}` answers instead,
- *   `{cutAt: n}` closes the connection after n bytes, `{stallAt: n}` sends nothing more after n bytes and keeps the
- *   connection, `{flipAt: n}` changes one byte, `{delay: ms}` waits first, `{until: promise}` waits for that, `{pace: ms}` waits before each piece of at
- *   most 64 KiB, `{ignoreRange: true}` answers 200 with everything.
+ * @param {(request: {method: string, path: string, query?: string, headers: object, count: number}) => Fault | undefined}
+ *   [fault] asked before each answer; `count` is how often this path was asked for before. A fault has the fields of `Fault`
+ *   in crates/faults/src/plan.rs, in camel case (`{cutAt: n}`, `{status, body, headers}`, `{ignoreRange: true}`), and
+ *   `{until: promise}`, which waits for that first.
  * @param {{base?: string}} [options] `base`: a path like `"/some/where/"` below which everything lies, as on project pages
  * @returns {Promise<Server>}
  */
-export async function serve(mounts, fault, options = {}) {
-  const server = new Server(mounts, fault, options);
-  await server.start();
+export async function serve(mounts, fault, { base = "/" } = {}) {
+  const server = new Server(fault, base.endsWith("/") ? base : `${base}/`);
+  await server.open(mounts);
   return server;
 }
 
-export class Server {
-  #http;
-  #down;
-  #port = 0;
-  #fault;
-  #mounts;
+class Server {
+  #program;
+  #ended;
   #base;
+  #port;
+  #fault;
+  #isClosed = false;
   #replaced = new Map();
+  #byId = new Map();
+  /** Resolvers of the commands that are not done yet, in order. */
+  #commands = [];
 
-  constructor(mounts, fault = () => undefined, { base = "/" } = {}) {
-    this.#mounts = { ...mounts };
-    this.#fault = fault;
+  constructor(fault, base) {
     this.#base = base;
-    /** Everything that was asked for, in order: `{method, path, range?, mode?}`; paths are below the base. */
+    this.plan(fault);
+    /**
+     * Everything that was asked for, in order; paths are below the base. `bytes` (of the body that the system took for
+     * sending) and `whole` (the answer went out as planned) are there when it is over.
+     *
+     * @type {{method: string, path: string, query?: string, range?: string, mode?: string, bytes?: number, whole?: boolean}[]}
+     */
     this.requests = [];
     /** First lines of what was asked for while the server was stopped. */
     this.missed = [];
@@ -62,57 +59,58 @@ export class Server {
 
   /** Address of the base, without a slash at the end. */
   get url() {
-    return `http://127.0.0.1:${this.#port}${this.#base.replace(/\/$/, "")}`;
+    return this.origin + this.#base.replace(/\/$/, "");
   }
 
   get origin() {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Listens, on the same port as before if there was one. */
-  async start() {
-    await this.#close(this.#down);
-    this.#down = undefined;
-    this.#http = createServer((request, response) => {
-      this.#answer(request, response).catch((error) => {
-        if (!response.headersSent) response.writeHead(500);
-        response.end(String(error));
+  /** Starts the program. */
+  async open(mounts) {
+    this.#program = spawn(required("TERN_FAULTS"), { stdio: ["pipe", "pipe", "inherit"] });
+    // Its end says more than the pipe that it leaves.
+    this.#program.stdin.on("error", () => undefined);
+    this.#ended = new Promise((resolve, reject) => {
+      this.#program.once("error", reject);
+      this.#program.once("exit", (code, signal) => {
+        if (this.#isClosed) resolve();
+        else reject(new Error(`the test server ended by itself (${signal ?? code})`));
       });
     });
-    await listen(this.#http, this.#port);
-    this.#port = this.#http.address().port;
+    const listening = new Promise((resolve) => {
+      const lines = createInterface({ input: this.#program.stdout });
+      lines.on("line", (line) => this.#hear(JSON.parse(line), resolve));
+    });
+    this.#tell({ base: this.#base, mounts });
+    this.#port = await Promise.race([listening, this.#ended]);
+  }
+
+  /** Answers again, on the same port as before. */
+  async start() {
+    await this.#command({ down: false });
   }
 
   /** Answers nobody any more. The port stays ours: who comes is noted in `missed` and cut off. */
   async stop() {
-    await this.#close(this.#http);
-    this.#http = undefined;
-    this.#down = createSocketServer((socket) => {
-      socket.on("error", () => undefined);
-      socket.once("data", (bytes) => {
-        this.missed.push(bytes.toString("latin1").split("\r\n", 1)[0]);
-        socket.destroy();
-      });
-    });
-    await listen(this.#down, this.#port);
+    await this.#command({ down: true });
   }
 
   async close() {
-    await this.#close(this.#http);
-    await this.#close(this.#down);
-  }
-
-  async #close(server) {
-    if (!server) return;
-    await new Promise((resolve) => {
-      server.close(resolve);
-      server.closeAllConnections?.();
-    });
+    this.#isClosed = true;
+    this.#program.stdin.end();
+    await this.#ended;
   }
 
   /** Serves another folder at a prefix from now on. */
   mount(prefix, folder) {
-    this.#mounts[prefix] = folder;
+    // Replies go the same way, so no request that is decided from now on can overtake this.
+    this.#command({ mount: { prefix, folder } });
+  }
+
+  /** Limits all connections together to so many bytes a second; `undefined` = not at all. */
+  throttle(bytesPerSecond) {
+    this.#command({ throttle: { bytesPerSecond: bytesPerSecond ?? null } });
   }
 
   /** Plans other faults from now on. */
@@ -120,10 +118,10 @@ export class Server {
     this.#fault = fault ?? (() => undefined);
   }
 
-  /** Answers a path with this text from now on; `undefined` = with its file again. */
-  replace(path, text) {
-    if (text === undefined) this.#replaced.delete(path);
-    else this.#replaced.set(path, text);
+  /** Answers a path with this script from now on; `undefined` = with its file again. Planned faults befall it too. */
+  replace(path, script) {
+    if (script === undefined) this.#replaced.delete(path);
+    else this.#replaced.set(path, { status: 200, headers: SCRIPT, body: script });
   }
 
   /** How often paths that `matches` accepts were asked for. */
@@ -131,112 +129,33 @@ export class Server {
     return this.requests.filter(({ path }) => matches(path)).length;
   }
 
-  async #answer(request, response) {
-    const full = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-    if (!full.startsWith(this.#base)) {
-      response.writeHead(404, { "Content-Type": "text/plain" }).end("not found");
-      return;
-    }
-    const path = `/${full.slice(this.#base.length)}`;
+  #tell(message) {
+    this.#program.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  /** Resolves when it is done. */
+  #command(message) {
+    const done = new Promise((resolve) => this.#commands.push(resolve));
+    this.#tell(message);
+    return Promise.race([done, this.#ended]);
+  }
+
+  #hear({ listening, asked, sent, missed, done }, opened) {
+    if (listening) opened(listening.port);
+    // A fault that can't be planned or told is a mistake of the spec, which fails by this rejection.
+    if (asked) this.#decide(asked);
+    if (sent) Object.assign(this.#byId.get(sent.id), { bytes: sent.bytes, whole: sent.whole });
+    if (missed !== undefined) this.missed.push(missed);
+    if (done) this.#commands.shift()();
+  }
+
+  async #decide({ id, method, path, query, headers }) {
     const count = this.count((earlier) => earlier === path);
-    const { range, "sec-fetch-mode": mode } = request.headers;
-    this.requests.push({ method: request.method, path, range, mode });
-    const planned = this.#fault({ method: request.method, path, count }) ?? {};
-    if (planned.delay) await sleep(planned.delay);
-    await planned.until;
-    if (planned.status) {
-      response.writeHead(planned.status, planned.headers ?? { "Content-Type": "text/plain" });
-      response.end(planned.body ?? "");
-      return;
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      response.writeHead(405, { Allow: "GET, HEAD" }).end();
-      return;
-    }
-    if (this.#replaced.has(path)) {
-      response.writeHead(200, { "Content-Type": TYPES[extname(path)] ?? "text/plain", "Cache-Control": "no-store" });
-      response.end(this.#replaced.get(path));
-      return;
-    }
-    const file = await this.#find(path);
-    if (!file) {
-      response.writeHead(404, { "Content-Type": "text/plain" }).end("not found");
-      return;
-    }
-    send(file, request, response, planned);
+    const request = { method, path, query, range: headers.range, mode: headers["sec-fetch-mode"] };
+    this.requests.push(request);
+    this.#byId.set(id, request);
+    const { until, ...fault } = { ...this.#replaced.get(path), ...this.#fault({ method, path, query, headers, count }) };
+    await until;
+    this.#tell({ reply: { id, fault } });
   }
-
-  async #find(path) {
-    const prefixes = Object.keys(this.#mounts).sort((a, b) => b.length - a.length);
-    const prefix = prefixes.find((candidate) => path.startsWith(candidate));
-    if (!prefix) return undefined;
-    const folder = this.#mounts[prefix];
-    const name = path.endsWith("/") ? `${path}index.html` : path;
-    const file = normalize(join(folder, name.slice(prefix.length)));
-    if (!file.startsWith(normalize(folder + sep))) return undefined;
-    const info = await stat(file).catch(() => undefined);
-    return info?.isFile() ? { path: file, size: info.size } : undefined;
-  }
-}
-
-function listen(server, port) {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
-}
-
-function sleep(millis) {
-  return new Promise((resolve) => setTimeout(resolve, millis));
-}
-
-function send(file, request, response, planned) {
-  const headers = {
-    "Content-Type": TYPES[extname(file.path)] ?? "application/octet-stream",
-    "Cache-Control": "no-store",
-    "Accept-Ranges": "bytes",
-  };
-  let [start, end] = [0, file.size];
-  const range = /^bytes=(\d+)-(\d*)$/.exec(planned.ignoreRange ? "" : (request.headers.range ?? ""));
-  if (range) {
-    start = Number(range[1]);
-    end = Math.min(range[2] === "" ? file.size : Number(range[2]) + 1, file.size);
-    if (start >= file.size) {
-      response.writeHead(416, { "Content-Range": `bytes */${file.size}` }).end();
-      return;
-    }
-    headers["Content-Range"] = `bytes ${start}-${end - 1}/${file.size}`;
-  }
-  headers["Content-Length"] = end - start;
-  response.writeHead(range ? 206 : 200, headers);
-  if (request.method === "HEAD" || end === start) {
-    response.end();
-    return;
-  }
-  const stream = createReadStream(file.path, { start, end: end - 1 });
-  stream.on("error", () => response.destroy());
-  response.on("close", () => stream.destroy());
-  if (["cutAt", "stallAt", "flipAt", "pace"].every((name) => planned[name] === undefined)) {
-    stream.pipe(response);
-    return;
-  }
-  sendWithFault(stream, response, planned).catch(() => response.destroy());
-}
-
-async function sendWithFault(stream, response, { cutAt, stallAt, flipAt, pace }) {
-  let sent = 0;
-  for await (const chunk of stream) {
-    if (pace !== undefined) await sleep(pace);
-    if (flipAt !== undefined && flipAt >= sent && flipAt < sent + chunk.length) chunk[flipAt - sent] ^= 0x10;
-    const limit = cutAt ?? stallAt;
-    if (limit !== undefined && sent + chunk.length >= limit) {
-      const last = chunk.subarray(0, limit - sent);
-      if (cutAt === undefined) response.write(last);
-      else response.write(last, () => response.destroy());
-      return;
-    }
-    sent += chunk.length;
-    response.write(chunk);
-  }
-  response.end();
 }

@@ -135,8 +135,10 @@ impl Server {
         let mut from = BufReader::new(stream);
         if self.shared.is_down.load(Ordering::SeqCst) {
             let mut line = String::new();
-            from.read_line(&mut line)?;
-            self.shared.director.missed(line.trim_end());
+            // Browsers also open connections that they may need later, and ask for nothing.
+            if from.read_line(&mut line)? > 0 {
+                self.shared.director.missed(line.trim_end());
+            }
             return stream.shutdown(Shutdown::Both);
         }
         while let Some(request) = Request::read(&mut from)? {

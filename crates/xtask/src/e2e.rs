@@ -75,7 +75,8 @@ pub(crate) fn node() -> Result<Command> {
     environment(&mut node, &browser);
     node.env("TERN_DIST", shell::root().join("dist"))
         .env("TERN_WORK", &work)
-        .env("TERN_CLI", cli()?)
+        .env("TERN_CLI", program("tern")?)
+        .env("TERN_FAULTS", program("faults")?)
         .env("TERN_DEFAULT_MODEL", shell::root().join(DEFAULT_MODEL));
     Ok(node)
 }
@@ -121,8 +122,8 @@ fn spec_files(names: &[String]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The native binary of this checkout.
-fn cli() -> Result<PathBuf> {
+/// A native program of this checkout: `tern`, or `faults`, the test server.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
     shell::run(&mut shell::cargo(&[
         "build",
         "--quiet",
@@ -130,9 +131,9 @@ fn cli() -> Result<PathBuf> {
         // The whole workspace's features, so that the dependencies that `check` built are used again.
         "--workspace",
         "--bin",
-        "tern",
+        name,
     ]))?;
-    Ok(shell::target_dir().join("debug/tern"))
+    Ok(shell::target_dir().join("debug").join(name))
 }
 
 /// Converts the small fixture into a package that the test server offers beside the default model.
@@ -144,7 +145,7 @@ fn small_model(models: &std::path::Path) -> Result<()> {
         fs::remove_dir_all(&package)?;
     }
     fs::create_dir_all(models)?;
-    let tern = cli()?;
+    let tern = program("tern")?;
     shell::run(
         Command::new(tern)
             .current_dir(shell::root())

@@ -35,6 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     node.arg(shell::e2e_dir().join("memory.mjs"));
     e2e::environment(&mut node, &browser);
     node.env("TERN_DIST", shell::root().join("dist"))
+        .env("TERN_FAULTS", e2e::program("faults")?)
         .env("TERN_PACKAGE", package);
     shell::run(&mut node)
 }

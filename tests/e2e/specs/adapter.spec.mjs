@@ -41,7 +41,61 @@ describe("test server", () => {
     assert.equal((await get("/files/%2e%2e/secret")).status, 404);
     assert.equal((await get("/elsewhere")).status, 404);
   });
+
+  test("notes what was asked for and how much of it went out", async () => {
+    server.plan(({ path, count }) => (path === "/files/noted.bin" && count === 0 ? { cutAt: 100 } : undefined));
+    await writeFile(join(folder, "noted.bin"), BYTES);
+    await get("/files/noted.bin", { Range: "bytes=10-" }).then(bytes).catch(() => undefined);
+    await bytes(await get("/files/noted.bin?x=1", { Range: "bytes=110-" }));
+    const noted = server.requests.filter(({ path }) => path === "/files/noted.bin");
+    assert.deepEqual(noted.map(({ range, query }) => [range, query]), [["bytes=10-", undefined], ["bytes=110-", "x=1"]]);
+    // The note comes behind the bytes.
+    await until(() => noted[1].whole !== undefined);
+    assert.deepEqual(noted.map(({ bytes, whole }) => [bytes, whole]), [[100, false], [890, true]]);
+    assert.equal(server.count((path) => path === "/files/noted.bin"), 2);
+  });
+
+  test("serves another folder or a script at once, waits when told to, and can be stopped", async () => {
+    const other = await mkdtemp(join(tmpdir(), "tern-server-"));
+    await writeFile(join(other, "data.bin"), "other");
+    server.mount("/files/", other);
+    assert.equal(await (await get("/files/data.bin")).text(), "other");
+    server.mount("/files/", folder);
+    server.replace("/files/data.bin", "let scripted;");
+    const scripted = await get("/files/data.bin");
+    assert.deepEqual([scripted.headers.get("content-type"), await scripted.text()], ["text/javascript; charset=utf-8", "let scripted;"]);
+    server.replace("/files/data.bin", undefined);
+    let release;
+    const held = new Promise((resolve) => (release = resolve));
+    server.plan(() => ({ until: held }));
+    let answered = false;
+    const answer = get("/files/data.bin").then(bytes).finally(() => (answered = true));
+    await until(() => server.requests.at(-1).path === "/files/data.bin" && server.requests.at(-1).bytes === undefined);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(answered, false);
+    release();
+    assert.deepEqual(await answer, BYTES);
+    server.plan(undefined);
+
+    await server.stop();
+    // The first goes to a connection that was open, and finds it closed.
+    await assert.rejects(get("/files/data.bin"));
+    await assert.rejects(get("/files/data.bin"));
+    await until(() => server.missed.length > 0);
+    assert.equal(server.missed[0], "GET /files/data.bin HTTP/1.1");
+    await server.start();
+    assert.deepEqual(await bytes(await get("/files/data.bin")), BYTES);
+    await rm(other, { recursive: true });
+  });
 });
+
+async function until(condition) {
+  const end = Date.now() + 10_000;
+  while (!condition()) {
+    assert.ok(Date.now() < end, String(condition));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
 
 // Runs in the page: doubles some numbers on the GPU.
 async function compute() {

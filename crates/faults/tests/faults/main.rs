@@ -251,6 +251,8 @@ fn a_server_that_is_down_notes_who_came() {
     let director = Always::default();
     let server = server(director.clone());
     server.set_down(true);
+    // Who opens a connection and says nothing asked for nothing.
+    drop(TcpStream::connect(server.address()).unwrap());
     assert_eq!(ask(&server, "/base/data.bin", "").head, "");
     assert_eq!(
         *director.missed.lock().unwrap(),
