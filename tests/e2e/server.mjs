@@ -22,12 +22,14 @@ export const PORTAL = {
  *   [fault] asked before each answer; `count` is how often this path was asked for before. A fault has the fields of `Fault`
  *   in crates/faults/src/plan.rs, in camel case (`{cutAt: n}`, `{status, body, headers}`, `{ignoreRange: true}`), and
  *   `{until: promise}`, which waits for that first.
- * @param {{base?: string}} [options] `base`: a path like `"/some/where/"` below which everything lies, as on project pages
+ * @param {{base?: string, repositories?: Record<string, {folder: string, license?: string, gated?: boolean}>}} [options]
+ *   `base`: a path like `"/some/where/"` below which everything lies, as on project pages; `repositories`: what is served as
+ *   the Hugging Face hub serves it, by `owner/name`
  * @returns {Promise<Server>}
  */
-export async function serve(mounts, fault, { base = "/" } = {}) {
+export async function serve(mounts, fault, { base = "/", repositories = {} } = {}) {
   const server = new Server(fault, base.endsWith("/") ? base : `${base}/`);
-  await server.open(mounts);
+  await server.open(mounts, repositories);
   return server;
 }
 
@@ -36,6 +38,7 @@ class Server {
   #ended;
   #base;
   #port;
+  #storePort;
   #fault;
   #isClosed = false;
   #replaced = new Map();
@@ -47,10 +50,10 @@ class Server {
     this.#base = base;
     this.plan(fault);
     /**
-     * Everything that was asked for, in order; paths are below the base. `bytes` (of the body that the system took for
-     * sending) and `whole` (the answer went out as planned) are there when it is over.
+     * Everything that was asked for, in order; paths are below the base, `at` is in milliseconds. `bytes` (of the body that
+     * the system took for sending) and `whole` (the answer went out as planned) are there when it is over.
      *
-     * @type {{method: string, path: string, query?: string, range?: string, mode?: string, bytes?: number, whole?: boolean}[]}
+     * @type {{at: number, method: string, path: string, query?: string, range?: string, mode?: string, bytes?: number, whole?: boolean}[]}
      */
     this.requests = [];
     /** First lines of what was asked for while the server was stopped. */
@@ -66,8 +69,13 @@ class Server {
     return `http://127.0.0.1:${this.#port}`;
   }
 
+  /** Where the large files of repositories come from, below `/store/`. */
+  get storeOrigin() {
+    return `http://127.0.0.1:${this.#storePort}`;
+  }
+
   /** Starts the program. */
-  async open(mounts) {
+  async open(mounts, repositories) {
     this.#program = spawn(required("TERN_FAULTS"), { stdio: ["pipe", "pipe", "inherit"] });
     // Its end says more than the pipe that it leaves.
     this.#program.stdin.on("error", () => undefined);
@@ -82,8 +90,9 @@ class Server {
       const lines = createInterface({ input: this.#program.stdout });
       lines.on("line", (line) => this.#hear(JSON.parse(line), resolve));
     });
-    this.#tell({ base: this.#base, mounts });
-    this.#port = await Promise.race([listening, this.#ended]);
+    this.#tell({ base: this.#base, mounts, repositories });
+    const { port, storePort } = await Promise.race([listening, this.#ended]);
+    [this.#port, this.#storePort] = [port, storePort];
   }
 
   /** Answers again, on the same port as before. */
@@ -106,6 +115,11 @@ class Server {
   mount(prefix, folder) {
     // Replies go the same way, so no request that is decided from now on can overtake this.
     this.#command({ mount: { prefix, folder } });
+  }
+
+  /** Another version of a repository from now on; the ones before it stay, by their commits. */
+  publish(name, repository) {
+    this.#command({ publish: { name, repository } });
   }
 
   /** Limits all connections together to so many bytes a second; `undefined` = not at all. */
@@ -141,7 +155,7 @@ class Server {
   }
 
   #hear({ listening, asked, sent, missed, done }, opened) {
-    if (listening) opened(listening.port);
+    if (listening) opened(listening);
     // A fault that can't be planned or told is a mistake of the spec, which fails by this rejection.
     if (asked) this.#decide(asked);
     if (sent) Object.assign(this.#byId.get(sent.id), { bytes: sent.bytes, whole: sent.whole });
@@ -151,7 +165,7 @@ class Server {
 
   async #decide({ id, method, path, query, headers }) {
     const count = this.count((earlier) => earlier === path);
-    const request = { method, path, query, range: headers.range, mode: headers["sec-fetch-mode"] };
+    const request = { at: performance.now(), method, path, query, range: headers.range, mode: headers["sec-fetch-mode"] };
     this.requests.push(request);
     this.#byId.set(id, request);
     const { until, ...fault } = { ...this.#replaced.get(path), ...this.#fault({ method, path, query, headers, count }) };

@@ -37,6 +37,20 @@ export function serveSite(fault, { dist = DIST, ...options } = {}) {
   return serve(mounts, fault, options);
 }
 
+/** Folder of the repositories that `cargo xtask e2e` wrote, each `owner/name` below it. */
+export const REPOSITORIES = join(required("TERN_WORK"), "repositories");
+
+/**
+ * Serves these repositories as the Hugging Face hub does, on an origin of their own, and their large files on a third one.
+ *
+ * @param {string[]} names `owner/name`, by crates/fixtures/src/repositories.rs
+ * @param {Function} [fault] see {@link serve}; requests to the store of large files have paths below `/store/`
+ */
+export function serveHub(names, fault) {
+  const repositories = names.map((name) => [name, { folder: join(REPOSITORIES, name), license: "mit" }]);
+  return serve({}, fault, { repositories: Object.fromEntries(repositories) });
+}
+
 /** Whether a path is a weight file of a package. */
 export function isShard(path) {
   return /^\/models\/.*\.bin$/.test(path);

@@ -7,11 +7,13 @@
 //! and knows no limits but theirs.
 
 mod answer;
+mod hub;
 mod plan;
 mod request;
 mod send;
 mod server;
 mod throttle;
 
+pub use hub::Repository;
 pub use plan::{Asked, Fault, Sent};
 pub use server::{Director, Server, Site};

@@ -1,8 +1,10 @@
 //! The server as a program, directed over its standard input and output, one JSON text a line.
 //!
-//! In: first `{"base": "/", "mounts": {"/": "dist"}}`, then `{"reply": {"id": 3, "fault": {...}}}` for every request,
-//! `{"mount": {"prefix": "/models/", "folder": "..."}}`, `{"throttle": {"bytesPerSecond": 1000000}}`, `{"down": true}`.
-//! Out: `{"listening": {"port": 40000}}`, `{"asked": {...}}`, `{"sent": {...}}`, `{"missed": "GET / HTTP/1.1"}`,
+//! In: first `{"base": "/", "mounts": {"/": "dist"}, "repositories": {"owner/name": {"folder": "..."}}}`, then
+//! `{"reply": {"id": 3, "fault": {...}}}` for every request, `{"mount": {"prefix": "/models/", "folder": "..."}}`,
+//! `{"publish": {"name": "owner/name", "repository": {"folder": "..."}}}`, `{"throttle": {"bytesPerSecond": 1000000}}`,
+//! `{"down": true}`.
+//! Out: `{"listening": {"port": 40000, "storePort": 40001}}`, `{"asked": {...}}`, `{"sent": {...}}`, `{"missed": "GET / HTTP/1.1"}`,
 //! `{"done": 1}` behind each command but a reply, in order. When the input ends, the program does.
 #![allow(clippy::print_stdout, reason = "standard output is the wire")]
 
@@ -13,7 +15,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
-use faults::{Asked, Director, Fault, Sent, Server, Site};
+use faults::{Asked, Director, Fault, Repository, Sent, Server, Site};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -23,6 +25,8 @@ use serde_json::{Value, json};
 struct Opening {
     base: String,
     mounts: BTreeMap<String, PathBuf>,
+    #[serde(default)]
+    repositories: BTreeMap<String, Repository>,
 }
 
 /// Every other line.
@@ -36,6 +40,10 @@ enum Command {
     Mount {
         prefix: String,
         folder: PathBuf,
+    },
+    Publish {
+        name: String,
+        repository: Repository,
     },
     #[serde(rename_all = "camelCase")]
     Throttle {
@@ -86,11 +94,20 @@ fn main() -> Result<()> {
     let opening = lines
         .next()
         .context("expected a first line with base and mounts, got nothing")??;
-    let Opening { base, mounts } =
-        serde_json::from_str(&opening).context("the first line can't be read")?;
+    let Opening {
+        base,
+        mounts,
+        repositories,
+    } = serde_json::from_str(&opening).context("the first line can't be read")?;
+    let site = Site {
+        base,
+        mounts,
+        repositories,
+    };
     let waiting = Arc::new(Waiting::default());
-    let server = Server::start(Site { base, mounts }, Remote(Arc::clone(&waiting)))?;
-    tell(&json!({ "listening": { "port": server.address().port() } }));
+    let server = Server::start(site, Remote(Arc::clone(&waiting)))?;
+    let store_port = server.store_address().map(|store| store.port());
+    tell(&json!({ "listening": { "port": server.address().port(), "storePort": store_port } }));
     let mut done = 0;
     for line in lines {
         let line = line?;
@@ -107,6 +124,7 @@ fn main() -> Result<()> {
                 continue;
             }
             Command::Mount { prefix, folder } => server.mount(prefix, folder),
+            Command::Publish { name, repository } => server.publish(name, repository)?,
             Command::Throttle { bytes_per_second } => server.throttle(bytes_per_second),
             Command::Down(is_down) => server.set_down(is_down),
         }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::answer::Answer;
+use crate::hub::{Hub, Repository};
 use crate::plan::{Asked, Fault, Sent};
 use crate::request::Request;
 use crate::send::{Outcome, send};
@@ -37,14 +38,19 @@ pub struct Site {
     pub base: String,
     /// Folders by the path prefix (below the base, with a slash at the end) that they are served at. The longest one wins.
     pub mounts: BTreeMap<String, PathBuf>,
+    /// Repositories by owner and name (`owner/name`), served as the Hugging Face hub does. Their large files come from a
+    /// second port, below `/store/`.
+    pub repositories: BTreeMap<String, Repository>,
 }
 
 struct Shared {
     base: String,
     mounts: Mutex<BTreeMap<String, PathBuf>>,
+    hub: Option<Hub>,
     throttle: Throttle,
     is_down: AtomicBool,
     last_id: AtomicU64,
+    last_connection: AtomicU64,
     /// Connections that are open, to be closed when the server goes down.
     open: Mutex<HashMap<u64, TcpStream>>,
     director: Box<dyn Director>,
@@ -54,17 +60,32 @@ struct Shared {
 #[derive(Clone)]
 pub struct Server {
     address: SocketAddr,
+    store: Option<SocketAddr>,
     shared: Arc<Shared>,
 }
 
+/// Which of the server's ports was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Front,
+    Store,
+}
+
 impl Server {
-    /// Starts a server on a free port of this machine.
+    /// Starts a server on a free port of this machine, and on a second one if there are repositories.
     ///
     /// # Errors
-    /// There is none.
+    /// If there is no free port, or a repository can't be read.
     pub fn start(site: Site, director: impl Director) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
+        let store = if site.repositories.is_empty() {
+            None
+        } else {
+            Some(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
+        };
+        let store_address = store.as_ref().map(TcpListener::local_addr).transpose()?;
+        let hub = store_address.map(|at| Hub::new(site.repositories, at));
         let shared = Arc::new(Shared {
             base: if site.base.is_empty() {
                 "/".to_owned()
@@ -72,29 +93,56 @@ impl Server {
                 site.base
             },
             mounts: Mutex::new(site.mounts),
+            hub: hub.transpose()?,
             throttle: Throttle::default(),
             is_down: AtomicBool::new(false),
             last_id: AtomicU64::new(0),
+            last_connection: AtomicU64::new(0),
             open: Mutex::default(),
             director: Box::new(director),
         });
-        let server = Self { address, shared };
-        let accepting = server.clone();
+        let server = Self {
+            address,
+            store: store_address,
+            shared,
+        };
+        server.listen(listener, Door::Front);
+        if let Some(store) = store {
+            server.listen(store, Door::Store);
+        }
+        Ok(server)
+    }
+
+    fn listen(&self, listener: TcpListener, door: Door) {
+        let server = self.clone();
         std::thread::spawn(move || {
-            for (number, stream) in (0u64..).zip(listener.incoming()) {
-                // A connection that is gone before it is taken concerns nobody.
-                if let Ok(stream) = stream {
-                    accepting.take(number, stream);
-                }
+            // A connection that is gone before it is taken concerns nobody.
+            for stream in listener.incoming().flatten() {
+                server.take(stream, door);
             }
         });
-        Ok(server)
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the large files of repositories are, if there are repositories.
+    #[must_use]
+    pub const fn store_address(&self) -> Option<SocketAddr> {
+        self.store
+    }
+
+    /// Another version of a repository, as if its owner had pushed it. The versions before it stay, by their commits.
+    ///
+    /// # Errors
+    /// If the repository can't be read, or the server was started without any.
+    pub fn publish(&self, name: String, repository: Repository) -> io::Result<()> {
+        let without = || io::Error::other("expected a server that was started with repositories");
+        let hub = self.shared.hub.as_ref().ok_or_else(without)?;
+        hub.publish(name, repository)
     }
 
     /// Serves another folder at a prefix from now on.
@@ -118,19 +166,20 @@ impl Server {
         }
     }
 
-    fn take(&self, number: u64, stream: TcpStream) {
+    fn take(&self, stream: TcpStream, door: Door) {
         let server = self.clone();
+        let number = self.shared.last_connection.fetch_add(1, Ordering::SeqCst);
         std::thread::spawn(move || {
             if let Ok(copy) = stream.try_clone() {
                 lock(&server.shared.open).insert(number, copy);
             }
             // Whatever ends a connection, the browser sees it and the test asserts it.
-            server.talk(&stream).ok();
+            server.talk(&stream, door).ok();
             lock(&server.shared.open).remove(&number);
         });
     }
 
-    fn talk(&self, stream: &TcpStream) -> io::Result<()> {
+    fn talk(&self, stream: &TcpStream, door: Door) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut from = BufReader::new(stream);
         if self.shared.is_down.load(Ordering::SeqCst) {
@@ -142,7 +191,7 @@ impl Server {
             return stream.shutdown(Shutdown::Both);
         }
         while let Some(request) = Request::read(&mut from)? {
-            if !self.answer(stream, &request)? {
+            if !self.answer(stream, &request, door)? {
                 break;
             }
         }
@@ -150,7 +199,7 @@ impl Server {
     }
 
     /// Answers one request. `false` = the connection is done.
-    fn answer(&self, stream: &TcpStream, request: &Request) -> io::Result<bool> {
+    fn answer(&self, stream: &TcpStream, request: &Request, door: Door) -> io::Result<bool> {
         let shared = &self.shared;
         let is_head = request.method == "HEAD";
         let wants_more = !request
@@ -185,7 +234,11 @@ impl Server {
         if shared.is_down.load(Ordering::SeqCst) {
             return Ok(false);
         }
-        let answer = self.find(&asked, request, &fault)?.spoil(&fault)?;
+        let mut answer = self.find(&asked, request, &fault, door)?;
+        if shared.hub.is_some() {
+            Hub::allow(&mut answer, &asked, door == Door::Store);
+        }
+        let answer = answer.spoil(&fault)?;
         let Outcome {
             bytes,
             whole,
@@ -206,7 +259,13 @@ impl Server {
         Ok(stays)
     }
 
-    fn find(&self, asked: &Asked, request: &Request, fault: &Fault) -> io::Result<Answer> {
+    fn find(
+        &self,
+        asked: &Asked,
+        request: &Request,
+        fault: &Fault,
+        door: Door,
+    ) -> io::Result<Answer> {
         if let Some(status) = fault.status {
             return Ok(Answer::words(
                 status,
@@ -219,6 +278,14 @@ impl Server {
                 .headers
                 .insert("Allow".to_owned(), "GET, HEAD".to_owned());
             return Ok(answer);
+        }
+        if let Some(hub) = &self.shared.hub {
+            if door == Door::Store {
+                return hub.stored(asked, request, fault);
+            }
+            if let Some(answer) = hub.answer(asked, request, fault)? {
+                return Ok(answer);
+            }
         }
         let file = fault
             .file

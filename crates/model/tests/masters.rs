@@ -4,14 +4,14 @@
 
 mod common;
 
-use common::{codes, convert_source, fnv1a64, folder_in_memory, safetensors, tensor};
+use common::{codes, convert_source, fnv1a64, folder_in_memory, tensor};
 use fixtures::Golden;
+use fixtures::safetensors::{File, Tensor};
 use half::{bf16, f16};
 use model::checkpoint::{MasterRule, Overrides};
 use model::convert::ConvertOptions;
 use model::source::MemorySource;
 use model::{Activation, Encoding, Error, Manifest, Scale};
-use safetensors::{File, Tensor};
 
 const WEIGHTS: &str = "model.safetensors";
 

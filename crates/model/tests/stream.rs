@@ -7,8 +7,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::remote::{Cut, Kept, Remote, block_on, stream_all};
-use common::safetensors::{File, Tensor};
 use common::{convert_source, folder_in_memory};
+use fixtures::safetensors::{File, Tensor};
 use fixtures::{TempDir, faults, write_faulty_checkpoint};
 use model::checkpoint::I2sBlock;
 use model::convert::{

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use common::remote::{Cut, Kept, Remote, block_on};
-use common::safetensors::{File, Tensor};
 use common::{convert_source, folder_in_memory};
+use fixtures::safetensors::{File, Tensor};
 use model::Error;
 use model::convert::{Checkpoint, ConvertOptions, Progress, StreamLimits, plan_remote, stream};
 use model::source::MemorySource;

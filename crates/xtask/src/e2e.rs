@@ -71,6 +71,7 @@ pub(crate) fn node() -> Result<Command> {
     let work = shell::target_dir().join("e2e");
     fs::create_dir_all(&work)?;
     small_model(&work.join("models"))?;
+    repositories(&work.join("repositories"))?;
     let mut node = shell::command("node");
     environment(&mut node, &browser);
     node.env("TERN_DIST", shell::root().join("dist"))
@@ -153,4 +154,13 @@ fn small_model(models: &std::path::Path) -> Result<()> {
             .arg(fixtures::path(fixture))
             .arg(&package),
     )
+}
+
+/// Writes the repositories that the test server offers as the hub does.
+fn repositories(folder: &std::path::Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fixtures::write_repositories(folder);
+    Ok(())
 }

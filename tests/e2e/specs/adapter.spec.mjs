@@ -1,11 +1,12 @@
 // The ground that the other specs stand on: the server, and a browser whose WebGPU computes.
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { GPU, launch } from "../browser.mjs";
 import { serve } from "../server.mjs";
+import { REPOSITORIES, serveHub } from "../site.mjs";
 
 const BYTES = Uint8Array.from({ length: 1000 }, (_, index) => index % 251);
 
@@ -87,6 +88,25 @@ describe("test server", () => {
     assert.deepEqual(await bytes(await get("/files/data.bin")), BYTES);
     await rm(other, { recursive: true });
   });
+});
+
+// What the hub answers is tested natively (crates/faults/tests/hub); here only that specs can have one.
+test("a hub redirects to its store, and its requests are noted and spoiled like others", async () => {
+  const name = "terns/packed";
+  const hub = await serveHub([name], ({ path, count }) => (path.startsWith("/store/") && count === 0 ? { status: 503 } : undefined));
+  const listing = await (await fetch(`${hub.url}/api/models/${name}/revision/main?blobs=true`)).json();
+  const { size } = listing.siblings.find(({ rfilename }) => rfilename === "model.safetensors");
+  const address = `${hub.url}/${name}/resolve/${listing.sha}/model.safetensors`;
+  assert.equal((await fetch(address)).status, 503);
+  const answer = await fetch(address);
+  assert.equal(new URL(answer.url).origin, hub.storeOrigin);
+  const weights = await readFile(join(REPOSITORIES, name, "model.safetensors"));
+  assert.deepEqual([Buffer.from(await answer.arrayBuffer()), weights.length], [weights, size]);
+  assert.equal(hub.count((path) => path.startsWith(`/store/${name}/${listing.sha}/`)), 2);
+  hub.publish(name, { folder: join(REPOSITORIES, "terns/llama-divide") });
+  const next = await (await fetch(`${hub.url}/api/models/${name}/revision/main?blobs=true`)).json();
+  assert.notEqual(next.sha, listing.sha);
+  await hub.close();
 });
 
 async function until(condition) {

@@ -58,6 +58,7 @@ pub(crate) fn server(director: impl Director) -> Server {
         Site {
             base: "/base/".to_owned(),
             mounts: mounts.into(),
+            ..Site::default()
         },
         director,
     )

@@ -4,7 +4,6 @@
 
 pub(crate) mod gguf;
 pub(crate) mod remote;
-pub(crate) mod safetensors;
 
 use std::ops::ControlFlow;
 use std::path::Path;
