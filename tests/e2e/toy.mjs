@@ -12,15 +12,17 @@ const ALIGNMENT = 16;
  *
  * @param {string} from folder of a package
  * @param {string} to folder to write; what is there is replaced
- * @param {{name: string, context?: number, shardBytes?: number, isBase?: boolean}} change `isBase`: without its chat template
+ * @param {{name: string, context?: number, shardBytes?: number, pieceBytes?: number, isBase?: boolean}} change `pieceBytes`:
+ *   most bytes of a piece of a ternary matrix; `isBase`: without its chat template
  * @returns {Promise<{name: string, folder: string, shards: string[]}>} `shards`: names of the shard files, in order
  */
-export async function makePackage(from, to, { name, context, shardBytes = 64 * 1024, isBase = false }) {
+export async function makePackage(from, to, { name, context, shardBytes = 64 * 1024, pieceBytes, isBase = false }) {
   await rm(to, { recursive: true, force: true });
   await mkdir(dirname(to), { recursive: true });
   const manifest = JSON.parse(await readFile(join(from, "manifest.json"), "utf8"));
   await mkdir(to);
   await cp(join(from, manifest.text.tokenizer.file), join(to, manifest.text.tokenizer.file));
+  if (pieceBytes !== undefined) cutPieces(manifest, pieceBytes);
   const old = await Promise.all(manifest.shards.map(({ file }) => readFile(join(from, file))));
   const shards = [];
   for (const piece of manifest.tensors.flatMap(({ pieces }) => pieces)) {
@@ -46,4 +48,26 @@ export async function makePackage(from, to, { name, context, shardBytes = 64 * 1
   for (const [index, { file }] of manifest.shards.entries()) await writeFile(join(to, file), shards[index]);
   await writeFile(join(to, "manifest.json"), JSON.stringify(manifest));
   return { name, folder: to, shards: manifest.shards.map(({ file }) => file) };
+}
+
+/** Cuts the pieces of ternary matrices between tiles. Pieces of a tensor put one after the other are the whole tensor's. */
+function cutPieces(manifest, pieceBytes) {
+  const { rows_per_tile: tileRows } = manifest.ternary;
+  for (const tensor of manifest.tensors.filter(({ encoding }) => encoding.kind === "ternary")) {
+    tensor.pieces = tensor.pieces.flatMap((piece) => {
+      const tiles = Math.ceil(piece.n_rows / tileRows);
+      const tileBytes = piece.bytes / tiles;
+      const most = Math.max(1, Math.floor(pieceBytes / tileBytes));
+      return Array.from({ length: Math.ceil(tiles / most) }, (_, part) => {
+        const [first, end] = [part * most, Math.min((part + 1) * most, tiles)];
+        return {
+          shard: piece.shard,
+          offset: piece.offset + first * tileBytes,
+          bytes: (end - first) * tileBytes,
+          first_row: piece.first_row + first * tileRows,
+          n_rows: Math.min(end * tileRows, piece.n_rows) - first * tileRows,
+        };
+      });
+    });
+  }
 }
