@@ -142,7 +142,10 @@ impl Inner {
 fn failed(request: &DbRequest, problem: &Problem) -> DbEvent {
     let detail = problem.to_string();
     match request {
-        DbRequest::ReadAll(_) => DbEvent::ExportFailed { detail },
+        DbRequest::ReadAll(purpose) => DbEvent::ExportFailed {
+            purpose: *purpose,
+            detail,
+        },
         DbRequest::Write(_) => DbEvent::WriteFailed {
             full: matches!(problem, Problem::Full { .. }),
             detail,

@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use app::Action;
+use app::{Action, limits, strings};
 use gloo::events::EventListener;
 use gloo::timers::callback::Timeout;
-use leptos::logging::warn;
 use leptos::prelude::{document, window};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -15,8 +14,6 @@ use crate::page::Listener;
 
 /// How long a saved file stays readable for the browser that writes it.
 const KEEP_MILLIS: u32 = 60_000;
-/// Largest file that is read, in bytes; larger ones are refused before they fill the memory.
-const MAX_BYTES: f64 = 64.0 * 1024.0 * 1024.0;
 
 /// Puts text into the clipboard, and tells `listener` if that fails.
 pub(super) fn copy(listener: &Listener, text: String) {
@@ -36,10 +33,12 @@ pub(super) fn copy(listener: &Listener, text: String) {
     });
 }
 
-/// Gives the person a file with `text`.
-pub(super) fn save(name: &str, mime: &str, text: &str) {
+/// Gives the person a file with `text`, and tells `listener` if that fails.
+pub(super) fn save(listener: &Listener, name: &str, mime: &str, text: &str) {
     if let Err(error) = try_save(name, mime, text) {
-        warn!("the file could not be saved: {error:?}");
+        let tell = Rc::clone(listener);
+        // Its own task, as in `copy`.
+        spawn_local(async move { tell(Action::SaveFailed(format!("{error:?}"))) });
     }
 }
 
@@ -76,11 +75,9 @@ pub(super) fn pick(listener: &Listener) {
             return;
         };
         spawn_local(async move {
-            let text = if file.size() > MAX_BYTES {
-                Err(format!(
-                    "the file is too large: expected at most {MAX_BYTES} bytes, got {}",
-                    file.size()
-                ))
+            // Before it fills the memory.
+            let text = if !limits::is_readable(file.size()) {
+                Err(strings::file_too_large(file.size()))
             } else {
                 let text = JsFuture::from(file.text()).await;
                 text.map(|text| text.as_string().unwrap_or_default())

@@ -51,7 +51,7 @@ impl Browser {
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy(text) => files::copy(&self.listener, text),
-            Effect::SaveFile { name, mime, text } => files::save(&name, mime, &text),
+            Effect::SaveFile { name, mime, text } => files::save(&self.listener, &name, mime, &text),
             Effect::PickFile => files::pick(&self.listener),
             // A page that cannot be loaded again stays as it is.
             Effect::Reload => drop(window().location().reload()),

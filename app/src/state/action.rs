@@ -103,6 +103,8 @@ pub enum Action {
     ExportAll,
     /// Wants one chat as Markdown.
     ExportChat(ChatId),
+    /// A file could not be given to the person, in the browser's words.
+    SaveFailed(String),
     /// Wants chats, preferences, models and caches gone.
     EraseEverything,
 

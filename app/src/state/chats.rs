@@ -13,6 +13,15 @@ use super::Turn;
 #[serde(try_from = "String", into = "String")]
 pub struct ChatId(pub u64);
 
+impl ChatId {
+    /// The number of a copy that holds only a part of this chat, so that importing it never replaces the whole one. It is the
+    /// same each time, so that importing it twice is the same as once.
+    #[must_use]
+    pub const fn of_a_part(self) -> Self {
+        Self(!self.0)
+    }
+}
+
 impl fmt::Display for ChatId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:016x}", self.0)

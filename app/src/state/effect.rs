@@ -44,7 +44,7 @@ pub enum Effect {
     Announce(String),
     /// Put text into the clipboard; answered by [`crate::Action::CopyFailed`] if that fails.
     Copy(String),
-    /// Give the person a file.
+    /// Give the person a file; answered by [`crate::Action::SaveFailed`] if that fails.
     SaveFile {
         /// Its name.
         name: String,
@@ -152,6 +152,8 @@ pub enum DbEvent {
     },
     /// Everything could not be read for a file.
     ExportFailed {
+        /// Which file.
+        purpose: ReadPurpose,
         /// Technical line.
         detail: String,
     },

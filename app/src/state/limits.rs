@@ -18,6 +18,8 @@ pub const REPETITION_PENALTY: RangeInclusive<f64> = 1.0..=2.0;
 pub const REPETITION_WINDOW: RangeInclusive<u32> = 0..=1024;
 /// Longest system prompt, in bytes.
 pub const MAX_SYSTEM_PROMPT: usize = 16 << 10;
+/// Largest file of chats that is read, in bytes. While it is imported a page needs about five times as much memory.
+pub const MAX_FILE_BYTES: u32 = 256 << 20;
 /// Longest title, in characters.
 pub const MAX_TITLE: usize = 80;
 
@@ -48,6 +50,12 @@ fn float(wanted: f64, suggested: f64, range: &RangeInclusive<f64>) -> f64 {
         suggested
     };
     value.clamp(*range.start(), *range.end())
+}
+
+/// Whether a file of so many bytes can be imported.
+#[must_use]
+pub fn is_readable(bytes: f64) -> bool {
+    bytes <= f64::from(MAX_FILE_BYTES)
 }
 
 /// `text` up to `n_bytes`, cut between characters.

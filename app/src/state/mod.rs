@@ -166,6 +166,7 @@ impl State {
             | Action::Import(_)
             | Action::ExportAll
             | Action::ExportChat(_)
+            | Action::SaveFailed(_)
             | Action::EraseEverything
             | Action::Erased(_) => self.on_transfer(action),
             Action::OpenDiagnostics

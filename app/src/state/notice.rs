@@ -15,6 +15,16 @@ pub enum Notice {
         /// Technical line.
         detail: String,
     },
+    /// A file was made without some of the chats, or with only a part of them, because they could not be read.
+    ExportedInPart {
+        /// How many chats are not in it completely.
+        incomplete: u32,
+    },
+    /// A file was made that is too large to be imported again.
+    ExportTooLarge {
+        /// Its length.
+        bytes: u64,
+    },
     /// Not everything could be erased.
     EraseFailed {
         /// Technical line.

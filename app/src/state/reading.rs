@@ -105,7 +105,7 @@ impl State {
     }
 
     /// A chat's turns as the database gave them, with what it may not hold yet: a write may have failed, to be repeated.
-    fn as_changed(&self, id: ChatId, stored: Vec<Turn>) -> Vec<Turn> {
+    pub(super) fn as_changed(&self, id: ChatId, stored: Vec<Turn>) -> Vec<Turn> {
         let mut turns: BTreeMap<u32, Turn> =
             stored.into_iter().map(|turn| (turn.number, turn)).collect();
         for change in self.on_the_way() {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, Notice, State, Turn,
+    Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, State, Turn,
 };
 
 /// How long a failed write waits for another try.
@@ -173,10 +173,7 @@ impl State {
                 self.chats.open.loading = false;
                 self.load_late()
             }
-            DbEvent::ExportFailed { detail } => {
-                self.notice = Some(Notice::ExportFailed { detail });
-                Vec::new()
-            }
+            DbEvent::ExportFailed { purpose, detail } => self.export_unread(purpose, &detail),
             DbEvent::Turns { chat, turns } => {
                 self.take_turns(chat, turns);
                 Vec::new()

@@ -1,11 +1,13 @@
 //! Words for what should be read once.
 
-use crate::ImportReport;
+use crate::{ImportReport, limits};
 
 /// An import that changed nothing.
 pub const IMPORT_FAILED: &str = "This file has no chats that Tern can read";
 /// No file was made.
 pub const EXPORT_FAILED: &str = "The file could not be made";
+/// Why no file was made.
+pub const CHATS_UNREADABLE: &str = "the chats could not be read";
 /// Something is left.
 pub const ERASE_FAILED: &str = "Not everything could be erased";
 /// The clipboard has what it had.
@@ -17,6 +19,30 @@ pub const DELETE_FAILED: &str = "The model could not be deleted";
 #[must_use]
 pub fn with_detail(sentence: &str, detail: &str) -> String {
     format!("{sentence}: {detail}")
+}
+
+/// Some chats are not in the file.
+#[must_use]
+pub fn exported_in_part(incomplete: u32) -> String {
+    let chats = if incomplete == 1 { "chat is" } else { "chats are" };
+    format!("The file was made, but {incomplete} {chats} missing in it or not complete: they could not be read")
+}
+
+/// The file is larger than what can be imported.
+#[must_use]
+pub fn export_too_large(bytes: u64) -> String {
+    format!(
+        "The file has {}, more than the {} that Tern can import again. Keep it, then delete chats that you no longer need.",
+        super::bytes(bytes),
+        super::bytes(u64::from(limits::MAX_FILE_BYTES))
+    )
+}
+
+/// A file is larger than what can be imported.
+#[must_use]
+pub fn file_too_large(bytes: f64) -> String {
+    let most = limits::MAX_FILE_BYTES;
+    format!("the file is too large: expected at most {most} bytes, got {bytes}")
 }
 
 /// The model remembers less.

@@ -52,6 +52,8 @@ fn words(notice: &Notice) -> String {
         Notice::Imported(report) => strings::imported(report),
         Notice::ImportFailed { detail } => strings::with_detail(strings::IMPORT_FAILED, detail),
         Notice::ExportFailed { detail } => strings::with_detail(strings::EXPORT_FAILED, detail),
+        Notice::ExportedInPart { incomplete } => strings::exported_in_part(*incomplete),
+        Notice::ExportTooLarge { bytes } => strings::export_too_large(*bytes),
         Notice::EraseFailed { detail } => strings::with_detail(strings::ERASE_FAILED, detail),
         Notice::DeleteFailed { detail } => strings::with_detail(strings::DELETE_FAILED, detail),
         Notice::CopyFailed { detail } => strings::with_detail(strings::COPY_FAILED, detail),

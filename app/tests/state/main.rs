@@ -6,6 +6,7 @@ mod clocks;
 mod continuity;
 mod deaths;
 mod diagnosis;
+mod exports;
 mod first_run;
 mod hiding;
 mod saving;

@@ -6,9 +6,8 @@ use serde_json::value::RawValue;
 use super::super::{Turn, limits};
 use super::{EXPORT_FORMAT, EXPORT_VERSION, StoredChat};
 use crate::state::chatting::one_line;
+use crate::strings;
 
-/// Largest file, in bytes.
-const MAX_FILE: usize = 64 << 20;
 /// Most chats in a file.
 const MAX_CHATS: usize = 100_000;
 /// Most turns of a chat.
@@ -41,11 +40,8 @@ struct Body<'a> {
 /// # Errors
 /// A technical line when it is no file of ours.
 pub(super) fn read(text: &str) -> Result<File, String> {
-    if text.len() > MAX_FILE {
-        return Err(format!(
-            "the file is too large: expected at most {MAX_FILE} bytes, got {}",
-            text.len()
-        ));
+    if !limits::is_readable(text.len() as f64) {
+        return Err(strings::file_too_large(text.len() as f64));
     }
     // Some programs put a mark in front of text that they save.
     let text = text.trim_start_matches('\u{feff}');

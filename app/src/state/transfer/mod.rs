@@ -7,18 +7,35 @@ mod import;
 pub(super) use date::date;
 pub use export::{EXPORT_FORMAT, EXPORT_VERSION};
 
+use std::collections::HashMap;
+
 use protocol::supervisor;
 
 use super::{
-    Action, Change, Chat, ChatHead, ChatId, Chats, Database, DbRequest, Effect, ImportReport,
-    Notice, Phase, ReadPurpose, State, StoredChat,
+    Action, Change, Chat, ChatHead, ChatId, Chats, DbRequest, Effect, ImportReport, Notice, Phase,
+    ReadPurpose, State, StoredChat, Turn, limits,
 };
+use crate::strings;
+
+/// What is known of a chat's turns.
+enum Known {
+    /// All of them.
+    Whole(Vec<Turn>),
+    /// The newest ones.
+    Part(Vec<Turn>),
+    /// None.
+    Nothing,
+}
 
 impl State {
     pub(super) fn on_transfer(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::ExportAll => self.read_all(ReadPurpose::ExportAll),
             Action::ExportChat(id) => self.read_all(ReadPurpose::ExportChat(id)),
+            Action::SaveFailed(detail) => {
+                self.notice = Some(Notice::ExportFailed { detail });
+                Vec::new()
+            }
             Action::PickImport if self.can_edit() => vec![Effect::PickFile],
             Action::Import(file) if self.can_edit() => {
                 let result = file.and_then(|text| import::read(&text));
@@ -44,43 +61,106 @@ impl State {
                 .all(|head| self.turns_in_memory(head.id).is_some()),
             ReadPurpose::ExportChat(id) => self.turns_in_memory(id).is_some(),
         };
-        if in_memory || matches!(self.environment.database, Database::Failed { .. }) {
+        // A database that takes nothing more can often still be read.
+        if in_memory || !self.can_save() {
             return self.export(purpose, Vec::new());
         }
         vec![Effect::Db(DbRequest::ReadAll(purpose))]
     }
 
-    /// Makes the file. What lives in memory is newer than what was read.
+    /// What was to be exported can't be read: what lives in memory goes into the file all the same, above all what the
+    /// database never got.
+    pub(super) fn export_unread(&mut self, purpose: ReadPurpose, detail: &str) -> Vec<Effect> {
+        self.note(&format!("chats could not be read for a file: {detail}"));
+        self.export(purpose, Vec::new())
+    }
+
+    /// Makes the file. What lives in memory is newer than what was read. Nothing is said to be a chat whose turns are not
+    /// known: such a file could not be imported, or would replace what is whole elsewhere.
     pub(super) fn export(&mut self, purpose: ReadPurpose, read: Vec<StoredChat>) -> Vec<Effect> {
-        let mut read: std::collections::HashMap<_, _> =
-            read.into_iter().map(|chat| (chat.head.id, chat)).collect();
-        let mut whole = |head: &ChatHead| StoredChat {
-            head: head.clone(),
-            turns: match self.turns_in_memory(head.id) {
-                Some(turns) => turns.clone(),
-                None => read
-                    .remove(&head.id)
-                    .map_or_else(Vec::new, |chat| chat.turns),
-            },
+        let mut read: HashMap<_, _> = read
+            .into_iter()
+            .map(|chat| (chat.head.id, chat.turns))
+            .collect();
+        let wanted: Vec<ChatHead> = match purpose {
+            ReadPurpose::ExportAll => self.chats.list.clone(),
+            ReadPurpose::ExportChat(id) => self.chats.find(id).cloned().into_iter().collect(),
         };
-        let now = self.clock.wall_millis;
-        let file = match purpose {
-            ReadPurpose::ExportAll => {
-                let chats: Vec<_> = self.chats.list.iter().map(&mut whole).collect();
-                export::all(&chats, now)
+        let mut chats = Vec::new();
+        let mut incomplete = 0;
+        for head in wanted {
+            let known = self.known_turns(head.id, read.remove(&head.id));
+            incomplete += u32::from(!matches!(known, Known::Whole(_)));
+            match known {
+                Known::Whole(turns) => chats.push(StoredChat { head, turns }),
+                Known::Part(turns) => {
+                    let id = head.id.of_a_part();
+                    let head = ChatHead { id, ..head };
+                    chats.push(StoredChat { head, turns });
+                }
+                Known::Nothing => {}
             }
-            ReadPurpose::ExportChat(id) => match self.chats.find(id) {
-                Some(head) => Ok(export::one(&whole(head))),
-                None => return Vec::new(),
-            },
+        }
+        self.file_of(purpose, &chats, incomplete)
+    }
+
+    /// The file with these chats, and a word on those that are not in it.
+    fn file_of(
+        &mut self,
+        purpose: ReadPurpose,
+        chats: &[StoredChat],
+        incomplete: u32,
+    ) -> Vec<Effect> {
+        if incomplete > 0 {
+            self.notice = Some(if chats.is_empty() {
+                let detail = strings::CHATS_UNREADABLE.to_owned();
+                Notice::ExportFailed { detail }
+            } else {
+                Notice::ExportedInPart { incomplete }
+            });
+        }
+        let file = match (purpose, chats) {
+            (_, []) if incomplete > 0 => return Vec::new(),
+            (ReadPurpose::ExportAll, chats) => export::all(chats, self.clock.wall_millis),
+            (ReadPurpose::ExportChat(_), [chat]) => Ok(export::one(chat)),
+            (ReadPurpose::ExportChat(_), _) => return Vec::new(),
         };
         match file {
-            Ok(file) => vec![file],
+            Ok(file) => {
+                if let Effect::SaveFile { text, .. } = &file
+                    && purpose == ReadPurpose::ExportAll
+                    && !limits::is_readable(text.len() as f64)
+                {
+                    let bytes = text.len() as u64;
+                    self.notice = Some(Notice::ExportTooLarge { bytes });
+                }
+                vec![file]
+            }
             Err(error) => {
                 let detail = error.to_string();
                 self.notice = Some(Notice::ExportFailed { detail });
                 Vec::new()
             }
+        }
+    }
+
+    /// What is known of a chat's turns: those in memory, or else those that were read, with what the database may not hold.
+    fn known_turns(&self, id: ChatId, read: Option<Vec<Turn>>) -> Known {
+        let open = &self.chats.open;
+        let is_open = open.head.id == id && !open.loading;
+        let is_read = read.is_some();
+        let turns = match self.turns_in_memory(id) {
+            Some(turns) => turns.clone(),
+            None => self.as_changed(id, read.unwrap_or_default()),
+        };
+        // Turns are numbered from 1: without the first one more is missing than can be seen.
+        let begins_at_the_start = turns.first().is_some_and(|turn| turn.number <= 1);
+        if turns.is_empty() {
+            Known::Nothing
+        } else if is_open || is_read || begins_at_the_start {
+            Known::Whole(turns)
+        } else {
+            Known::Part(turns)
         }
     }
 
