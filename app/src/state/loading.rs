@@ -43,7 +43,7 @@ impl State {
 
     fn lock_given(&mut self) -> Vec<Effect> {
         let is_first = std::mem::take(&mut self.engine.waits_for_lock);
-        match self.engine.phase {
+        let mut effects = match self.engine.phase {
             Phase::Starting if is_first => self.supervise(supervisor::Event::Start),
             // The other tab may have written meanwhile.
             Phase::Elsewhere => {
@@ -53,7 +53,9 @@ impl State {
                 effects
             }
             _ => Vec::new(),
-        }
+        };
+        effects.extend(self.hear_database());
+        effects
     }
 
     fn lock_elsewhere(&mut self) -> Vec<Effect> {
@@ -75,6 +77,7 @@ impl State {
         self.engine.recovering = false;
         self.engine.phase = Phase::Elsewhere;
         effects.extend(self.supervise(supervisor::Event::Shutdown));
+        effects.extend(self.hear_database());
         effects
     }
 

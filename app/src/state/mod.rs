@@ -79,6 +79,8 @@ pub struct State {
     /// Turns of chats that are not open and that the database may not hold.
     shelf: BTreeMap<ChatId, Vec<Turn>>,
     saving: saving::Saving,
+    /// What the database said before it was known which tab has the engine.
+    unheard: Option<DbEvent>,
     /// Up to which byte the running answer has been read out.
     announced: usize,
     /// Whether the screen is kept on.

@@ -53,6 +53,7 @@ impl State {
             last_key: 0,
             shelf: BTreeMap::new(),
             saving: Saving::default(),
+            unheard: None,
             announced: 0,
             awake: false,
             recorder: Recorder::default(),

@@ -143,6 +143,11 @@ impl State {
 
     pub(super) fn on_db(&mut self, event: DbEvent) -> Vec<Effect> {
         match event {
+            // Whether this tab may change what it read, and whether a sentinel in it is of a tab that lives, is not known yet.
+            opened @ DbEvent::Opened { .. } if self.engine.waits_for_lock => {
+                self.unheard = Some(opened);
+                Vec::new()
+            }
             DbEvent::Opened {
                 chats,
                 preferences,
@@ -191,6 +196,12 @@ impl State {
                 Vec::new()
             }
         }
+    }
+
+    /// It is known now which tab has the engine, for which what the database said first had to wait.
+    pub(super) fn hear_database(&mut self) -> Vec<Effect> {
+        let opened = self.unheard.take();
+        opened.map_or_else(Vec::new, |opened| self.on_db(opened))
     }
 
     /// Keeps what was not written. Writes behind it may still succeed, but they are repeated behind it in their order, so

@@ -155,3 +155,48 @@ fn the_recorder_keeps_the_latest_and_tells_no_words_of_chats() {
     );
     assert!(!text.contains("secret"));
 }
+
+/// What a database gives that holds a chat in its undo window, and a sentinel.
+fn opened_with_deleted(head: &app::ChatHead) -> DbEvent {
+    let mut deleted = head.clone();
+    deleted.deleted = true;
+    DbEvent::Opened {
+        chats: vec![deleted],
+        preferences: None,
+        flight: Some(flight(Step::Load, 3)),
+    }
+}
+
+fn flight(step: Step, kills: u32) -> Flight {
+    let sentinel = Sentinel {
+        step,
+        model_url: URL.to_owned(),
+        kills,
+    };
+    Flight {
+        sentinel: Some(sentinel),
+        entries: Vec::new(),
+    }
+}
+
+#[test]
+fn a_second_tab_touches_nothing_before_it_knows_that_it_is_the_second() {
+    let head = ready().chats.open.head.clone();
+    let mut state = unanswered(opening());
+    // The database is quicker than the lock.
+    assert_eq!(db(&mut state, opened_with_deleted(&head)), []);
+    let effects = state.on(Action::EngineLock(false));
+    assert_eq!(all_written(&effects), [], "it may be undone there");
+    assert_eq!(state.environment.database, app::Database::Open);
+    for seconds in [0.5, 3.0, 10.0] {
+        assert_eq!(all_written(&state.on(Action::Tick(clock(seconds)))), []);
+    }
+    assert!(!state.recorder().to_text().contains("an earlier page ended"));
+
+    // The first tab does what it always did.
+    let mut state = unanswered(opening());
+    assert_eq!(db(&mut state, opened_with_deleted(&head)), []);
+    let effects = state.on(Action::EngineLock(true));
+    assert!(all_written(&effects).contains(&Change::DeleteChat(head.id)));
+    assert!(state.recorder().to_text().contains("an earlier page ended"));
+}
