@@ -57,6 +57,8 @@ pub struct Engine {
     pub(super) chores: Vec<(RequestId, Chore)>,
     /// Whether the browser has not said yet which tab may have the engine.
     pub(super) waits_for_lock: bool,
+    /// Whether the person had this tab take the engine from one that was running.
+    pub(super) was_taken: bool,
     /// Whether the worker and the page have greeted each other.
     pub(super) greeted: bool,
     /// Whether the person has agreed to a download, so that a new worker need not ask again.
@@ -97,6 +99,7 @@ impl Engine {
             checks: Vec::new(),
             chores: Vec::new(),
             waits_for_lock: true,
+            was_taken: false,
             greeted: false,
             agreed: false,
             stopping: false,

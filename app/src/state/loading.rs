@@ -26,6 +26,7 @@ impl State {
             Action::EngineLock(true) => self.lock_given(),
             Action::EngineLock(false) => self.lock_elsewhere(),
             Action::UseHere if self.engine.phase == Phase::Elsewhere => {
+                self.engine.was_taken = true;
                 vec![Effect::ClaimEngine { steal: true }]
             }
             Action::Download if self.engine.phase == Phase::Offer => {
@@ -72,6 +73,7 @@ impl State {
             "another tab took the engine",
         ));
         self.forget_worker();
+        self.leave_flight();
         self.saving.is_foreign = true;
         self.engine.fault = None;
         self.engine.recovering = false;
@@ -118,7 +120,8 @@ impl State {
 
     /// Asks for the model. An answer that waits for it keeps its phase.
     pub(super) fn load(&mut self) -> Vec<Effect> {
-        if self.environment.database == Database::Opening {
+        let may_be_read = !matches!(self.environment.database, Database::Failed { .. });
+        if may_be_read && !self.recorder.is_known {
             // What ended an earlier page is not known yet.
             self.engine.waits_for_database = true;
             return Vec::new();

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Clock, Database, State};
+use super::{Change, Clock, State};
 
 /// How many entries are kept; the oldest go.
 pub const MAX_ENTRIES: usize = 300;
@@ -39,6 +39,8 @@ impl Entry {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Recorder {
     entries: VecDeque<Entry>,
+    /// Whether it is known what an earlier page, or the tab that had the engine before, has left behind.
+    pub(super) is_known: bool,
     /// Whether there is something to write.
     is_unwritten: bool,
     /// Whether it must be written with this very action.
@@ -109,8 +111,9 @@ impl State {
         self.recorder_must_write();
     }
 
-    /// Puts the entries of an earlier page in front.
+    /// Puts the entries of an earlier page in front. After a while without the engine some of them are this page's own.
     pub(super) fn remember(&mut self, earlier: Vec<Entry>) {
+        self.recorder.entries.retain(|own| !earlier.contains(own));
         let room = MAX_ENTRIES.saturating_sub(self.recorder.entries.len());
         let skipped = earlier.len().saturating_sub(room);
         for entry in earlier.into_iter().skip(skipped).rev() {
@@ -146,8 +149,7 @@ impl State {
 
     /// A tab that does not have the engine writes nothing, and one that has not read yet what is there.
     fn can_write_flight(&self) -> bool {
-        let is_known = self.environment.database != Database::Opening;
-        is_known && !self.environment.hidden && self.can_edit()
+        self.recorder.is_known && !self.environment.hidden && self.can_edit()
     }
 
     /// Stores the flight recorder and the sentinel.

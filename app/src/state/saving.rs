@@ -154,8 +154,8 @@ impl State {
                 flight,
             } => {
                 let was_open = self.environment.database == Database::Open;
-                // Only the first time: later it is this page's own.
-                if self.environment.database == Database::Opening && self.can_edit() {
+                // Only the first time with the engine: later it is this page's own.
+                if self.can_edit() && !self.recorder.is_known {
                     self.take_flight(flight.unwrap_or_default());
                 }
                 self.environment.database = Database::Open;

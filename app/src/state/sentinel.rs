@@ -93,12 +93,15 @@ impl State {
         (used > total / LARGE_PART).then_some(Step::LargeContext)
     }
 
-    /// What an earlier page left behind. A sentinel means that it was ended in the middle of something.
+    /// What an earlier page left behind, or the tab that had the engine before. A sentinel means that it was ended in the
+    /// middle of something, unless the engine was taken away from it: then it lives.
     pub(super) fn take_flight(&mut self, flight: Flight) {
+        self.recorder.is_known = true;
         self.remember(flight.entries);
+        let was_taken = std::mem::take(&mut self.engine.was_taken);
         let Some(sentinel) = flight
             .sentinel
-            .filter(|found| found.model_url == self.model_url)
+            .filter(|found| found.model_url == self.model_url && !was_taken)
         else {
             return;
         };
@@ -127,6 +130,14 @@ impl State {
             format!("{kills} pages in a row ended while the model was being started"),
         ));
         true
+    }
+
+    /// The tab that has the engine now keeps the records, and reads what is there first, as this one will when it has the
+    /// engine again.
+    pub(super) fn leave_flight(&mut self) {
+        self.sentinel = None;
+        self.hidden_sentinel = None;
+        self.recorder.is_known = false;
     }
 
     /// Nobody looks: what the system does to the page now says nothing of the step.

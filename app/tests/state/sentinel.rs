@@ -200,3 +200,64 @@ fn a_second_tab_touches_nothing_before_it_knows_that_it_is_the_second() {
     assert!(all_written(&effects).contains(&Change::DeleteChat(head.id)));
     assert!(state.recorder().to_text().contains("an earlier page ended"));
 }
+
+/// A tab that found another one, and takes the engine when that one gives it up or is robbed of it.
+fn taken_over(is_robbed: bool) -> State {
+    let mut state = unanswered(opening());
+    let _elsewhere = state.on(Action::EngineLock(false));
+    let opened = |flight| DbEvent::Opened {
+        chats: Vec::new(),
+        preferences: None,
+        flight: Some(flight),
+    };
+    db(&mut state, opened(Flight::default()));
+    if is_robbed {
+        let _steal = state.on(Action::UseHere);
+    }
+    let effects = state.on(Action::EngineLock(true));
+    assert_eq!(all_written(&effects), [], "what is there is not known yet");
+    let look = inspecting(&event(&mut state, Event::Hello(Hello::own())));
+    let effects = event(&mut state, finished(look, Outcome::Inspected(offer(true))));
+    assert!(effects.is_empty(), "{effects:?}");
+    let mut left = flight(Step::Load, 0);
+    left.entries.push(app::Entry {
+        wall_millis: 1.7e12,
+        page_millis: 12.0,
+        text: "said by the other tab".into(),
+    });
+    let effects = db(&mut state, opened(left));
+    loading(&effects);
+    let kept = stored(&effects).unwrap();
+    let is_of_other = |entry: &app::Entry| entry.text == "said by the other tab";
+    assert_eq!(kept.entries.iter().filter(|entry| is_of_other(entry)).count(), 1);
+    state
+}
+
+#[test]
+fn a_tab_that_takes_over_reads_the_records_of_the_other_one_first() {
+    let ended = "an earlier page ended";
+    assert!(taken_over(false).recorder().to_text().contains(ended));
+    // The other one lives: its step was not what ended it.
+    let mut state = taken_over(true);
+    assert!(!state.recorder().to_text().contains(ended));
+
+    // There and back again: no line is there twice.
+    let entries: Vec<_> = state.recorder().entries().cloned().collect();
+    let _robbed = state.on(Action::EngineLock(false));
+    for seconds in [0.5, 3.0] {
+        assert_eq!(all_written(&state.on(Action::Tick(clock(seconds)))), []);
+    }
+    let _steal = state.on(Action::UseHere);
+    let _given = state.on(Action::EngineLock(true));
+    let opened = DbEvent::Opened {
+        chats: Vec::new(),
+        preferences: None,
+        flight: Some(Flight {
+            sentinel: None,
+            entries,
+        }),
+    };
+    db(&mut state, opened);
+    assert_eq!(state.recorder().to_text().matches("said by").count(), 1);
+    assert_eq!(state.recorder().to_text().matches("page opened").count(), 1);
+}
