@@ -1,7 +1,7 @@
 //! The way to a model: the lock, the look at what is stored, the offer, the download.
 
 use protocol::supervisor;
-use protocol::{Fault, FaultCode, LoadStage, Outcome, Request, RequestId};
+use protocol::{Fault, FaultCode, LoadProgress, LoadStage, Outcome, Request, RequestId};
 
 use super::engine::Job;
 use super::{Action, Database, DbRequest, Effect, Finish, Notice, Phase, Rate, State, Step};
@@ -129,7 +129,11 @@ impl State {
         if self.asks_first() {
             return Vec::new();
         }
-        self.mark(Step::Load);
+        // A download ends no page, but people close one that takes long: its upload is marked when it begins.
+        let offer = self.engine.offer.as_ref();
+        if offer.is_none_or(|offer| offer.complete) {
+            self.mark(Step::Load);
+        }
         let id = self.engine.begin(Job::Load);
         self.engine.model = None;
         self.end_progress();
@@ -142,6 +146,15 @@ impl State {
             model_url,
             settings,
         })]
+    }
+
+    /// How far loading is.
+    pub(super) fn on_load_progress(&mut self, id: RequestId, progress: LoadProgress) {
+        self.engine.progress = Some(progress);
+        self.engine.network_trouble = false;
+        if progress.stage == LoadStage::Upload && self.engine.request == Some(id) {
+            self.mark(Step::Load);
+        }
     }
 
     /// What the look at the stored model gave.
@@ -175,6 +188,10 @@ impl State {
         );
         let test = info.self_test.clone();
         let context = info.context;
+        if let Some(offer) = engine.offer.as_mut() {
+            // Another load of it downloads nothing.
+            offer.complete |= info.cached;
+        }
         engine.model = Some(info);
         self.note(&line);
         self.tell_smaller(context);
@@ -306,6 +323,7 @@ impl State {
             if let Some(id) = self.engine.request.take() {
                 effects.push(Effect::Post(Request::Cancel { id }));
             }
+            self.unmark();
             self.engine.model = None;
             self.engine.offer = None;
             self.engine.fault = None;

@@ -37,10 +37,7 @@ impl State {
                 self.engine.network_trouble = true;
                 self.note(&format!("{file} is fetched again, attempt {attempt}"));
             }
-            Event::Loading { progress, .. } => {
-                self.engine.progress = Some(progress);
-                self.engine.network_trouble = false;
-            }
+            Event::Loading { id, progress } => self.on_load_progress(id, progress),
             Event::Trimmed { id, messages } => {
                 if let Some(answer) = self.answer_of(id) {
                     answer.trimmed = answer.unsent.saturating_add(messages);

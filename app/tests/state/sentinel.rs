@@ -1,7 +1,10 @@
 //! Pages that were ended in the middle of something, and what the next one makes of it; and the flight recorder.
 
 use app::{Action, Change, DbEvent, Effect, Flight, MAX_ENTRIES, Notice, Sentinel, State, Step};
-use protocol::{Event, FaultCode, FinishReason, Hello, Outcome, Request, Retry, Status};
+use protocol::{
+    ByteCount, Event, FaultCode, FinishReason, Hello, LoadProgress, LoadStage, Outcome, Request,
+    Retry, Status,
+};
 
 use crate::support::{
     URL, act, all_written, answered, clock, db, event, finished, generating, info, inspecting,
@@ -73,6 +76,42 @@ fn every_risky_step_is_marked_before_it_and_unmarked_behind_it() {
     assert_eq!(flight.sentinel, None);
     event(&mut state, answered(id, FinishReason::Stop));
     assert_eq!(stored(&state.on(Action::Send { text: "Hi".into() })), None);
+}
+
+#[test]
+fn a_page_that_is_closed_during_a_long_download_means_nothing() {
+    let mut state = new();
+    let look = inspecting(&event(&mut state, Event::Hello(Hello::own())));
+    event(&mut state, finished(look, Outcome::Inspected(offer(false))));
+    let effects = state.on(Action::Download);
+    let id = loading(&effects);
+    let sentinel = |effects: &[Effect]| step(stored(effects));
+    assert_eq!(sentinel(&effects), None);
+    let progress = |stage| LoadProgress {
+        stage,
+        shards_done: 0,
+        shards_total: 2,
+        bytes_done: ByteCount::default(),
+        bytes_total: ByteCount::saturating(100),
+        fetched_bytes: ByteCount::default(),
+    };
+    let loading = |stage| {
+        let progress = progress(stage);
+        Action::Event(Event::Loading { id, progress })
+    };
+    assert_eq!(sentinel(&state.on(loading(LoadStage::Download))), None);
+    let flight = stored(&state.on(Action::Tick(clock(3.0)))).unwrap();
+    assert_eq!(flight.sentinel, None);
+    let uploading = state.on(loading(LoadStage::Upload));
+    assert_eq!(sentinel(&uploading), Some(Step::Load));
+    assert_eq!(all_written(&state.on(loading(LoadStage::Upload))), []);
+
+    // What it leaves behind when its device is lost is stored by now.
+    event(&mut state, finished(id, Outcome::Loaded(info())));
+    let lost = Event::Status(Status::DeviceLost {
+        detail: "gone".into(),
+    });
+    assert_eq!(sentinel(&state.on(Action::Event(lost))), Some(Step::Load));
 }
 
 #[test]
