@@ -31,6 +31,7 @@ impl State {
             }
             Action::Download if self.engine.phase == Phase::Offer => {
                 self.engine.agreed = true;
+                self.must_ask = false;
                 let mut effects = vec![Effect::Persist];
                 effects.extend(self.load());
                 effects
@@ -238,7 +239,10 @@ impl State {
     pub(super) fn retry(&mut self) -> Vec<Effect> {
         match self.engine.phase {
             Phase::Failed => {
-                self.engine.fault = None;
+                let fault = self.engine.fault.take();
+                if fault.is_some_and(|fault| fault.code == FaultCode::Killed) {
+                    self.must_ask = false;
+                }
                 if self.engine.greeted {
                     return self.begin();
                 }

@@ -119,9 +119,10 @@ impl State {
         self.must_ask = kills >= KILLS_BEFORE_ASKING;
     }
 
-    /// Asks before the model is loaded again, if it has ended too many pages. The person's word is good for this page.
+    /// Asks before the model is loaded again, if it has ended too many pages. Only the person's word ends that, and it is
+    /// good for this page: a worker that is replaced meanwhile asks again.
     pub(super) fn asks_first(&mut self) -> bool {
-        if !std::mem::take(&mut self.must_ask) {
+        if !self.must_ask {
             return false;
         }
         let kills = self.kills;

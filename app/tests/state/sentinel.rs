@@ -157,6 +157,25 @@ fn pages_that_end_again_and_again_lead_to_less_and_then_to_a_question() {
 }
 
 #[test]
+fn a_worker_that_dies_while_the_person_is_asked_does_not_answer_for_the_person() {
+    let (mut state, _) = after(4);
+    let code = |state: &State| state.engine.fault.as_ref().map(|fault| fault.code);
+    assert_eq!(code(&state), Some(FaultCode::Killed));
+    let trap = Event::Trap { text: "bug".into() };
+    let effects = event(&mut state, trap);
+    assert!(effects.contains(&Effect::Terminate) || effects.contains(&Effect::Spawn));
+    for ticks in 1..8 {
+        let _time = state.on(Action::Tick(clock(f64::from(ticks))));
+    }
+    let look = inspecting(&event(&mut state, Event::Hello(Hello::own())));
+    let effects = event(&mut state, finished(look, Outcome::Inspected(offer(true))));
+    assert_eq!(effects, []);
+    assert_eq!(code(&state), Some(FaultCode::Killed));
+    let look = inspecting(&act(&mut state, Action::Retry));
+    loading(&event(&mut state, finished(look, Outcome::Inspected(offer(true)))));
+}
+
+#[test]
 fn a_token_ends_the_row() {
     let (mut state, effects) = after(3);
     let load = loading(&effects);
