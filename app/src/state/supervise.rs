@@ -27,7 +27,7 @@ impl State {
         let decided = self.engine.supervisor.on(self.now(), event);
         let mut effects = Vec::new();
         for effect in decided {
-            effects.extend(self.decided(effect));
+            effects.extend(self.decided(phase, effect));
         }
         if self.engine.supervisor.level() > level {
             self.note("from now on with a smaller configuration");
@@ -51,11 +51,15 @@ impl State {
         }
     }
 
-    fn decided(&mut self, effect: supervisor::Effect) -> Vec<Effect> {
+    fn decided(&mut self, before: supervisor::Phase, effect: supervisor::Effect) -> Vec<Effect> {
         match effect {
             supervisor::Effect::Silent => {
                 let policy = self.engine.supervisor.policy();
-                let seconds = policy.silent_ticks * supervisor::Policy::TICK_MILLIS / 1000;
+                let ticks = match before {
+                    supervisor::Phase::Starting => policy.start_ticks,
+                    _ => policy.silent_ticks,
+                };
+                let seconds = ticks * supervisor::Policy::TICK_MILLIS / 1000;
                 let detail = format!("the worker said nothing for {seconds} s");
                 self.note_loss(Fault::new(FaultCode::Silent, detail))
             }

@@ -4,18 +4,18 @@ use app::{Action, Clock, Effect, State};
 use protocol::{Event, FinishReason, Outcome, Status};
 
 use crate::support::{
-    act, answered, event, finished, generating, info, loading, ready, send, tokens,
+    act, answered, clock, event, finished, generating, info, loading, new, ready, send, tokens,
 };
 
 const TEN_YEARS: f64 = 3.2e11;
 
 /// A tick at this second of the page, by a wall clock that is wrong by so much.
 fn tick(state: &mut State, seconds: f64, wrong_by: f64) -> Vec<Effect> {
-    let clock = Clock {
+    let now = Clock {
         wall_millis: 1.7e12 + wrong_by,
         steady_millis: seconds * 1000.0,
     };
-    act(state, Action::Tick(clock))
+    act(state, Action::Tick(now))
 }
 
 #[test]
@@ -64,4 +64,18 @@ fn turns_keep_their_order_when_the_clock_goes_back() {
         .map(|turn| turn.number)
         .collect();
     assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[test]
+fn a_silent_worker_is_told_with_the_time_that_it_had() {
+    let mut starting = new();
+    let mut up = ready();
+    for half_second in 1..=181 {
+        let now = clock(f64::from(half_second) / 2.0);
+        let _effects = starting.on(Action::Tick(now));
+        let _effects = up.on(Action::Tick(now));
+    }
+    let says = |state: &State, words: &str| state.recorder().to_text().contains(words);
+    assert!(says(&starting, "the worker said nothing for 90 s"));
+    assert!(says(&up, "the worker said nothing for 30 s"));
 }
