@@ -17,7 +17,7 @@ pub use state::{
     Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Database,
     DbEvent, DbRequest, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry,
     Environment, Finish, Flight, ImportReport, MAX_ENTRIES, Notice, Opening, Phase, Preferences,
-    Progress, Rate, ReadPurpose, Recorder, Screen, Sentinel, State, Step, StoredChat, TICK_MILLIS,
+    Progress, Rate, ReadPurpose, Recorder, Screen, Sentinel, Setback, State, Step, StoredChat, TICK_MILLIS,
     TextSize, Theme, Trial, Turn, UNDO_MILLIS, Undo,
 };
 pub use switches::Switches;

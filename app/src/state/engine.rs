@@ -3,6 +3,7 @@
 use protocol::supervisor::{Policy, Supervisor};
 use protocol::{DeviceReport, Fault, LoadProgress, ModelInfo, ModelOffer, RequestId};
 
+use super::Setback;
 use super::loading::Chore;
 
 /// What is going on.
@@ -69,6 +70,8 @@ pub struct Engine {
     pub(super) supervisor: Supervisor,
     /// What was lost last, in words for when nothing helps.
     pub(super) loss: Option<Fault>,
+    /// What led to the configuration in use, if it is a smaller one.
+    pub(super) setback: Setback,
     /// Up to which configuration the person was told.
     pub(super) told_level: u32,
     /// Context of the model when nothing is given up.
@@ -105,6 +108,7 @@ impl Engine {
             stopping: false,
             supervisor: Supervisor::new(Policy::default()),
             loss: None,
+            setback: Setback::default(),
             told_level: 0,
             full_context: 0,
             waits_for_database: false,

@@ -34,7 +34,7 @@ pub use diagnosis::{Diagnosis, Progress, Trial};
 pub use effect::{Change, DbEvent, DbRequest, Effect, ReadPurpose};
 pub use engine::{Engine, Phase, Rate};
 pub use environment::{Clock, Database, Environment};
-pub use notice::{ImportReport, Notice};
+pub use notice::{ImportReport, Notice, Setback};
 pub use opening::Opening;
 pub use preferences::{Preferences, TextSize, Theme};
 pub use recorder::{Entry, Flight, MAX_ENTRIES, Recorder};

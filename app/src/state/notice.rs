@@ -40,16 +40,32 @@ pub enum Notice {
         /// Technical line.
         detail: String,
     },
-    /// The model was started with a shorter context, because the GPU failed several times.
+    /// The model was started with a shorter context.
     Smaller {
         /// Tokens that it can remember now.
         context: u32,
+        /// Why.
+        because: Setback,
     },
     /// A model was deleted.
     ModelDeleted {
         /// Bytes that became free.
         bytes: u64,
     },
+}
+
+/// What led to a smaller configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Setback {
+    /// The GPU failed several times.
+    #[default]
+    Gpu,
+    /// There was not enough memory.
+    Memory,
+    /// The worker ended or fell silent several times.
+    Worker,
+    /// The system closed several pages.
+    Killed,
 }
 
 /// What came of an import.

@@ -5,7 +5,7 @@
 use protocol::{Fault, FaultCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Flight, Phase, State};
+use super::{Flight, Phase, Setback, State};
 
 /// So many pages must have ended in the same step before the next one starts with a smaller configuration. A single one may
 /// have been closed by chance.
@@ -114,6 +114,7 @@ impl State {
         if kills >= KILLS_BEFORE_SMALLER {
             let level = kills - KILLS_BEFORE_SMALLER + 1;
             self.engine.supervisor.begin_at(level);
+            self.engine.setback = Setback::Killed;
             self.note("starting with a smaller configuration");
         }
         self.must_ask = kills >= KILLS_BEFORE_ASKING;

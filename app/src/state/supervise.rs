@@ -4,7 +4,7 @@ use protocol::supervisor::{self, Cause};
 use protocol::{Fault, FaultCode, SelfTestReport, Settings};
 
 use super::engine::Job;
-use super::{Effect, Finish, Notice, Phase, State};
+use super::{Effect, Finish, Notice, Phase, Setback, State};
 
 /// A wait that is shorter passes without being counted down.
 const SHOWN_WAIT_MILLIS: u64 = 3_000;
@@ -19,6 +19,15 @@ pub(super) const fn cause(code: FaultCode) -> Option<Cause> {
     }
 }
 
+/// What a loss is to the person who is told of what followed.
+fn setback(loss: Option<&Fault>) -> Setback {
+    match loss.map(|fault| fault.code) {
+        Some(FaultCode::OutOfMemory) => Setback::Memory,
+        Some(FaultCode::Trap | FaultCode::Silent) => Setback::Worker,
+        _ => Setback::Gpu,
+    }
+}
+
 impl State {
     /// Tells the supervisor what happened, and says what it wants done.
     pub(super) fn supervise(&mut self, event: supervisor::Event) -> Vec<Effect> {
@@ -30,6 +39,7 @@ impl State {
             effects.extend(self.decided(phase, effect));
         }
         if self.engine.supervisor.level() > level {
+            self.engine.setback = setback(self.engine.loss.as_ref());
             self.note("from now on with a smaller configuration");
         }
         self.note_wait(phase);
@@ -145,7 +155,8 @@ impl State {
         if level > self.engine.told_level {
             self.engine.told_level = level;
             self.note(&format!("the context is {context} tokens"));
-            self.notice = Some(Notice::Smaller { context });
+            let because = self.engine.setback;
+            self.notice = Some(Notice::Smaller { context, because });
         }
     }
 

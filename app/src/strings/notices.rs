@@ -1,6 +1,6 @@
 //! Words for what should be read once.
 
-use crate::{ImportReport, limits};
+use crate::{ImportReport, Setback, limits};
 
 /// An import that changed nothing.
 pub const IMPORT_FAILED: &str = "This file has no chats that Tern can read";
@@ -24,8 +24,14 @@ pub fn with_detail(sentence: &str, detail: &str) -> String {
 /// Some chats are not in the file.
 #[must_use]
 pub fn exported_in_part(incomplete: u32) -> String {
-    let chats = if incomplete == 1 { "chat is" } else { "chats are" };
-    format!("The file was made, but {incomplete} {chats} missing in it or not complete: they could not be read")
+    let chats = if incomplete == 1 {
+        "chat is"
+    } else {
+        "chats are"
+    };
+    format!(
+        "The file was made, but {incomplete} {chats} missing in it or not complete: they could not be read"
+    )
 }
 
 /// The file is larger than what can be imported.
@@ -47,10 +53,14 @@ pub fn file_too_large(bytes: f64) -> String {
 
 /// The model remembers less.
 #[must_use]
-pub fn smaller(context: u32) -> String {
-    format!(
-        "The graphics processor failed several times, so the model now remembers less: {context} tokens"
-    )
+pub fn smaller(context: u32, because: Setback) -> String {
+    let why = match because {
+        Setback::Gpu => "The graphics processor failed several times",
+        Setback::Memory => "There was not enough memory",
+        Setback::Worker => "The model stopped several times",
+        Setback::Killed => "The system closed the app several times",
+    };
+    format!("{why}, so the model now remembers less: {context} tokens")
 }
 
 /// A model is gone.

@@ -11,6 +11,7 @@ mod first_run;
 mod hiding;
 mod saving;
 mod sentinel;
+mod setbacks;
 mod soundness;
 mod stories;
 mod support;

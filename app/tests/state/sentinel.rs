@@ -1,6 +1,8 @@
 //! Pages that were ended in the middle of something, and what the next one makes of it; and the flight recorder.
 
-use app::{Action, Change, DbEvent, Effect, Flight, MAX_ENTRIES, Notice, Sentinel, State, Step};
+use app::{
+    Action, Change, DbEvent, Effect, Flight, MAX_ENTRIES, Notice, Sentinel, Setback, State, Step,
+};
 use protocol::{
     ByteCount, Event, FaultCode, FinishReason, Hello, LoadProgress, LoadStage, Outcome, Request,
     Retry, Status,
@@ -142,7 +144,9 @@ fn pages_that_end_again_and_again_lead_to_less_and_then_to_a_question() {
         assert_eq!(context(&effects), Some(100), "{kills}");
         let load = loading(&effects);
         event(&mut state, finished(load, Outcome::Loaded(info())));
-        assert_eq!(state.notice, Some(Notice::Smaller { context: 100 }));
+        let because = Setback::Killed;
+        let context = 100;
+        assert_eq!(state.notice, Some(Notice::Smaller { context, because }));
     }
     let (mut state, effects) = after(4);
     assert_eq!(context(&effects), None);
@@ -172,7 +176,10 @@ fn a_worker_that_dies_while_the_person_is_asked_does_not_answer_for_the_person()
     assert_eq!(effects, []);
     assert_eq!(code(&state), Some(FaultCode::Killed));
     let look = inspecting(&act(&mut state, Action::Retry));
-    loading(&event(&mut state, finished(look, Outcome::Inspected(offer(true)))));
+    loading(&event(
+        &mut state,
+        finished(look, Outcome::Inspected(offer(true))),
+    ));
 }
 
 #[test]
@@ -287,7 +294,13 @@ fn taken_over(is_robbed: bool) -> State {
     loading(&effects);
     let kept = stored(&effects).unwrap();
     let is_of_other = |entry: &app::Entry| entry.text == "said by the other tab";
-    assert_eq!(kept.entries.iter().filter(|entry| is_of_other(entry)).count(), 1);
+    assert_eq!(
+        kept.entries
+            .iter()
+            .filter(|entry| is_of_other(entry))
+            .count(),
+        1
+    );
     state
 }
 
