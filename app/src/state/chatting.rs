@@ -1,6 +1,9 @@
 //! Chats: new, open, rename, delete, settings.
 
-use super::{Action, Change, Chat, ChatHead, ChatId, Effect, Phase, Screen, State, Undo, limits};
+use super::{
+    Action, Change, Chat, ChatHead, ChatId, DbRequest, Effect, Phase, Screen, State, Turn, Undo,
+    limits,
+};
 
 /// Characters of a title that is made from a question.
 const AUTOMATIC_TITLE: usize = 48;
@@ -12,7 +15,7 @@ impl State {
             // Another tab may change the chats; here they can only be read.
             _ if !self.can_edit() => {}
             Action::NewChat => return self.new_chat(),
-            Action::RenameChat { id, title } => self.rename(id, &title),
+            Action::RenameChat { id, title } => return self.rename(id, &title),
             Action::DeleteChat(id) => return self.delete(id),
             Action::UndoDelete => self.undo_delete(),
             Action::SetSystemPrompt(prompt) => {
@@ -66,22 +69,48 @@ impl State {
         }
     }
 
-    fn rename(&mut self, id: ChatId, title: &str) {
+    fn rename(&mut self, id: ChatId, title: &str) -> Vec<Effect> {
         let title = one_line(title, limits::MAX_TITLE);
-        let is_open = self.chats.open.head.id == id;
-        let question = self.chats.open.turns.first().filter(|_| is_open);
-        let automatic = question.map(|turn| one_line(&turn.question, AUTOMATIC_TITLE));
+        if !title.is_empty() {
+            self.untitled.remove(&id);
+            self.set_title(id, title, true);
+            return Vec::new();
+        }
+        let turns = self.turns_in_memory(id);
+        match turns.map(|turns| automatic_title(turns)) {
+            Some(Some(title)) => self.set_title(id, title, false),
+            Some(None) => {}
+            // Its first question has to be read before it can be the title.
+            None if self.can_save() => {
+                self.untitled.insert(id);
+                let is_being_read = self.chats.open.head.id == id;
+                if !is_being_read {
+                    return vec![Effect::Db(DbRequest::ReadTurns(id))];
+                }
+            }
+            None => {}
+        }
+        Vec::new()
+    }
+
+    /// The turns of a chat were read, whose title was waiting for them.
+    pub(super) fn title_again(&mut self, id: ChatId, turns: &[Turn]) {
+        if !self.untitled.remove(&id) || !self.can_edit() {
+            return;
+        }
+        if let Some(title) = automatic_title(turns) {
+            self.set_title(id, title, false);
+        }
+    }
+
+    fn set_title(&mut self, id: ChatId, title: String, titled: bool) {
         let Some(head) = self.chats.list.iter_mut().find(|head| head.id == id) else {
             return;
         };
-        head.titled = !title.is_empty();
-        if head.titled {
-            head.title = title;
-        } else if let Some(automatic) = automatic {
-            head.title = automatic;
-        }
+        head.title = title;
+        head.titled = titled;
         let head = head.clone();
-        if is_open {
+        if self.chats.open.head.id == id {
             self.chats.open.head.clone_from(&head);
         }
         self.save(Change::PutChat(head));
@@ -142,9 +171,9 @@ impl State {
     pub(super) fn touch_open_chat(&mut self) {
         let open = &mut self.chats.open;
         if !open.head.titled
-            && let Some(turn) = open.turns.first()
+            && let Some(title) = automatic_title(&open.turns)
         {
-            open.head.title = one_line(&turn.question, AUTOMATIC_TITLE);
+            open.head.title = title;
         }
         open.head.updated_millis = self.clock.wall_millis;
         let head = open.head.clone();
@@ -152,6 +181,12 @@ impl State {
         self.chats.list.insert(0, head.clone());
         self.save(Change::PutChat(head));
     }
+}
+
+/// The title that a chat has when the person gave none.
+fn automatic_title(turns: &[Turn]) -> Option<String> {
+    let first = turns.first()?;
+    Some(one_line(&first.question, AUTOMATIC_TITLE))
 }
 
 /// Text on one line, of at most `n_chars` characters, cut between words where possible.

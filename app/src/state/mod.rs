@@ -26,7 +26,7 @@ mod transfer;
 mod turn;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Check};
 pub use chats::{Chat, ChatHead, ChatId, ChatIdError, Chats, StoredChat, Undo};
@@ -76,6 +76,8 @@ pub struct State {
     random: Random,
     clock: Clock,
     last_key: u32,
+    /// Chats whose title was taken away, and whose first question is being read to be the title.
+    untitled: BTreeSet<ChatId>,
     /// Turns of chats that are not open and that the database may not hold.
     shelf: BTreeMap<ChatId, Vec<Turn>>,
     saving: saving::Saving,

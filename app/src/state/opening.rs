@@ -1,6 +1,6 @@
 //! What a page that was just opened knows and does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::random::Random;
 use super::saving::Saving;
@@ -51,6 +51,7 @@ impl State {
             random,
             clock: opening.clock,
             last_key: 0,
+            untitled: BTreeSet::new(),
             shelf: BTreeMap::new(),
             saving: Saving::default(),
             unheard: None,

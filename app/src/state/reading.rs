@@ -84,12 +84,11 @@ impl State {
         }
     }
 
-    /// Takes the turns of the chat on the screen.
+    /// Takes the turns, as [`Self::as_changed`] gives them, of the chat on the screen.
     pub(super) fn take_turns(&mut self, chat: ChatId, turns: Vec<Turn>) {
         let is_awaited = self.chats.open.loading || self.saving.is_foreign;
         if self.chats.open.head.id == chat && is_awaited {
             let shown = std::mem::take(&mut self.chats.open.turns);
-            let turns = self.as_changed(chat, turns);
             let mut turns = self.with_keys(turns);
             // What has not changed keeps its elements.
             for (turn, shown) in turns

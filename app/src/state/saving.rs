@@ -5,9 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, State, Turn,
-};
+use super::{Change, Chat, ChatHead, ChatId, Database, DbEvent, DbRequest, Effect, State, Turn};
 
 /// How long a failed write waits for another try.
 const RETRY_MILLIS: f64 = 10_000.0;
@@ -180,6 +178,8 @@ impl State {
             }
             DbEvent::ExportFailed { purpose, detail } => self.export_unread(purpose, &detail),
             DbEvent::Turns { chat, turns } => {
+                let turns = self.as_changed(chat, turns);
+                self.title_again(chat, &turns);
                 self.take_turns(chat, turns);
                 Vec::new()
             }

@@ -1,10 +1,10 @@
 //! Several chats: new, open, rename, delete, edit, settings.
 
-use app::{Action, Change, DbRequest, Effect, Finish, State, limits};
+use app::{Action, Change, DbEvent, DbRequest, Effect, Finish, State, limits};
 use protocol::{Event, FinishReason, Request, Role, SamplingSettings};
 
 use crate::support::{
-    act, answered, answering, clock, event, generating, ready, send, tokens, written,
+    act, answered, answering, clock, db, event, generating, ready, send, tokens, written,
 };
 
 fn at(state: &mut State, seconds: f64) {
@@ -286,5 +286,27 @@ fn sentences_are_announced_not_tokens() {
     assert!(
         end.contains(&Effect::Announce("And more".into())),
         "{end:?}"
+    );
+}
+
+#[test]
+fn a_chat_that_is_not_open_gets_its_first_question_back_as_its_title() {
+    let mut state = ready();
+    converse(&mut state, "What is a tern?");
+    let id = state.chats.open.head.id;
+    let turns = state.chats.open.turns.clone();
+    let _titled = rename(&mut state, "Birds");
+    let _new = state.on(Action::NewChat);
+    let title = "  ".to_owned();
+    let asked = [Effect::Db(DbRequest::ReadTurns(id))];
+    assert_eq!(state.on(Action::RenameChat { id, title }), asked);
+    assert_eq!(titles(&state), ["Birds"], "until it is read");
+    let effects = db(&mut state, DbEvent::Turns { chat: id, turns });
+    assert_eq!(titles(&state), ["What is a tern?"]);
+    let changes = written(&effects);
+    assert!(matches!(&changes[..], [Change::PutChat(head)] if !head.titled));
+    assert!(
+        state.chats.open.turns.is_empty(),
+        "it is not opened by that"
     );
 }
