@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use app::{Action, Effect};
+use app::{Action, Effect, strings};
 use protocol::{Event, Request};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
@@ -26,7 +26,7 @@ pub(crate) struct Bridge {
 struct Live {
     worker: Worker,
     _on_message: Closure<dyn Fn(MessageEvent)>,
-    _on_error: Closure<dyn Fn(ErrorEvent)>,
+    _on_error: Closure<dyn Fn(web_sys::Event)>,
 }
 
 impl Drop for Live {
@@ -95,13 +95,8 @@ impl Live {
             tell(read(&message.data()))
         });
         let tell = Rc::clone(listener);
-        let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |error: ErrorEvent| {
-            tell(Action::WorkerError(format!(
-                "{} ({}:{})",
-                error.message(),
-                error.filename(),
-                error.lineno()
-            )));
+        let on_error = Closure::<dyn Fn(web_sys::Event)>::new(move |error: web_sys::Event| {
+            tell(Action::WorkerError(describe(&error)));
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
@@ -110,6 +105,17 @@ impl Live {
             _on_message: on_message,
             _on_error: on_error,
         })
+    }
+}
+
+/// What the browser says of an error. Of a script that could not be fetched it says nothing: that event is a plain one.
+fn describe(error: &web_sys::Event) -> String {
+    match error.dyn_ref::<ErrorEvent>() {
+        Some(error) => {
+            let (message, file, line) = (error.message(), error.filename(), error.lineno());
+            format!("{message} ({file}:{line})")
+        }
+        None => strings::WORKER_NOT_LOADED.to_owned(),
     }
 }
 

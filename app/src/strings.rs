@@ -52,6 +52,8 @@ pub const ANSWERING: &str = "Answering…";
 pub const RECOVERING: &str = "GPU restarted, continuing…";
 /// The device was lost while nothing was asked.
 pub const RESTARTING: &str = "Restarting the model…";
+/// Technical line: the script of the worker could not be fetched.
+pub const WORKER_NOT_LOADED: &str = "a script of the worker could not be loaded";
 /// A file is being fetched again.
 pub const NETWORK_TROUBLE: &str = "The connection fails, trying again…";
 /// The model waits for the person's word.

@@ -60,6 +60,22 @@ describe("browsers that cannot run the model", () => {
     await chat.close();
   });
 
+  test("a worker whose script does not come is noticed at once, and tried again", TIMEOUT, async () => {
+    let isGone = true;
+    server.plan(({ path }) => (isGone && path === "/worker.js" ? { status: 404 } : undefined));
+    const context = await browser.newContext();
+    const chat = new ChatPage(context, server.url);
+    chat.watcher.expect(/Failed to load resource|service worker|worker/i);
+    chat.attach(await context.newPage());
+    await chat.go({ start: 1, ...TOY });
+    const isNoted = () => window.__tern.flight.includes("a script of the worker could not be loaded");
+    // Without an event it takes the 90 s that a worker has before its greeting.
+    await chat.page.waitForFunction(isNoted, undefined, { timeout: 45_000 });
+    isGone = false;
+    assert.match(await refusal(chat), /does not give access to a graphics processor/);
+    await chat.close();
+  });
+
   test("no WebGPU: said at once, with what to do", TIMEOUT, async () => {
     replaceWorker(server, workerAfter(NO_WEBGPU));
     const context = await browser.newContext();
