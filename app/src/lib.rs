@@ -14,7 +14,7 @@ mod switches;
 
 pub use state::limits;
 pub use state::{
-    Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Database,
+    Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Copying, Database,
     DbEvent, DbRequest, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry,
     Environment, Finish, Flight, ImportReport, MAX_ENTRIES, Notice, Opening, Phase, Preferences,
     Progress, Rate, ReadPurpose, Recorder, Screen, Sentinel, Setback, State, Step, StoredChat, TICK_MILLIS,

@@ -1,4 +1,4 @@
-//! A button that puts text into the clipboard and says so for a moment.
+//! A button that puts text into the clipboard and says so for a moment, when it is there.
 
 use std::time::Duration;
 
@@ -20,6 +20,32 @@ pub(crate) enum CopyStyle {
     Word,
 }
 
+/// Whether the text that was handed over last is in the clipboard, for a moment, and what hands one over.
+pub(super) fn copying(page: Page) -> (Memo<bool>, impl Fn(String) + Copy) {
+    let number = RwSignal::new(None::<u32>);
+    // Only whoever waits for it looks at the state.
+    let is_done = Memo::new(move |_| {
+        let number = number.get();
+        number.is_some_and(|number| page.state.with(|state| state.copying.done == number))
+    });
+    Effect::new(move |_| {
+        if is_done.get() {
+            set_timeout(
+                move || {
+                    // The button may be gone by then.
+                    let _gone = number.try_set(None);
+                },
+                SAYS_DONE,
+            );
+        }
+    });
+    let copy = move |text| {
+        page.act(Action::Copy(text));
+        number.set(Some(page.state.with_untracked(|state| state.copying.asked)));
+    };
+    (is_done, copy)
+}
+
 /// The button. `text` is asked for when it is pressed.
 #[component]
 pub(crate) fn CopyButton(
@@ -28,18 +54,8 @@ pub(crate) fn CopyButton(
     style: CopyStyle,
     text: impl Fn() -> String + Send + Sync + 'static,
 ) -> impl IntoView {
-    let is_done = RwSignal::new(false);
-    let press = move |_| {
-        page.act(Action::Copy(text()));
-        is_done.set(true);
-        set_timeout(
-            move || {
-                // The button may be gone by then.
-                let _gone = is_done.try_set(false);
-            },
-            SAYS_DONE,
-        );
-    };
+    let (is_done, copy) = copying(page);
+    let press = move |_| copy(text());
     let name = move || {
         if is_done.get() {
             strings::COPIED

@@ -1,10 +1,11 @@
 //! The question before a link that a model wrote is opened.
 
-use app::{Action, strings};
+use app::strings;
 use leptos::prelude::*;
 use web_sys::Url;
 
 use super::Modal;
+use super::copy::copying;
 use crate::page::Page;
 use crate::views::use_ui;
 
@@ -29,10 +30,8 @@ pub(crate) fn LinkDialog(page: Page) -> impl IntoView {
         Url::new(&written).map_or(written, |url| url.href())
     };
     let host = move || Url::new(&address()).map_or_else(|_| String::new(), |url| url.host());
-    let copy = move |_| {
-        page.act(Action::Copy(address()));
-        open.set(false);
-    };
+    // It stays open, so that it can say what came of it.
+    let (is_copied, copy) = copying(page);
     view! {
         <Modal open title=strings::LINK_TITLE>
             <h2>{strings::LINK_TITLE}</h2>
@@ -45,8 +44,8 @@ pub(crate) fn LinkDialog(page: Page) -> impl IntoView {
                 <button type="button" class="plain" on:click=move |_| open.set(false)>
                     {strings::CANCEL}
                 </button>
-                <button type="button" class="plain" on:click=copy>
-                    {strings::LINK_COPY}
+                <button type="button" class="plain" on:click=move |_| copy(address())>
+                    {move || if is_copied.get() { strings::COPIED } else { strings::LINK_COPY }}
                 </button>
                 <a
                     class="button"

@@ -15,8 +15,8 @@ use crate::page::Listener;
 /// How long a saved file stays readable for the browser that writes it.
 const KEEP_MILLIS: u32 = 60_000;
 
-/// Puts text into the clipboard, and tells `listener` if that fails.
-pub(super) fn copy(listener: &Listener, text: String) {
+/// Puts text into the clipboard, and tells `listener` what came of it.
+pub(super) fn copy(listener: &Listener, number: u32, text: String) {
     let tell = Rc::clone(listener);
     let navigator = window().navigator();
     let is_there = js_sys::Reflect::get(&navigator, &"clipboard".into())
@@ -27,9 +27,12 @@ pub(super) fn copy(listener: &Listener, text: String) {
             let detail = "pages without HTTPS have no clipboard".to_owned();
             return tell(Action::CopyFailed(detail));
         }
-        if let Err(error) = JsFuture::from(navigator.clipboard().write_text(&text)).await {
-            tell(Action::CopyFailed(format!("{error:?}")));
-        }
+        tell(
+            match JsFuture::from(navigator.clipboard().write_text(&text)).await {
+                Ok(_) => Action::Copied(number),
+                Err(error) => Action::CopyFailed(format!("{error:?}")),
+            },
+        );
     });
 }
 

@@ -50,7 +50,7 @@ impl Browser {
             Effect::Address { diagnostics } => address::show(diagnostics),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
-            Effect::Copy(text) => files::copy(&self.listener, text),
+            Effect::Copy { number, text } => files::copy(&self.listener, number, text),
             Effect::SaveFile { name, mime, text } => files::save(&self.listener, &name, mime, &text),
             Effect::PickFile => files::pick(&self.listener),
             // A page that cannot be loaded again stays as it is.

@@ -123,6 +123,8 @@ pub enum Action {
     },
     /// The connection to the network came or went.
     Online(bool),
+    /// The clipboard has the text of this number.
+    Copied(u32),
     /// The clipboard took no text, in the browser's words.
     CopyFailed(String),
     /// Another tab has changed the chats in the database.

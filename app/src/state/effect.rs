@@ -42,8 +42,13 @@ pub enum Effect {
     WakeLock(bool),
     /// Have a screen reader say this when it has time.
     Announce(String),
-    /// Put text into the clipboard; answered by [`crate::Action::CopyFailed`] if that fails.
-    Copy(String),
+    /// Put text into the clipboard; answered by [`crate::Action::Copied`] or [`crate::Action::CopyFailed`].
+    Copy {
+        /// Its number.
+        number: u32,
+        /// The text.
+        text: String,
+    },
     /// Give the person a file; answered by [`crate::Action::SaveFailed`] if that fails.
     SaveFile {
         /// Its name.

@@ -67,6 +67,8 @@ pub struct State {
     pub environment: Environment,
     /// The chat that was just deleted, while it can be brought back.
     pub undo: Option<Undo>,
+    /// What was put into the clipboard.
+    pub copying: Copying,
     /// Something the person should read once.
     pub notice: Option<Notice>,
     /// Whether everything is being erased; nothing else is heard meanwhile.
@@ -100,6 +102,15 @@ pub struct State {
     has_answered: bool,
     /// Since when device or worker are missing.
     lost_at: Option<f64>,
+}
+
+/// Texts on their way to the clipboard, by their numbers, so that the button behind one can tell what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Copying {
+    /// The text that was put there last, as far as it is known.
+    pub done: u32,
+    /// The text that was asked for last.
+    pub asked: u32,
 }
 
 /// What is on the screen.
@@ -185,10 +196,15 @@ impl State {
             Action::WorkerError(detail) => self.worker_error(detail),
             Action::Tick(clock) => self.tick(clock),
             Action::Check { key, check } => self.check(key, check),
-            Action::Copy(text) => vec![Effect::Copy(text)],
+            Action::Copy(text) => {
+                self.copying.asked += 1;
+                let number = self.copying.asked;
+                vec![Effect::Copy { number, text }]
+            }
             Action::Visibility { .. }
             | Action::Online(_)
             | Action::ChatsChanged
+            | Action::Copied(_)
             | Action::CopyFailed(_)
             | Action::UpdateReady
             | Action::ApplyUpdate

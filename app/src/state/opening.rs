@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::random::Random;
 use super::saving::Saving;
 use super::{
-    Chat, ChatHead, ChatId, Chats, Clock, DbRequest, Diagnosis, Effect, Engine, Environment,
-    Preferences, Recorder, Screen, State,
+    Chat, ChatHead, ChatId, Chats, Clock, Copying, DbRequest, Diagnosis, Effect, Engine,
+    Environment, Preferences, Recorder, Screen, State,
 };
 use crate::Switches;
 
@@ -44,6 +44,7 @@ impl State {
             preferences: Preferences::default(),
             environment: opening.environment,
             undo: None,
+            copying: Copying::default(),
             notice: None,
             erasing: false,
             switches: opening.switches,

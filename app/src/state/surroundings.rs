@@ -22,6 +22,7 @@ impl State {
                     return self.retry();
                 }
             }
+            Action::Copied(number) => self.copying.done = number,
             Action::CopyFailed(detail) => self.notice = Some(Notice::CopyFailed { detail }),
             Action::ChatsChanged => return self.chats_changed(),
             Action::UpdateReady => self.environment.update_ready = true,

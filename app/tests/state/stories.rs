@@ -1,6 +1,6 @@
 //! What happens when all goes well, or a device is lost.
 
-use app::{Action, Check, Effect, Finish, strings};
+use app::{Action, Check, Effect, Finish, Notice, strings};
 use protocol::{
     ByteCount, EqualityReport, Event, Fault, FaultCode, FinishReason, LoadProgress, LoadStage,
     Outcome, Request, Role,
@@ -177,4 +177,20 @@ fn late_words_about_an_old_request_change_nothing() {
         },
     );
     assert_eq!(state, before);
+}
+
+#[test]
+fn a_copy_counts_when_the_clipboard_has_it() {
+    let mut state = new();
+    let number = 1;
+    let text = "Hello".to_owned();
+    let copy = Action::Copy(text.clone());
+    assert_eq!(state.on(copy), [Effect::Copy { number, text }]);
+    assert_eq!((state.copying.asked, state.copying.done), (1, 0));
+    let _refused = state.on(Action::CopyFailed("denied".into()));
+    assert!(matches!(state.notice, Some(Notice::CopyFailed { .. })));
+    assert_eq!(state.copying.done, 0);
+    let _again = state.on(Action::Copy("Hello".into()));
+    let _done = state.on(Action::Copied(2));
+    assert_eq!((state.copying.asked, state.copying.done), (2, 2));
 }

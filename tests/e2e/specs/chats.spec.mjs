@@ -192,6 +192,7 @@ describe("chats", () => {
     await chat.page.evaluate(() => (navigator.clipboard.writeText = () => Promise.reject(new DOMException("Denied", "NotAllowedError"))));
     await chat.page.getByRole("button", { name: "Copy code" }).click();
     await chat.page.getByText("The text could not be copied").waitFor();
+    assert.equal(await chat.page.getByRole("button", { name: "Copied" }).count(), 0, "it says so all the same");
     await chat.close();
   });
 
