@@ -4,6 +4,7 @@
 //! time went by) and returns [`Effect`]s; the binary of this crate performs them and draws the state with Leptos. So
 //! every story of the page is tested natively.
 
+mod drafts;
 pub mod facts;
 pub mod keys;
 pub mod listing;
@@ -12,12 +13,13 @@ mod state;
 pub mod strings;
 mod switches;
 
+pub use drafts::{Drafts, Place};
 pub use state::limits;
 pub use state::{
-    Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Copying, Database,
-    DbEvent, DbRequest, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry,
+    Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Copying,
+    Database, DbEvent, DbRequest, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry,
     Environment, Finish, Flight, ImportReport, MAX_ENTRIES, Notice, Opening, Phase, Preferences,
-    Progress, Rate, ReadPurpose, Recorder, Screen, Sentinel, Setback, State, Step, StoredChat, TICK_MILLIS,
-    TextSize, Theme, Trial, Turn, UNDO_MILLIS, Undo,
+    Progress, Rate, ReadPurpose, Recorder, Screen, Sentinel, Setback, State, Step, StoredChat,
+    TICK_MILLIS, TextSize, Theme, Trial, Turn, UNDO_MILLIS, Undo,
 };
 pub use switches::Switches;

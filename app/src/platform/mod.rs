@@ -51,7 +51,9 @@ impl Browser {
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy { number, text } => files::copy(&self.listener, number, text),
-            Effect::SaveFile { name, mime, text } => files::save(&self.listener, &name, mime, &text),
+            Effect::SaveFile { name, mime, text } => {
+                files::save(&self.listener, &name, mime, &text)
+            }
             Effect::PickFile => files::pick(&self.listener),
             // A page that cannot be loaded again stays as it is.
             Effect::Reload => drop(window().location().reload()),
@@ -93,6 +95,14 @@ pub(crate) async fn room_left() -> Option<f64> {
     let estimate = JsFuture::from(storage()?.estimate().ok()?).await.ok()?;
     let estimate: StorageEstimate = wasm_bindgen::JsCast::unchecked_into(estimate);
     Some(estimate.get_quota()? - estimate.get_usage().unwrap_or(0.0))
+}
+
+/// Path of the folder that the app lies in. Copies of it at other paths of the same host share its storage, so names of what
+/// belongs to this copy alone carry it.
+pub(crate) fn folder() -> Option<String> {
+    let base = document().base_uri().ok()??;
+    let folder = Url::new_with_base("./", &base).ok()?;
+    Some(folder.pathname())
 }
 
 /// What the page knows when it was just opened.

@@ -1,6 +1,6 @@
 //! The text field and its button, and one line on what is going on.
 
-use app::{Action, Phase, strings};
+use app::{Action, Database, Phase, Place, strings};
 use leptos::html;
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, SubmitEvent};
@@ -15,7 +15,12 @@ use crate::components::{Icon, Shape};
 pub(super) fn Composer(page: Page) -> impl IntoView {
     let ui = use_ui();
     let field = ui.message;
-    let draft = RwSignal::new(String::new());
+    let draft = draft_of_chat(page);
+    let write = move |text: String| {
+        let place = page.state.with_untracked(place);
+        ui.drafts.change(|drafts| drafts.set(place, &text));
+        draft.set(text);
+    };
     let is_answering =
         page.part(|state| matches!(state.engine.phase, Phase::Answering | Phase::Paused));
     let is_ready = page.part(app::State::can_send);
@@ -36,8 +41,9 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
     let send = move || {
         let text = draft.get_untracked();
         if is_ready.get_untracked() && !text.trim().is_empty() {
+            // First, since the question makes a new chat one that is known.
+            write(String::new());
             page.act(Action::Send { text });
-            draft.set(String::new());
             focus();
         }
     };
@@ -58,7 +64,7 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
     // A suggestion that was chosen is put here.
     Effect::new(move |_| {
         if let Some(text) = ui.suggestion.get() {
-            draft.set(text.to_owned());
+            write(text.to_owned());
             ui.suggestion.set(None);
             ui.focus_message();
         }
@@ -88,7 +94,7 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
                     aria-describedby=move || continues_text.get().then_some("composer-mode")
                     node_ref=field
                     prop:value=move || draft.get()
-                    on:input=move |event| draft.set(event_target_value(&event))
+                    on:input=move |event| write(event_target_value(&event))
                     on:keydown=on_key
                 ></textarea>
                 <button
@@ -118,6 +124,47 @@ pub(super) fn Composer(page: Page) -> impl IntoView {
             <StatusLine page />
         </footer>
     }
+}
+
+/// Where a message to the open chat is written.
+fn place(state: &app::State) -> Place {
+    let id = state.chats.open.head.id;
+    match state.chats.find(id) {
+        Some(_) => Place::Chat(id),
+        None => Place::NewChat,
+    }
+}
+
+/// The draft of the open chat, as it was left.
+fn draft_of_chat(page: Page) -> RwSignal<String> {
+    let drafts = use_ui().drafts;
+    let at = page.part(|state| {
+        (
+            place(state),
+            state.environment.database == Database::Opening,
+        )
+    });
+    let found = move |place| drafts.get(place).unwrap_or_default();
+    let draft = RwSignal::new(found(at.get_untracked().0));
+    Effect::new(move |before: Option<(Place, bool)>| {
+        let (place, is_opening) = at.get();
+        if let Some((old, was_opening)) = before
+            && old != place
+        {
+            let typed = draft.get_untracked();
+            if was_opening && !typed.is_empty() {
+                // Whoever wrote before the chats were there meant the one that is on the screen now.
+                drafts.change(|drafts| {
+                    drafts.drop(old);
+                    drafts.set(place, &typed);
+                });
+            } else {
+                draft.set(found(place));
+            }
+        }
+        (place, is_opening)
+    });
+    draft
 }
 
 /// Keeps the field as high as what is written in it; the style sets the limit.

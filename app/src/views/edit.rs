@@ -1,6 +1,6 @@
 //! A question that is being rewritten.
 
-use app::{Action, strings};
+use app::{Action, ChatId, Place, strings};
 use leptos::html;
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
@@ -9,20 +9,52 @@ use super::composer::grow;
 use super::ui::press;
 use super::{Page, use_ui};
 
+/// Where the words of a question are rewritten.
+pub(super) fn place(page: Page, key: u32) -> Option<(ChatId, u32)> {
+    page.state.with_untracked(|state| {
+        let turn = state.turn(key)?;
+        Some((state.chats.open.head.id, turn.number))
+    })
+}
+
 /// A field in place of the question.
 #[component]
 pub(super) fn Edit(page: Page, key: u32, text: String, is_open: RwSignal<bool>) -> impl IntoView {
-    let draft = RwSignal::new(text);
-    let field = NodeRef::<html::Textarea>::new();
     let ui = use_ui();
+    let drafts = ui.drafts;
+    let place = place(page, key);
+    let question = place.map(|(chat, number)| Place::Question(chat, number));
+    let left = question.and_then(|place| drafts.get(place));
+    let is_new = left.is_none();
+    let draft = RwSignal::new(left.unwrap_or(text));
+    let write = move |text: String| {
+        if let Some(place) = question {
+            drafts.change(|drafts| drafts.set(place, &text));
+        }
+        draft.set(text);
+    };
+    let field = NodeRef::<html::Textarea>::new();
     let can_send = page.part(app::State::can_send);
-    field.on_load(|field| {
-        let _focused = field.focus();
-    });
+    if is_new {
+        // That it is being rewritten is worth keeping, too.
+        write(draft.get_untracked());
+        field.on_load(|field| {
+            let _focused = field.focus();
+        });
+    }
     grow(field, draft);
+    let close = move || {
+        if let Some(place) = question {
+            drafts.change(|drafts| drafts.drop(place));
+        }
+        is_open.set(false);
+    };
     let ask = move || {
         let text = draft.get_untracked();
         if can_send.get_untracked() && !text.trim().is_empty() {
+            if let Some((chat, number)) = place {
+                drafts.change(|drafts| drafts.drop_questions_from(chat, number));
+            }
             is_open.set(false);
             page.act(Action::EditAndResend { key, text });
             ui.focus_stop();
@@ -34,7 +66,7 @@ pub(super) fn Edit(page: Page, key: u32, text: String, is_open: RwSignal<bool>) 
             ask();
         } else if event.key() == "Escape" {
             event.prevent_default();
-            is_open.set(false);
+            close();
         }
     };
     view! {
@@ -45,12 +77,12 @@ pub(super) fn Edit(page: Page, key: u32, text: String, is_open: RwSignal<bool>) 
                 aria-label=strings::EDIT_QUESTION
                 node_ref=field
                 prop:value=move || draft.get()
-                on:input=move |event| draft.set(event_target_value(&event))
+                on:input=move |event| write(event_target_value(&event))
                 on:keydown=on_key
             ></textarea>
             <div class="edit-buttons">
                 <p class="faint">{strings::EDIT_NOTE}</p>
-                <button type="button" class="plain" on:click=move |_| is_open.set(false)>
+                <button type="button" class="plain" on:click=move |_| close()>
                     {strings::CANCEL}
                 </button>
                 <button

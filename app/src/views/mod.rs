@@ -5,6 +5,7 @@ mod chat_settings;
 mod composer;
 mod conversation;
 mod diagnostics;
+mod drafts;
 mod edit;
 mod fault;
 mod first_run;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use app::markdown::{self, Block};
-use app::{Action, Answer, Finish, strings};
+use app::{Action, Answer, Finish, Place, strings};
 use leptos::html;
 use leptos::prelude::*;
 
-use super::edit::Edit;
+use super::edit::{self, Edit};
 use super::{Page, use_ui};
 use crate::components::{CopyButton, CopyStyle, Icon, LiveMarkdown, Markdown, Shape};
 
@@ -38,7 +38,9 @@ fn Question(page: Page, key: u32) -> impl IntoView {
             .unwrap_or_default()
     });
     let can_edit = page.part(app::State::can_send);
-    let is_edited = RwSignal::new(false);
+    let drafts = use_ui().drafts;
+    let left = edit::place(page, key).map(|(chat, number)| Place::Question(chat, number));
+    let is_edited = RwSignal::new(left.is_some_and(|place| drafts.get(place).is_some()));
     let pencil = NodeRef::<html::Button>::new();
     // The field that had the focus is gone when editing ends.
     Effect::new(move |was: Option<bool>| {

@@ -6,6 +6,7 @@ use leptos::html;
 use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
+use super::drafts::Drafts;
 use crate::page::Page;
 
 /// From this width the list of chats stands beside the chat, below it lies above it.
@@ -26,6 +27,8 @@ pub(crate) struct Ui {
     pub(crate) link: RwSignal<Option<String>>,
     /// A first question that was chosen from the suggestions.
     pub(crate) suggestion: RwSignal<Option<&'static str>>,
+    /// What was written and not sent yet.
+    pub(crate) drafts: Drafts,
     /// The field that narrows the list of chats.
     pub(crate) search: NodeRef<html::Input>,
     /// The field for a message.
@@ -61,6 +64,7 @@ impl Ui {
             scrolled: RwSignal::new(false),
             link: RwSignal::new(None),
             suggestion: RwSignal::new(None),
+            drafts: Drafts::new(page),
             search: NodeRef::new(),
             message: NodeRef::new(),
             stop: NodeRef::new(),

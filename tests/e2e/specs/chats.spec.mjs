@@ -170,6 +170,43 @@ describe("chats", () => {
     await second.close();
   });
 
+  test("what was written and not sent stays with its chat, through the settings and a reload", TIMEOUT, async () => {
+    const chat = await twoChats();
+    const draft = (text) => chat.page.waitForFunction((wanted) => document.querySelector('[data-testid="message"]')?.value === wanted, text);
+    await chat.message.fill("And Edsger?");
+    await chat.questions.first().hover();
+    await chat.questions.first().getByRole("button", { name: "Edit question" }).click();
+    const edited = chat.page.getByRole("textbox", { name: "Edit question" });
+    await edited.fill("Who was Grace Hopper?");
+    await chat.settings.open();
+    await chat.settings.done.click();
+    await draft("And Edsger?");
+    assert.equal(await edited.inputValue(), "Who was Grace Hopper?");
+
+    await chat.sidebar.open();
+    await chat.sidebar.chat("Who was Ada?").click();
+    await draft("");
+    await chat.newChat.click();
+    await chat.message.fill("Something new");
+    await chat.sidebar.open();
+    await chat.sidebar.chat("Who was Grace?").click();
+    await draft("And Edsger?");
+    // Until it is written down.
+    await chat.page.waitForTimeout(700);
+    await chat.reload();
+    await chat.waitFor("ready");
+    await draft("And Edsger?");
+    assert.equal(await edited.inputValue(), "Who was Grace Hopper?");
+    await edited.press("Escape");
+    await edited.waitFor({ state: "detached" });
+    await chat.send.click();
+    await chat.finished();
+    await draft("");
+    await chat.newChat.click();
+    await draft("Something new");
+    await chat.close();
+  });
+
   test("questions, answers and code are copied as they were written", TIMEOUT, async () => {
     const context = await browser.newContext();
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
