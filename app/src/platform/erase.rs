@@ -12,7 +12,7 @@ use crate::db::DATABASE;
 
 /// The worker's database of models.
 const MODELS: &str = "tern-models";
-/// Names of caches and notes that are ours. On shared hosts other apps may live beside this one.
+/// How the names of notes begin that are ours. On shared hosts other apps may live beside this one.
 const PREFIX: &str = "tern";
 /// How long a database may take to go. Another tab that does not let go of it would hold it up for ever.
 const DELETE_MILLIS: u32 = 10_000;
@@ -77,9 +77,12 @@ async fn caches() -> Result<(), JsValue> {
         return Ok(());
     }
     let caches: CacheStorage = there.unchecked_into();
+    // As sw.js names them. Another copy of the app on this host keeps its own.
+    let folder = super::folder().unwrap_or_default();
+    let ours = format!("tern-shell {folder} ");
     let names = Array::from(&JsFuture::from(caches.keys()).await?);
     for name in names.iter().filter_map(|name| name.as_string()) {
-        if name.starts_with(PREFIX) {
+        if name.starts_with(&ours) {
             JsFuture::from(caches.delete(&name)).await?;
         }
     }
