@@ -22,6 +22,28 @@ async function findings(page) {
     .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary.replace(/\s+/g, " ")}`));
 }
 
+/** What a finger needs at least, in pixels: the least that Apple's guidelines ask for. */
+const TOUCH = 44;
+
+/** Targets that are smaller than a finger, as lines. Run in the page. */
+function smallTargets(least) {
+  const targets = document.querySelectorAll("button, a[href], input, textarea, select, summary, [role=button]");
+  const found = [];
+  for (const target of targets) {
+    // Links within a sentence are as high as its lines, and the done marks of lists can't be pressed.
+    if (target.matches("p a, li a, td a, th a, blockquote a, :disabled[type=checkbox]")) continue;
+    if (!target.checkVisibility({ opacityProperty: false, visibilityProperty: true }) || target.closest("[inert]")) continue;
+    // Whatever label a field lies in belongs to its target.
+    const { width, height } = (target.closest("label") ?? target).getBoundingClientRect();
+    // Half a pixel is what rounding makes.
+    if (Math.min(width, height) < least - 0.5) {
+      const name = target.getAttribute("aria-label") ?? target.textContent.trim() ?? "";
+      found.push(`${target.tagName.toLowerCase()}.${target.className} "${name}": ${width.toFixed(1)} x ${height.toFixed(1)}`);
+    }
+  }
+  return found;
+}
+
 describe("axe-core", () => {
   let server, browser;
   before(async () => {
@@ -34,10 +56,11 @@ describe("axe-core", () => {
   });
 
   for (const state of STATES.filter(({ isVariation }) => !isVariation)) {
-    test(`${state.name} has no serious finding, light and dark, wide and narrow`, TIMEOUT, async () => {
+    test(`${state.name} has no serious finding, light and dark, wide and narrow, and targets that fingers hit`, TIMEOUT, async () => {
       const chat = await reach(browser, server, state, { viewport: { width: 1024, height: 1366 }, reducedMotion: "reduce" });
       for (const viewport of [{ width: 1024, height: 1366 }, { width: 507, height: 1366 }]) {
         await resize(chat, state, viewport);
+        assert.deepEqual(await chat.page.evaluate(smallTargets, TOUCH), [], `too small, ${viewport.width} wide`);
         for (const colorScheme of ["light", "dark"]) {
           await chat.page.emulateMedia({ colorScheme });
           assert.deepEqual(await findings(chat.page), [], `${colorScheme}, ${viewport.width} wide`);
@@ -46,6 +69,16 @@ describe("axe-core", () => {
       await chat.context.close();
     });
   }
+
+  test("a target that is too small is found", TIMEOUT, async () => {
+    const chat = await reach(browser, server, STATES.find(({ name }) => name === "empty-chat"));
+    assert.deepEqual(await chat.page.evaluate(smallTargets, TOUCH), []);
+    await chat.page.evaluate(() => (document.querySelector('[data-testid="message"]').style.cssText = "min-height: 0; height: 30px !important"));
+    const [line, ...others] = await chat.page.evaluate(smallTargets, TOUCH);
+    assert.deepEqual(others, []);
+    assert.match(line, /textarea.* 30\.0/);
+    await chat.context.close();
+  });
 
   test("a page with a fault of this kind is found", TIMEOUT, async () => {
     const chat = await reach(browser, server, STATES.find(({ name }) => name === "empty-chat"));
