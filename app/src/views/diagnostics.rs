@@ -2,61 +2,33 @@
 
 use app::facts::{self, Group};
 use app::{Action, Trial, strings};
-use leptos::html;
 use leptos::prelude::*;
 use protocol::BenchmarkStep;
 
+use super::Page;
 use super::composer::StatusLine;
-use super::toasts::Toasts;
-use super::{Page, use_ui};
-use crate::components::{CopyButton, CopyStyle, Icon, Shape};
+use super::screen::Screen;
+use crate::components::{CopyButton, CopyStyle};
 
 /// A screen in place of the chat.
 #[component]
 pub(super) fn Diagnostics(page: Page) -> impl IntoView {
-    let ui = use_ui();
-    let heading = NodeRef::<html::H1>::new();
-    heading.on_load(|heading| {
-        let _focused = heading.focus();
-    });
     let groups = page.part(facts::groups);
     let draw = move || groups.get().into_iter().map(facts_card).collect_view();
     view! {
-        <header class="bar is-lifted">
-            <button
-                type="button"
-                class="icon-button"
-                aria-label=move || {
-                    if ui.sidebar_shown(page) { strings::HIDE_CHATS } else { strings::SHOW_CHATS }
-                }
-                aria-controls="chats"
-                node_ref=ui.toggle
-                on:click=move |_| ui.toggle_sidebar()
-            >
-                <Icon shape=Shape::Sidebar />
-            </button>
-            <div class="bar-title">
-                <h1 tabindex="-1" node_ref=heading>
-                    {strings::DIAGNOSTICS}
-                </h1>
-            </div>
-            <button type="button" class="plain" on:click=move |_| page.act(Action::CloseDiagnostics)>
-                {strings::DONE}
-            </button>
-        </header>
-        <main class="conversation">
-            <div class="column settings diagnostics">
-                <p class="lead">{strings::DIAGNOSTICS_LEAD}</p>
-                <Report page />
-                <Checks page />
-                <Flight page />
-                {draw}
-            </div>
-        </main>
-        <div class="dock">
-            <Toasts page />
-            <StatusLine page />
-        </div>
+        <Screen
+            page
+            title=strings::DIAGNOSTICS
+            class="column settings diagnostics"
+            done=Action::CloseDiagnostics
+            dock=move || view! { <StatusLine page /> }
+        >
+            <p class="lead">{strings::DIAGNOSTICS_LEAD}</p>
+            <Report page />
+            <Checks page />
+            <Flight page />
+            {draw}
+        </Screen>
     }
 }
 

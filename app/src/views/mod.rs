@@ -10,6 +10,7 @@ mod edit;
 mod fault;
 mod first_run;
 mod header;
+mod screen;
 mod settings;
 mod settings_model;
 mod sidebar;

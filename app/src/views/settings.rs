@@ -1,58 +1,25 @@
 //! The settings of the app.
 
 use app::{Action, TextSize, Theme, strings};
-use leptos::html;
 use leptos::prelude::*;
 
+use super::Page;
+use super::screen::Screen;
 use super::settings_model::{Model, Storage};
-use super::toasts::Toasts;
-use super::{Page, use_ui};
-use crate::components::{Confirm, Icon, Shape};
+use crate::components::Confirm;
 
 /// A screen in place of the chat.
 #[component]
 pub(super) fn Settings(page: Page) -> impl IntoView {
-    let ui = use_ui();
-    let heading = NodeRef::<html::H1>::new();
-    heading.on_load(|heading| {
-        let _focused = heading.focus();
-    });
     view! {
-        <header class="bar is-lifted">
-            <button
-                type="button"
-                class="icon-button"
-                aria-label=move || {
-                    if ui.sidebar_shown(page) { strings::HIDE_CHATS } else { strings::SHOW_CHATS }
-                }
-                aria-controls="chats"
-                node_ref=ui.toggle
-                on:click=move |_| ui.toggle_sidebar()
-            >
-                <Icon shape=Shape::Sidebar />
-            </button>
-            <div class="bar-title">
-                <h1 tabindex="-1" node_ref=heading>
-                    {strings::SETTINGS}
-                </h1>
-            </div>
-            <button type="button" class="plain" on:click=move |_| page.act(Action::CloseSettings)>
-                {strings::DONE}
-            </button>
-        </header>
-        <main class="conversation">
-            <div class="column settings">
-                <Model page />
-                <Appearance page />
-                <Chats page />
-                <Storage page />
-                <Shortcuts />
-                <About page />
-            </div>
-        </main>
-        <div class="dock">
-            <Toasts page />
-        </div>
+        <Screen page title=strings::SETTINGS class="column settings" done=Action::CloseSettings>
+            <Model page />
+            <Appearance page />
+            <Chats page />
+            <Storage page />
+            <Shortcuts />
+            <About page />
+        </Screen>
     }
 }
 
