@@ -35,24 +35,33 @@ pub(crate) struct Held {
 
 impl<'a, H: Host> Shelf<'a, H> {
     /// Opens the store. Without one (private mode, denied) models run from memory, so that is no failure; a database that
-    /// exists but never answers is one.
+    /// exists but never answers is one. Browsers also refuse for a moment, which would have a stored model fetched again: only
+    /// the last of some tries is believed.
     pub(crate) async fn open(
         host: &'a H,
         policy: &'a Policy,
     ) -> Result<Result<Self, StorageState>, Fault> {
         let shelf = Self { host, policy };
+        let mut denied = None;
         for _ in 0..policy.store_tries {
+            if denied.is_some() {
+                host.sleep(policy.store_wait_millis).await;
+            }
             match shelf.timed(host.store().open()).await {
                 Ok(()) => return Ok(Ok(shelf)),
                 Err(StoreError::Lost(detail)) => {
                     log::warn!("the store does not open: {detail}");
                     host.store().close();
+                    denied = None;
                 }
                 Err(StoreError::Unavailable(detail) | StoreError::Full(detail)) => {
                     log::warn!("models can't be kept: {detail}");
-                    return Ok(Err(StorageState::Unavailable { detail }));
+                    denied = Some(detail);
                 }
             }
+        }
+        if let Some(detail) = denied {
+            return Ok(Err(StorageState::Unavailable { detail }));
         }
         let detail = format!(
             "the model database did not open within {} s, {} times",

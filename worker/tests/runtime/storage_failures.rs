@@ -13,7 +13,7 @@ use worker::FetchError;
 #[test]
 fn without_a_database_models_run_from_memory() {
     let world = served();
-    world.disk.breaks("open", &[StoreBreak::Unavailable; 9]);
+    world.disk.breaks("open", &[StoreBreak::Unavailable; 99]);
     let requests = [
         inspect(1),
         load(RequestId(2)),
@@ -39,6 +39,20 @@ fn without_a_database_models_run_from_memory() {
     assert!(world.disk.records.borrow().is_empty());
     let last = *progress(&world).last().unwrap();
     assert_eq!(last.fetched_bytes.get(), 46_336);
+}
+
+#[test]
+fn a_database_that_is_refused_for_a_moment_is_no_private_mode() {
+    for times in [1, 2] {
+        let world = served();
+        visit(&world, Script::default(), &[load(LOAD)]);
+        world
+            .disk
+            .breaks("open", &vec![StoreBreak::Unavailable; times]);
+        visit(&world, Script::default(), &[load(LOAD)]);
+        assert!(info(&world).cached, "{times}");
+        assert!(fetched(&world).is_empty(), "all of it is stored");
+    }
 }
 
 #[test]
