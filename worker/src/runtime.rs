@@ -231,7 +231,10 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             silence_seconds: self.policy.slow_silence_seconds,
         };
         let manifest = self.model.as_ref().map(|model| &model.package.manifest);
-        let tested = watch.once(self.engine.self_test(manifest, settings)).await;
+        let test = watch.once(self.engine.self_test(manifest, settings));
+        let First::Left(tested) = first(test, self.inbox.cancelled()).await else {
+            return Ok(Outcome::Cancelled);
+        };
         let used = self
             .model
             .as_ref()

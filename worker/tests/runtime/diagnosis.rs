@@ -72,6 +72,23 @@ fn a_self_test_tells_what_passed_with_a_model_and_without() {
 }
 
 #[test]
+fn a_self_test_can_be_cancelled_and_says_nothing_of_the_device() {
+    let script = Script {
+        self_tests: [Ok("another")].into(),
+        ..Script::default()
+    };
+    // The scripted engine tests for 40 ms.
+    let world = play(script, &[self_test(), question(3, 0)], |world, event| {
+        if event.id() == Some(LOAD) && event.is_terminal() {
+            world.push_later(20, Request::Cancel { id: ID });
+        }
+    });
+    assert_eq!(outcome(&world, ID), Outcome::Cancelled);
+    assert!(losses(&world).is_empty());
+    assert_eq!(shown(&world, 3).ids.len(), 50);
+}
+
+#[test]
 fn a_device_that_a_self_test_puts_in_doubt_counts_as_lost() {
     let wrong = || Fault::new(FaultCode::WrongNumbers, "nothing passes");
     let absent = || Fault::new(FaultCode::NoAdapter, "none");
