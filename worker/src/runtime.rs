@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use model::manifest::SuggestedSampling;
 use protocol::{
     ByteCount, EqualityReport, Event, Fault, FaultCode, Hello, LoadTimes, ModelInfo, Outcome,
     Request, RequestId, SamplingSettings, SelfTestReport, Settings, Status,
@@ -200,12 +201,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             license: manifest.license.clone(),
             context: session.context(),
             continues_text: text.is_some_and(|text| text.chat_template.is_none()),
-            sampling: suggested.map(|suggested| SamplingSettings {
-                temperature: decimal(suggested.temperature),
-                top_p: decimal(suggested.top_p),
-                repetition_penalty: decimal(suggested.repetition_penalty),
-                ..SamplingSettings::default()
-            }),
+            sampling: suggested.map(sampling),
             weight_bytes: ByteCount::saturating(memory.weight_bytes),
             kv_bytes: ByteCount::saturating(memory.kv_bytes),
             activation_bytes: ByteCount::saturating(memory.activation_bytes),
@@ -282,6 +278,16 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     }
 }
 
+/// What a package suggests, as messages have it. The manifest's ranges are within those of [`SamplingSettings::check`].
+fn sampling(suggested: SuggestedSampling) -> SamplingSettings {
+    SamplingSettings {
+        temperature: decimal(suggested.temperature),
+        top_p: decimal(suggested.top_p),
+        repetition_penalty: decimal(suggested.repetition_penalty),
+        ..SamplingSettings::default()
+    }
+}
+
 /// The shortest decimal that is this f32, as f64: 0.9 stays 0.9 on its way through the messages.
 fn decimal(value: f32) -> f64 {
     value
@@ -311,5 +317,27 @@ pub(crate) fn plain_fault(fault: EngineFault) -> Fault {
     match fault {
         EngineFault::Lost(detail) => Fault::new(FaultCode::DeviceLost, detail),
         EngineFault::Absent(fault) | EngineFault::Fault(fault) => fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::manifest::SuggestedSampling;
+
+    #[test]
+    fn whatever_a_package_may_suggest_can_be_used() {
+        let ends = |range: std::ops::RangeInclusive<f32>| [*range.start(), *range.end()];
+        for temperature in ends(SuggestedSampling::TEMPERATURE) {
+            for top_p in ends(SuggestedSampling::TOP_P) {
+                for repetition_penalty in ends(SuggestedSampling::REPETITION_PENALTY) {
+                    let suggested = SuggestedSampling {
+                        temperature,
+                        top_p,
+                        repetition_penalty,
+                    };
+                    assert_eq!(super::sampling(suggested).check(), Ok(()), "{suggested:?}");
+                }
+            }
+        }
     }
 }

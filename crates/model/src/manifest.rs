@@ -1,5 +1,7 @@
 //! The types of `manifest.json`, version 1. See `docs/FORMAT.md` for what each field means.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 /// Version of the package format that this crate writes, and the only one that it reads.
@@ -174,6 +176,16 @@ pub struct SuggestedSampling {
     pub top_p: f32,
     /// Repetition penalty.
     pub repetition_penalty: f32,
+}
+
+impl SuggestedSampling {
+    /// Temperatures that a package may suggest. These ranges are those of the settings that the app's worker takes; a package
+    /// that suggested something else could not be talked to.
+    pub const TEMPERATURE: RangeInclusive<f32> = 0.0..=10.0;
+    /// The same of the nucleus mass.
+    pub const TOP_P: RangeInclusive<f32> = f32::MIN_POSITIVE..=1.0;
+    /// The same of the repetition penalty.
+    pub const REPETITION_PENALTY: RangeInclusive<f32> = 0.01..=100.0;
 }
 
 /// Bytes of GPU memory at one context length.

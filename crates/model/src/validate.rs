@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use crate::checkpoint::text::{MAX_TEMPLATE_BYTES, MAX_TOKENIZER_BYTES};
 use crate::error::shown;
 use crate::manifest::{
-    FileHash, MANIFEST_FILE, MAX_SHARD_BYTES, SCHEMA_VERSION, TextInfo, TokenRef,
+    FileHash, MANIFEST_FILE, MAX_SHARD_BYTES, SCHEMA_VERSION, SuggestedSampling, TextInfo, TokenRef,
 };
 use crate::{Error, Manifest};
 
@@ -159,28 +159,24 @@ impl Manifest {
             return fail("text.stop_ids", format!("below {vocab}"), id);
         }
         if let Some(sampling) = &text.sampling {
-            if !(0.0..=100.0).contains(&sampling.temperature) {
-                return fail(
-                    "text.sampling.temperature",
-                    "from 0 to 100",
-                    sampling.temperature,
-                );
-            }
-            if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
-                return fail(
-                    "text.sampling.top_p",
-                    "above 0 and at most 1",
-                    sampling.top_p,
-                );
-            }
-            if !(sampling.repetition_penalty > 0.0 && sampling.repetition_penalty <= 100.0) {
-                let got = sampling.repetition_penalty;
-                return fail(
-                    "text.sampling.repetition_penalty",
-                    "above 0 and at most 100",
-                    got,
-                );
-            }
+            let check = |field: &str, value: f32, allowed: RangeInclusive<f32>| {
+                if allowed.contains(&value) {
+                    return Ok(());
+                }
+                let expected = format!("from {} to {}", allowed.start(), allowed.end());
+                fail(format!("text.sampling.{field}"), expected, value)
+            };
+            check(
+                "temperature",
+                sampling.temperature,
+                SuggestedSampling::TEMPERATURE,
+            )?;
+            check("top_p", sampling.top_p, SuggestedSampling::TOP_P)?;
+            check(
+                "repetition_penalty",
+                sampling.repetition_penalty,
+                SuggestedSampling::REPETITION_PENALTY,
+            )?;
         }
         Ok(())
     }

@@ -134,6 +134,9 @@ fn text_facts_are_bounded() {
         (sampling(1.0, 0.0, 1.0), "top_p"),
         (sampling(1.0, f32::INFINITY, 1.0), "top_p"),
         (sampling(1.0, 1.0, 0.0), "repetition_penalty"),
+        (sampling(10.5, 1.0, 1.0), "temperature"),
+        (sampling(1.0, 1e-39, 1.0), "top_p"),
+        (sampling(1.0, 1.0, 0.005), "repetition_penalty"),
     ] {
         check(|m| m.text.as_mut().unwrap().sampling = Some(values), field);
     }
