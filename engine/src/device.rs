@@ -120,6 +120,16 @@ impl Device {
         Ok(device)
     }
 
+    /// Largest storage binding in bytes that [`Device::open`] would get from its adapter, without opening it.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] when none matches.
+    pub async fn binding_bytes_offered(options: &DeviceOptions) -> Result<u64, Error> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let adapter = choose_adapter(&instance, options.adapter.as_deref()).await?;
+        Ok(binding_bytes(&adapter.limits()))
+    }
+
     /// Whether the device can run a variant.
     #[must_use]
     pub fn supports(&self, variant: Variant) -> bool {
@@ -180,10 +190,7 @@ impl Device {
     /// Largest storage binding in bytes.
     #[must_use]
     pub fn max_binding_bytes(&self) -> u64 {
-        let limits = self.device.limits();
-        limits
-            .max_storage_buffer_binding_size
-            .min(limits.max_buffer_size)
+        binding_bytes(&self.device.limits())
     }
 
     /// Workgroup memory of one workgroup in bytes.
@@ -242,6 +249,13 @@ impl Device {
 }
 
 /// The adapter whose name holds `wanted`, or the best one: a discrete GPU before an integrated one before software.
+/// Largest storage binding in bytes.
+fn binding_bytes(limits: &wgpu::Limits) -> u64 {
+    limits
+        .max_storage_buffer_binding_size
+        .min(limits.max_buffer_size)
+}
+
 async fn choose_adapter(
     instance: &wgpu::Instance,
     wanted: Option<&str>,

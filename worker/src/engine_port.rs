@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use engine::diagnostics;
 use engine::selftest::SelfTest;
 use engine::{
-    DeviceOptions, Executor, ModelLoader, Sampling, Session as EngineSession, SessionConfig,
-    Variant,
+    Device, DeviceOptions, Executor, ModelLoader, Sampling, Session as EngineSession,
+    SessionConfig, Variant,
 };
 use model::Manifest;
 use protocol::{
@@ -15,7 +15,7 @@ use protocol::{
     SelfTestReport, Settings,
 };
 
-use crate::engine_terms::{engine_kv, fault, protocol_kv};
+use crate::engine_terms::{engine_kv, fault, no_webgpu, protocol_kv};
 use crate::variants::Choices;
 use crate::{Engine, EngineFault, Loader, MadeUp, Memory, Session};
 
@@ -152,10 +152,7 @@ impl GpuEngine {
     /// A device of the best variant, or of the given one.
     async fn executor(&self, variant: Option<Variant>) -> Result<Executor, EngineFault> {
         if !(self.probe.has_webgpu)() {
-            return Err(EngineFault::Fault(Fault::new(
-                FaultCode::NoWebGpu,
-                "this browser has no navigator.gpu",
-            )));
+            return Err(no_webgpu());
         }
         let options = DeviceOptions {
             subgroups_granted: Some(self.probe.subgroups_granted),
@@ -190,6 +187,14 @@ impl Engine for GpuEngine {
         };
         let loader = ModelLoader::new(executor, manifest, &config).map_err(fault)?;
         Ok(GpuLoader::new(loader, self_test))
+    }
+
+    async fn buffer_bytes_offered(&self) -> Result<u64, EngineFault> {
+        if !(self.probe.has_webgpu)() {
+            return Err(no_webgpu());
+        }
+        let options = DeviceOptions::default();
+        Device::binding_bytes_offered(&options).await.map_err(fault)
     }
 
     async fn compile_all(&self) -> Result<CompileReport, EngineFault> {

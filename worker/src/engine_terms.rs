@@ -39,6 +39,12 @@ pub(crate) fn fault(error: engine::Error) -> EngineFault {
     EngineFault::Fault(Fault::new(code, error.to_string()))
 }
 
+/// The fault of a browser without WebGPU.
+pub(crate) fn no_webgpu() -> EngineFault {
+    let detail = "this browser has no navigator.gpu";
+    EngineFault::Fault(Fault::new(FaultCode::NoWebGpu, detail))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{EngineFault, fault};

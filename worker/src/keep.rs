@@ -1,13 +1,19 @@
 //! The requests about what is stored.
 
-use protocol::{ByteCount, Fault, Outcome, StorageReport};
+use model::Manifest;
+use protocol::{ByteCount, Fault, Fit, Outcome, StorageReport, StorageState};
 
+use crate::fit::{Given, judge, need, room};
 use crate::load;
-use crate::offer::offer;
+use crate::offer::{download_bytes, offer};
 use crate::race::{First, first};
 use crate::runtime::Runtime;
 use crate::store::{Held, Shelf, Store};
+use crate::watch::Watch;
 use crate::{Engine, Host, TextLoader};
+
+/// Seconds that an adapter may take to say what it offers.
+const ADAPTER_SECONDS: u32 = 5;
 
 impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     /// Says what a package is and needs, from its stored manifest if the package is complete.
@@ -18,7 +24,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 Ok(shelf) => shelf,
                 Err(state) => {
                     let (package, _) = load::manifest(&self.host, &self.policy, base_url).await?;
-                    return Ok(offer(model_url, &package.manifest, Held::default(), state));
+                    let (manifest, held) = (&package.manifest, Held::default());
+                    let fit = self.fit(manifest, None).await;
+                    return Ok(offer(model_url, manifest, held, state, fit));
                 }
             };
             let package = match shelf.complete_package(&base_url).await? {
@@ -26,17 +34,38 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 None => load::manifest(&self.host, &self.policy, base_url).await?.0,
             };
             let held = shelf.held(&package).await?;
-            Ok(offer(
-                model_url,
-                &package.manifest,
-                held,
-                protocol::StorageState::Durable,
-            ))
+            let manifest = &package.manifest;
+            let fit = self.fit(manifest, Some(held)).await;
+            let state = StorageState::Durable;
+            Ok(offer(model_url, manifest, held, state, fit))
         };
         match first(look, self.inbox.cancelled()).await {
             First::Left(offer) => offer.map(Outcome::Inspected),
             First::Right(()) => Ok(Outcome::Cancelled),
         }
+    }
+
+    /// Whether the package fits this device. What is stored already is loaded and then says itself whether it does.
+    async fn fit(&self, manifest: &Manifest, held: Option<Held>) -> Fit {
+        if held.is_some_and(|held| held.complete) {
+            return Fit::Unknown;
+        }
+        let watch = Watch {
+            host: &self.host,
+            silence_seconds: ADAPTER_SECONDS,
+        };
+        // Without an adapter nothing is known of it; the load says why there is none.
+        let buffer_bytes = watch.once(self.engine.buffer_bytes_offered()).await.ok();
+        // What can't be kept needs no room.
+        let missing_bytes = held.map_or(0, |held| {
+            download_bytes(manifest).saturating_sub(held.stored_bytes)
+        });
+        let given = Given {
+            storage_bytes: room(self.host.store().estimate().await),
+            buffer_bytes,
+            memory_bytes: self.policy.memory_bytes,
+        };
+        judge(need(manifest, missing_bytes), given)
     }
 
     /// What is stored.

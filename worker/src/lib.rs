@@ -15,6 +15,7 @@ mod context;
 mod engine_checks;
 mod engine_port;
 mod engine_terms;
+mod fit;
 mod generate;
 mod inbox;
 mod keep;

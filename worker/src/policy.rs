@@ -22,6 +22,9 @@ pub struct Policy {
     pub store_wait_millis: u32,
     /// Least milliseconds between two events that tell how far loading is.
     pub progress_millis: u32,
+    /// Bytes of GPU memory that a page is assumed to get. No browser tells it; this is for a tablet with 8 GB, of which the
+    /// system and the browser keep a part, and what a model's activations take is not counted.
+    pub memory_bytes: u64,
     /// Most milliseconds that a chunk of prefill should take on the device: as long as a cancel may wait for it.
     pub chunk_millis: u32,
     /// Milliseconds for which tokens are collected before they are sent.
@@ -43,6 +46,7 @@ impl Default for Policy {
             store_tries: 3,
             store_wait_millis: 250,
             progress_millis: 100,
+            memory_bytes: 3_000_000_000,
             chunk_millis: 100,
             batch_millis: 16,
             max_manifest_bytes: 16 << 20,

@@ -139,6 +139,12 @@ pub trait Engine {
         settings: &Settings,
     ) -> impl Future<Output = Result<Self::Loader, EngineFault>>;
 
+    /// Bytes of the largest buffer that a device would have. Opens none.
+    ///
+    /// # Errors
+    /// [`EngineFault`] when there is no adapter to ask.
+    fn buffer_bytes_offered(&self) -> impl Future<Output = Result<u64, EngineFault>>;
+
     /// Compiles every kernel in every variant of a device, on a device of its own.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::disk::{
 use crate::support::{
     BASE_URL, LOAD, Script, StoreBreak, Tiny, fault, load, question, shown, visit,
 };
-use protocol::{FaultCode, Outcome, RequestId, Retry, StorageState};
+use protocol::{FaultCode, Fit, Outcome, RequestId, Retry, StorageState};
 use worker::FetchError;
 
 #[test]
@@ -52,6 +52,28 @@ fn a_database_that_is_refused_for_a_moment_is_no_private_mode() {
         visit(&world, Script::default(), &[load(LOAD)]);
         assert!(info(&world).cached, "{times}");
         assert!(fetched(&world).is_empty(), "all of it is stored");
+    }
+}
+
+#[test]
+fn an_offer_says_whether_there_is_room_for_the_download() {
+    let rows = [
+        (0, "Unknown"),
+        (50_000_000, "Fits"),
+        (
+            40_000,
+            "the download needs 1 MB, the browser lets 0 MB be stored",
+        ),
+    ];
+    for (quota, words) in rows {
+        let world = served();
+        world.disk.quota_bytes.set(quota);
+        visit(&world, Script::default(), &[inspect(1)]);
+        let fit = match offer(&world, 1).fit {
+            Fit::TooLarge { detail } => detail,
+            fit => format!("{fit:?}"),
+        };
+        assert_eq!(fit, words);
     }
 }
 

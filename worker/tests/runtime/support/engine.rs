@@ -164,6 +164,11 @@ impl Engine for FakeEngine {
         })
     }
 
+    async fn buffer_bytes_offered(&self) -> Result<u64, EngineFault> {
+        self.world.wait(5).await;
+        Ok(1 << 20)
+    }
+
     async fn compile_all(&self) -> Result<CompileReport, EngineFault> {
         self.world.wait(100).await;
         let result = CompileResult {
