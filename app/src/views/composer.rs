@@ -145,17 +145,19 @@ fn draft_of_chat(page: Page) -> RwSignal<String> {
         )
     });
     let found = move |place| drafts.get(place).unwrap_or_default();
-    let draft = RwSignal::new(found(at.get_untracked().0));
+    let left = found(at.get_untracked().0);
+    let draft = RwSignal::new(left.clone());
     Effect::new(move |before: Option<(Place, bool)>| {
         let (place, is_opening) = at.get();
         if let Some((old, was_opening)) = before
             && old != place
         {
             let typed = draft.get_untracked();
-            if was_opening && !typed.is_empty() {
-                // Whoever wrote before the chats were there meant the one that is on the screen now.
+            if was_opening && !typed.is_empty() && typed != left {
+                // Whoever wrote before the chats were there meant the one that is on the screen now. What an earlier page had
+                // left there stays there.
                 drafts.change(|drafts| {
-                    drafts.drop(old);
+                    drafts.set(old, &left);
                     drafts.set(place, &typed);
                 });
             } else {
