@@ -130,20 +130,6 @@ describe(`workers that fail on ${GPU}`, () => {
     shim.remove();
   });
 
-  test("when the memory of every worker is full, a few are tried, and the page says so instead of trying for ever", TIMEOUT, async () => {
-    const { chat, shim } = await open(LIMIT, Array(20).fill(FULL));
-    await chat.waitForState("failed");
-    const flight = await chat.page.evaluate(() => window.__tern.flight);
-    const started = flight.match(/worker \d+ is started/g).length;
-    assert.equal(started, 5, flight);
-    assert.match(flight, /from now on with a smaller configuration/);
-    assert.match(flight, /given up/);
-    await chat.fault.waitFor();
-    await chat.retry.waitFor();
-    await chat.close();
-    shim.remove();
-  });
-
   function fetchedShards(from) {
     return server.requests.slice(from).map(({ path }) => path).filter(isShard).sort();
   }
