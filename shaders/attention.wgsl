@@ -39,10 +39,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
 
     // What an invocation below JOINED * quads has merged: a quad of one head in each round.
-    var merged_values: array<vec4<f32>, JOIN_ROUNDS>;
-    var largest: array<f32, JOIN_ROUNDS>;
-    var sum: array<f32, JOIN_ROUNDS>;
-    let own_head = min(lid / quads, JOINED - 1u);
+    var grouped: array<Part, JOIN_ROUNDS>;
+    var merged: array<Part, JOIN_ROUNDS>;
     for (var start = 0u; start <= position; start = start + CHUNK) {
         let n = min(position + 1u - start, CHUNK);
         let chunk_base = cache_base + start * quads;
@@ -61,16 +59,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let parts = sum_values(lid, n, quads, values);
         for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
             let joined = join_values(lid, quads, r * JOINED, parts);
-            let head = r * JOINED + own_head;
-            if start == 0u {
-                merged_values[r] = joined;
-                largest[r] = chunk_max(head);
-                sum[r] = chunk_sum(head);
-            } else {
-                let merged = merge(largest[r], sum[r], chunk_max(head), chunk_sum(head));
-                merged_values[r] = merge_values(merged, merged_values[r], joined);
-                largest[r] = merged.largest;
-                sum[r] = merged.sum;
+            if lid < JOINED * quads {
+                let head = r * JOINED + lid / quads;
+                let in_group = start / CHUNK % CHUNKS_PER_GROUP;
+                grouped[r] = merge_parts(grouped[r], Part(joined, chunk_max(head), chunk_sum(head)), in_group == 0u);
+                if in_group + 1u == CHUNKS_PER_GROUP || start + CHUNK > position {
+                    merged[r] = merge_parts(merged[r], grouped[r], start < CHUNK * CHUNKS_PER_GROUP);
+                }
             }
         }
         // The next chunk's scores overwrite what chunk_max has read.
@@ -78,7 +73,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     if lid < JOINED * quads {
         for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
-            out[row + r * JOINED * quads + lid] = merged_values[r] / sum[r];
+            out[row + r * JOINED * quads + lid] = merged[r].values / merged[r].sum;
         }
     }
 }

@@ -1,8 +1,8 @@
 // Final norm in front of the LM head, of the rows whose logits are wanted.
 //
-//   v = x[logit_row + r] + delta[logit_row + r];   y[r] = gain * (v * rsqrt(mean(v^2) + eps))
+//   v = x[logit_row + r];   y[r] = gain * (v * rsqrt(mean(v^2) + eps))
 //
-// x, delta [n_tokens, width] f32 (x is not updated); gain [width] f32; y [n_logits, width] f32
+// x [n_tokens, width] f32; gain [width] f32; y [n_logits, width] f32
 // One workgroup: one row. Needs width % 4 == 0.
 // needs: step, sum, norm
 
@@ -14,9 +14,8 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> delta: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> gain: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> gain: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
@@ -24,12 +23,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let source = (step.logit_row + wid.x) * n4;
     var squares = 0.0;
     for (var i = lid; i < n4; i = i + WG) {
-        let v = x[source + i] + delta[source + i];
+        let v = x[source + i];
         squares = add_squares(squares, v);
     }
     let scale = rms_scale(wg_sum_f32(lid, squares), params.width, params.eps);
     for (var i = lid; i < n4; i = i + WG) {
-        let v = x[source + i] + delta[source + i];
+        let v = x[source + i];
         y[wid.x * n4 + i] = gain[i] * (v * scale);
     }
 }

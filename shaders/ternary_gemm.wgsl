@@ -38,11 +38,16 @@ struct TokenQuad {
 
 fn store(token: u32, row: u32, sum: i32, sum_up: i32) {
     if token >= step.n_tokens || row >= params.n_rows { return; }
+    let at = token * params.n_rows + row;
+    if EPILOGUE == EPILOGUE_ADD {
+        y[at] = dequantize_onto(y[at], sum, rows[token], gamma[row]);
+        return;
+    }
     var value = dequantize(sum, rows[token], gamma[row]);
-    if EPILOGUE != EPILOGUE_STORE {
+    if EPILOGUE >= EPILOGUE_GATED {
         value = gated(EPILOGUE, value, dequantize(sum_up, rows[token], gamma[params.up_gamma + row]));
     }
-    y[token * params.n_rows + row] = value;
+    y[at] = value;
 }
 
 // Dot products of ROWS rows, WG apart, with TOKENS tokens; rows and tokens past the end repeat the last one.
@@ -80,7 +85,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     if row >= params.n_rows { return; }
     let sums = multiply(row, 0u, first);
     var up: array<array<i32, TOKENS>, ROWS>;
-    if EPILOGUE != EPILOGUE_STORE {
+    if EPILOGUE >= EPILOGUE_GATED {
         up = multiply(row, params.up_offset, first);
     }
     for (var r = 0u; r < ROWS; r = r + 1u) { // unrolled

@@ -1,6 +1,6 @@
 // Ternary matrix times one int8 row (decode).
 //
-//   y[r] = (sum_k code[r][k] * q[k] - sum(q)) * (gamma[r] * amax / 127)        EPILOGUE store
+//   y[r] = (sum_k code[r][k] * q[k] - sum(q)) * (gamma[r] * amax / 127)        EPILOGUE store; add: added to y[r]
 //   y[j] = act(y_gate[j]) * y_up[j]                                            EPILOGUE relu2, silu
 //
 // w     quads of 64 codes, [row / R][quad][row % R] (see docs/FORMAT.md); for a gated epilogue the gate's tiles come first,
@@ -56,14 +56,18 @@ fn main(
     var acc_up = 0;
     if row < params.n_rows {
         acc = partial_dot(row_base, slice);
-        if EPILOGUE != EPILOGUE_STORE {
+        if EPILOGUE >= EPILOGUE_GATED {
             acc_up = partial_dot(params.up_offset + row_base, slice);
         }
     }
     let total = strided_sum_i32(lid, rows_per_group, acc);
-    if EPILOGUE == EPILOGUE_STORE {
+    if EPILOGUE < EPILOGUE_GATED {
         if slice == 0u && row < params.n_rows {
-            y[row] = dequantize(total, rows[0], gamma[row]);
+            if EPILOGUE == EPILOGUE_ADD {
+                y[row] = dequantize_onto(y[row], total, rows[0], gamma[row]);
+            } else {
+                y[row] = dequantize(total, rows[0], gamma[row]);
+            }
         }
     } else {
         let total_up = strided_sum_i32(lid, rows_per_group, acc_up);

@@ -7,14 +7,17 @@ use std::rc::Rc;
 
 use app::{Action, Answer, ChatId, Check, Database, State};
 use js_sys::{Function, Object, Promise, Reflect};
-use protocol::{Fault, Outcome};
-use serde::Serialize;
+use protocol::{Fault, Outcome, ShapeJob};
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use crate::bridge::to_js;
 
 /// Name of the object.
 const NAME: &str = "__tern";
+/// Name of the function that measures a made-up model, and of the check behind it.
+const BENCH: &str = "__ternBench";
+const SHAPE: &str = "shape";
 
 /// The functions that settle a check's promise.
 type Settle = (Function, Function);
@@ -35,6 +38,7 @@ impl Checks {
         let value = match result.map(|outcome| *outcome) {
             Ok(Outcome::Compiled(report)) => to_js(&report),
             Ok(Outcome::Compared(report)) => to_js(&report),
+            Ok(Outcome::ShapeMeasured(report)) => to_js(&report),
             Ok(other) => Err(js_sys::Error::new(&format!("the check gave {other:?}")).into()),
             Err(fault) => Err(js_sys::Error::new(&format!("{:?}: {fault}", fault.code)).into()),
         };
@@ -169,24 +173,30 @@ pub(crate) fn install(
         }
     })?;
     let checks = Rc::clone(checks);
-    let run = Closure::<dyn Fn(String, JsValue) -> Promise>::new(
-        move |name: String, arguments: JsValue| {
-            let check = match read_check(&name, &arguments) {
-                Ok(check) => check,
-                Err(problem) => return Promise::reject(&js_sys::Error::new(&problem)),
-            };
-            let key = checks.last_key.get() + 1;
-            checks.last_key.set(key);
-            let promise = Promise::new(&mut |resolve, reject| {
-                checks.pending.borrow_mut().insert(key, (resolve, reject));
-            });
-            dispatch(Action::Check { key, check });
-            promise
-        },
+    let run = Rc::new(move |name: &str, arguments: &JsValue| {
+        let check = match read_check(name, arguments) {
+            Ok(check) => check,
+            Err(problem) => return Promise::reject(&js_sys::Error::new(&problem)),
+        };
+        let key = checks.last_key.get() + 1;
+        checks.last_key.set(key);
+        let promise = Promise::new(&mut |resolve, reject| {
+            checks.pending.borrow_mut().insert(key, (resolve, reject));
+        });
+        dispatch(Action::Check { key, check });
+        promise
+    });
+    let bench = Rc::clone(&run);
+    let check = Closure::<dyn Fn(String, JsValue) -> Promise>::new(
+        move |name: String, arguments: JsValue| run(&name, &arguments),
     );
-    Reflect::set(&tern, &"check".into(), run.as_ref())?;
-    // The object lives as long as the page.
-    run.forget();
+    let bench =
+        Closure::<dyn Fn(JsValue) -> Promise>::new(move |options: JsValue| bench(SHAPE, &options));
+    Reflect::set(&tern, &"check".into(), check.as_ref())?;
+    Reflect::set(&js_sys::global(), &BENCH.into(), bench.as_ref())?;
+    // The objects live as long as the page.
+    check.forget();
+    bench.forget();
     Reflect::set(&js_sys::global(), &NAME.into(), &tern)?;
     Ok(())
 }
@@ -222,8 +232,62 @@ fn read_check(name: &str, arguments: &JsValue) -> Result<Check, String> {
             let truncate = get("truncate").as_f64().unwrap_or(0.0) as u32;
             Ok(Check::Prefill { lengths, truncate })
         }
+        SHAPE if arguments.is_undefined() => Ok(Check::Shape(BenchOptions::default().into())),
+        SHAPE => read_shape(arguments).map(Check::Shape),
         _ => Err(format!(
-            "unknown check {name}: known are variants and prefill"
+            "unknown check {name}: known are variants, prefill and {SHAPE}"
         )),
+    }
+}
+
+fn read_shape(arguments: &JsValue) -> Result<ShapeJob, String> {
+    let expected = || format!("expected {}", BENCH_OPTIONS.join(", "));
+    let object = arguments.dyn_ref::<Object>().ok_or_else(expected)?;
+    // A misspelt name would otherwise measure a large model in silence.
+    let names = Object::keys(object);
+    let unknown = names.iter().filter_map(|name| name.as_string());
+    if let Some(unknown) = { unknown }.find(|name| !BENCH_OPTIONS.contains(&&**name)) {
+        return Err(format!("{}, got {unknown}", expected()));
+    }
+    serde_wasm_bindgen::from_value::<BenchOptions>(arguments.clone())
+        .map(ShapeJob::from)
+        .map_err(|error| format!("{}: {error}", expected()))
+}
+
+/// Names of the fields below.
+const BENCH_OPTIONS: [&str; 5] = ["shape", "prompts", "contexts", "tokens", "repetitions"];
+
+/// What `window.__ternBench` takes; what is left out is as `tern bench` has it.
+#[derive(Deserialize)]
+#[serde(default)]
+struct BenchOptions {
+    shape: String,
+    prompts: Vec<u32>,
+    contexts: Vec<u32>,
+    tokens: u32,
+    repetitions: u32,
+}
+
+impl Default for BenchOptions {
+    fn default() -> Self {
+        Self {
+            shape: "2b-4t".to_owned(),
+            prompts: vec![512],
+            contexts: vec![128, 512],
+            tokens: 64,
+            repetitions: 3,
+        }
+    }
+}
+
+impl From<BenchOptions> for ShapeJob {
+    fn from(options: BenchOptions) -> Self {
+        Self {
+            shape: options.shape,
+            prompts: options.prompts,
+            contexts: options.contexts,
+            tokens: options.tokens,
+            repetitions: options.repetitions,
+        }
     }
 }

@@ -159,7 +159,10 @@ fn graphics(state: &State) -> Facts {
         (s::VENDOR, named(&adapter.vendor)),
         (s::ARCHITECTURE, named(&adapter.architecture)),
         (s::FALLBACK, or_unknown(adapter.is_fallback.map(yes))),
-        (s::VARIANT, named(&device.variant)),
+        (
+            s::VARIANT,
+            s::kernels(&named(&device.variant), device.is_tuned),
+        ),
     ]);
     if let Some(model) = &state.engine.model {
         let (weights, kv) = (model.weight_bytes.get(), model.kv_bytes.get());

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use app::{Action, Effect, State, TICK_MILLIS};
 use leptos::prelude::*;
+use leptos::reactive::graph::{Subscriber as _, ToAnySubscriber as _};
 
 use crate::bridge::Bridge;
 use crate::db::Db;
@@ -16,6 +17,17 @@ use crate::pwa::{self, Pwa};
 pub(crate) struct Page {
     pub(crate) state: RwSignal<State>,
     listener: StoredValue<Listener, LocalStorage>,
+}
+
+/// A memo that is forgotten with the view that made it. A signal of reactive_graph (0.2.16) keeps whom it has to tell for ever, also
+/// those that are gone: one that goes must take itself off the list.
+pub(crate) fn memo<T: PartialEq + Send + Sync + 'static>(
+    compute: impl Fn() -> T + Send + Sync + 'static,
+) -> Memo<T> {
+    let memo = ArcMemo::new(move |_| compute());
+    let observer = memo.to_any_subscriber();
+    on_cleanup(move || observer.clear_sources(&observer));
+    memo.into()
 }
 
 /// Takes what happened.
@@ -33,7 +45,7 @@ impl Page {
         self,
         part: impl Fn(&State) -> T + Send + Sync + 'static,
     ) -> Memo<T> {
-        Memo::new(move |_| self.state.with(&part))
+        memo(move || self.state.with(&part))
     }
 }
 

@@ -12,7 +12,7 @@ pub use interface::*;
 pub use notices::*;
 pub use screens::*;
 
-use protocol::{ByteCount, FaultCode, LoadProgress, Retry, Usage};
+use protocol::{ByteCount, Fault, FaultCode, FetchTrouble, LoadProgress, Retry, Usage};
 
 /// Name of the app.
 pub const TITLE: &str = "Tern";
@@ -48,14 +48,16 @@ pub const READY: &str = "Ready";
 pub const THINKING: &str = "Reading your message…";
 /// While an answer streams.
 pub const ANSWERING: &str = "Answering…";
+/// While an answer streams from a device that has become slow. Nobody tells why; warmth is the likeliest reason.
+pub const SLOWED: &str = "This device has slowed down, probably to stay cool. Answers take longer.";
 /// The device was lost in the middle of an answer.
 pub const RECOVERING: &str = "GPU restarted, continuing…";
 /// The device was lost while nothing was asked.
 pub const RESTARTING: &str = "Restarting the model…";
 /// Technical line: the script of the worker could not be fetched.
 pub const WORKER_NOT_LOADED: &str = "a script of the worker could not be loaded";
-/// A file is being fetched again.
-pub const NETWORK_TROUBLE: &str = "The connection fails, trying again…";
+/// The person lets the download rest.
+pub const DOWNLOAD_PAUSED: &str = "The download is paused";
 /// The model waits for the person's word.
 pub const OFFER: &str = "The model is not on this device yet";
 /// An answer waits until the page is visible.
@@ -78,11 +80,31 @@ pub const NOTE_INTERRUPTED: &str = "This answer was interrupted";
 
 /// What failed, and what to do about it.
 #[must_use]
-pub const fn fault(code: FaultCode) -> &'static str {
+pub fn fault_words(fault: &Fault) -> String {
+    match (fault.code, fault.missing_bytes) {
+        (FaultCode::StorageFull, Some(missing)) => {
+            let megabytes = missing.get().div_ceil(1_000_000);
+            format!(
+                "There is not enough room to keep the model. Free {megabytes} MB, then try again; what has arrived is kept."
+            )
+        }
+        (code, _) => self::fault(code).to_owned(),
+    }
+}
+
+/// The words for what every fault of a code has in common.
+#[must_use]
+const fn fault(code: FaultCode) -> &'static str {
     match code {
         FaultCode::VersionMismatch => "A part of the app is older than the rest. Reload the page.",
         FaultCode::BadRequest => {
             "The app asked for something that does not exist. Reload the page; if it happens again, please report it."
+        }
+        FaultCode::BadAddress => {
+            "This is not the address of a model. Write owner/name, or an address that begins with https://."
+        }
+        FaultCode::Unsupported => {
+            "This model can't be used: only ternary (1.58-bit) models can, in the formats that are usual for them."
         }
         FaultCode::NoWebGpu => {
             "The model computes on the graphics processor through WebGPU, and this browser does not offer it. Your chats stay readable."
@@ -107,6 +129,15 @@ pub const fn fault(code: FaultCode) -> &'static str {
         }
         FaultCode::Network => "The model could not be fetched. Check the connection and try again.",
         FaultCode::NotFound => "The model is not on the server. Check its address.",
+        FaultCode::Refused => {
+            "The server does not give this model to everybody. Check its address, or choose another model."
+        }
+        FaultCode::Busy => {
+            "The server has no time for this download now. Try again later; what has arrived is kept."
+        }
+        FaultCode::WebPage => {
+            "A web page came instead of the model. If this network asks for a login, log in, then try again; otherwise check the address."
+        }
         FaultCode::BadModel => "The model's description can't be used by this version of the app.",
         FaultCode::Corrupt => "A file of the model arrived damaged. Try again.",
         FaultCode::NoChat => "This model can't hold a conversation: it has no tokenizer.",
@@ -121,7 +152,7 @@ pub const fn fault(code: FaultCode) -> &'static str {
             "The model no longer responds. Try again; if that does not help, reload the page."
         }
         FaultCode::StorageFull => {
-            "There is not enough room on this device to keep the model. Free some space, then try again; what has arrived is kept."
+            "There is not enough room to keep the model. Free some space, then try again; what has arrived is kept."
         }
         FaultCode::Killed => {
             "The system closed the app several times while the model was being started. Close other apps, then start it again; it will take less memory."
@@ -129,6 +160,20 @@ pub const fn fault(code: FaultCode) -> &'static str {
         FaultCode::Storage => {
             "The browser's storage stopped working. Reload the page; if it happens again, restart the browser."
         }
+    }
+}
+
+/// What is wrong with a download that tries again by itself.
+#[must_use]
+pub const fn trouble(trouble: FetchTrouble) -> &'static str {
+    match trouble {
+        FetchTrouble::Connection => "The connection fails, trying again…",
+        FetchTrouble::Stalled => "Nothing comes from the server, trying again…",
+        FetchTrouble::Busy => "The server is busy, trying again…",
+        FetchTrouble::WebPage => {
+            "The network answers with a web page: it may want you to log in. Trying again…"
+        }
+        FetchTrouble::Wrong => "A file arrived damaged, fetching it anew…",
     }
 }
 
@@ -203,7 +248,7 @@ pub fn usage(usage: &Usage) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use protocol::{ByteCount, FaultCode, LoadProgress, LoadStage, Usage};
+    use protocol::{ByteCount, Fault, FaultCode, LoadProgress, LoadStage, Usage};
 
     #[test]
     fn every_fault_has_words_of_its_own() {
@@ -213,6 +258,18 @@ mod tests {
             assert!(words.ends_with('.') && words.len() > 30, "{words}");
             assert!(seen.insert(words), "{words}");
         }
+    }
+
+    #[test]
+    fn what_has_to_be_freed_is_said_in_whole_megabytes_that_suffice() {
+        let fault = |missing| Fault {
+            missing_bytes: missing,
+            ..Fault::new(FaultCode::StorageFull, "no room")
+        };
+        let words = super::fault_words(&fault(ByteCount::new(17_000_001)));
+        assert!(words.contains("Free 18 MB,"), "{words}");
+        let words = super::fault_words(&fault(None));
+        assert_eq!(words, super::fault(FaultCode::StorageFull));
     }
 
     #[test]

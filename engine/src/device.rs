@@ -193,6 +193,28 @@ impl Device {
         binding_bytes(&self.device.limits())
     }
 
+    /// Lanes of a subgroup, where all have the same number of them, else 0.
+    #[must_use]
+    pub fn subgroup_lanes(&self) -> u32 {
+        let (least, most) = (self.info.subgroup_min_size, self.info.subgroup_max_size);
+        if least == most && least.is_power_of_two() && least >= 4 {
+            least
+        } else {
+            0
+        }
+    }
+
+    /// Invocations of a workgroup that adds to the residual: what was measured to be best on NVIDIA's, and what every device
+    /// allows elsewhere.
+    #[must_use]
+    pub fn residual_workgroup(&self) -> u32 {
+        const NVIDIA: u32 = 0x10de;
+        let info = &self.info;
+        let is_nvidia = info.vendor == NVIDIA || info.name.to_lowercase().contains("nvidia");
+        let most = self.device.limits().max_compute_invocations_per_workgroup;
+        if is_nvidia && most >= 512 { 512 } else { 256 }
+    }
+
     /// Workgroup memory of one workgroup in bytes.
     #[must_use]
     pub fn workgroup_bytes(&self) -> u32 {

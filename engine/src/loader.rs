@@ -1,7 +1,7 @@
 //! From shards to weight buffers, one shard at a time.
 
 use crate::Error;
-use crate::exec::Executor;
+use crate::exec::{Compiling, Executor};
 use crate::plan::Plan;
 use crate::session::{Session, SessionConfig};
 use crate::weights::{Allocator, Target, Weights};
@@ -10,7 +10,7 @@ use model::{Manifest, Piece, Tensor};
 use std::collections::HashMap;
 
 /// Uploads are waited for each time this many bytes were written, so that the driver's staging memory stays small.
-const FLUSH_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const FLUSH_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Takes the shards of a package and becomes a [`Session`].
 #[derive(Debug)]
@@ -23,10 +23,12 @@ pub struct ModelLoader {
     /// For each shard, the (tensor, piece) indices it holds; taken when the shard was pushed.
     pieces_of: Vec<Option<Vec<(usize, usize)>>>,
     unflushed_bytes: u64,
+    /// The kernels, which the device compiles while the shards come.
+    kernels: Compiling,
 }
 
 impl ModelLoader {
-    /// Validates the manifest and makes all weight buffers.
+    /// Validates the manifest, makes all weight buffers and has the kernels compiled.
     ///
     /// # Errors
     /// [`Error::Model`] for an invalid manifest, [`Error::Package`] for a model this engine cannot run, [`Error::Limit`]
@@ -44,6 +46,7 @@ impl ModelLoader {
             }
         }
         let (weights, targets) = Allocator::new(&mut executor, manifest).allocate()?;
+        let kernels = Plan::compile(&mut executor, manifest, &weights, config)?;
         Ok(Self {
             executor,
             manifest: manifest.clone(),
@@ -52,6 +55,7 @@ impl ModelLoader {
             targets,
             pieces_of: pieces_of.into_iter().map(Some).collect(),
             unflushed_bytes: 0,
+            kernels,
         })
     }
 
@@ -95,6 +99,7 @@ impl ModelLoader {
             });
         }
         self.executor.flush().await?;
+        self.executor.compiled(self.kernels).await?;
         let weight_bytes = self.executor.allocated_bytes();
         let plan = Plan::build(
             &mut self.executor,

@@ -2,10 +2,12 @@
 
 mod dispatches;
 mod fused;
+#[cfg(test)]
+mod memory;
 
-use crate::exec::{Executor, Program};
+use crate::exec::{Compiling, Dispatch, Executor, Program};
 use crate::ops::{
-    ATTENTION_CHUNK, BufferId, RESULT_SLOTS, SamplingParams, cache_bytes, found_bytes, rope_table,
+    Attention, BufferId, RESULT_SLOTS, SamplingParams, cache_bytes, found_bytes, rope_table,
 };
 use crate::session::SessionConfig;
 use crate::shader::Choice;
@@ -62,9 +64,6 @@ pub(crate) struct Plan {
 /// Activation buffers, sized for a whole chunk.
 struct Scratch {
     x: BufferId,
-    /// The row of a decode step while `x` is read: a fused norm updates one from the other.
-    x_other: BufferId,
-    delta: BufferId,
     q: BufferId,
     rows: BufferId,
     qkv: BufferId,
@@ -75,56 +74,112 @@ struct Scratch {
     normed: BufferId,
     rope: BufferId,
     dummy: BufferId,
-    dummy_out: BufferId,
+}
+
+/// What depends on model and settings, but not on buffers.
+struct Shape<'a> {
+    arch: &'a Architecture,
+    tile: u32,
+    context: u32,
+    chunk: u32,
+    kv: KvType,
+}
+
+impl<'a> Shape<'a> {
+    fn new(manifest: &'a Manifest, config: &SessionConfig) -> Self {
+        let arch = &manifest.architecture;
+        let context = config.context.clamp(1, arch.context.max(1));
+        Self {
+            arch,
+            tile: manifest.ternary.rows_per_tile,
+            context,
+            chunk: config.prefill_chunk.clamp(1, 1024).min(context.max(1)),
+            kv: config.kv,
+        }
+    }
+
+    fn builder(&self, executor: &Executor, scratch: Scratch, io: Io) -> Builder<'a> {
+        Builder {
+            arch: self.arch,
+            tile: self.tile,
+            context: self.context,
+            chunk: self.chunk,
+            kv: self.kv,
+            scratch,
+            io,
+            loops_attention: executor.loops_attention(),
+        }
+    }
+
+    /// Which shader texts are linked.
+    fn choice(&self, executor: &Executor, weights: &Weights) -> Choice {
+        let variant = executor
+            .device()
+            .map_or(Variant::PORTABLE, crate::Device::variant);
+        Choice {
+            variant,
+            kv: self.kv,
+            rows: weights.embed.rows,
+        }
+    }
+}
+
+/// The dispatches of a decode step, a chunk of prefill, the head and the sampler.
+fn lists(executor: &Executor, builder: &Builder<'_>, weights: &Weights) -> [Vec<Dispatch>; 4] {
+    let decode = if executor.fuses(builder.arch) {
+        builder.fused_body(weights)
+    } else {
+        builder.body(weights, 1)
+    };
+    let prefill = builder.body(weights, builder.chunk);
+    [decode, prefill, builder.head(weights), builder.sample()]
 }
 
 impl Plan {
+    /// Begins to compile the kernels that [`Plan::build`] will need. It takes no memory for buffers, so that there is room for
+    /// weights on their way.
+    pub(crate) fn compile(
+        executor: &mut Executor,
+        manifest: &Manifest,
+        weights: &Weights,
+        config: &SessionConfig,
+    ) -> Result<Compiling, Error> {
+        let shape = Shape::new(manifest, config);
+        let (scratch, io) = (Scratch::nowhere(), Io::nowhere(shape.arch));
+        let builder = shape.builder(executor, scratch, io);
+        let dispatches = lists(executor, &builder, weights).into_iter().flatten();
+        let base = shape.choice(executor, weights);
+        executor.compile(dispatches, &base)
+    }
+
     pub(crate) async fn build(
         executor: &mut Executor,
         manifest: &Manifest,
         weights: &Weights,
         config: &SessionConfig,
     ) -> Result<Self, Error> {
-        let arch = &manifest.architecture;
-        let tile = manifest.ternary.rows_per_tile;
-        let context = config.context.clamp(1, arch.context.max(1));
-        let chunk = config.prefill_chunk.clamp(1, 1024).min(context.max(1));
+        let shape = Shape::new(manifest, config);
+        let Shape {
+            arch,
+            context,
+            chunk,
+            ..
+        } = shape;
         let before = executor.allocated_bytes();
         let kv = kv_buffers(executor, arch, context, config.kv)?;
         let kv_bytes = executor.allocated_bytes() - before;
         let io = io_buffers(executor, arch, context, chunk, kv)?;
-        let scratch = Scratch::allocate(executor, arch, tile, context, chunk)?;
+        let scratch = Scratch::allocate(executor, arch, shape.tile, context, chunk)?;
         let table = rope_table(arch.rope_theta, arch.head_dim, context);
         executor.write(scratch.rope, 0, bytemuck::cast_slice(&table))?;
-        let builder = Builder {
-            arch,
-            tile,
-            context,
-            chunk,
-            kv: config.kv,
-            scratch,
-            io,
-        };
-        let variant = executor
-            .device()
-            .map_or(Variant::PORTABLE, crate::Device::variant);
-        let base = Choice {
-            variant,
-            kv: config.kv,
-            rows: weights.embed.rows,
-        };
+        let builder = shape.builder(executor, scratch, io);
+        let base = shape.choice(executor, weights);
         let step = builder.io.step;
-        let decode = if executor.fuses(arch) {
-            builder.fused_body(weights)
-        } else {
-            builder.body(weights, 1)
-        };
+        let [decode, prefill, head, sample] = lists(executor, &builder, weights);
         let decode = executor.prepare(decode, step, &base).await?;
-        let prefill = executor
-            .prepare(builder.body(weights, chunk), step, &base)
-            .await?;
-        let head = executor.prepare(builder.head(weights), step, &base).await?;
-        let sample = executor.prepare(builder.sample(), step, &base).await?;
+        let prefill = executor.prepare(prefill, step, &base).await?;
+        let head = executor.prepare(head, step, &base).await?;
+        let sample = executor.prepare(sample, step, &base).await?;
         Ok(Self {
             arch: arch.clone(),
             context,
@@ -137,6 +192,29 @@ impl Plan {
             sample,
             kv_bytes,
         })
+    }
+}
+
+/// In the place of a buffer that is not there yet.
+const NOWHERE: BufferId = BufferId(u32::MAX);
+
+impl Io {
+    fn nowhere(arch: &Architecture) -> Self {
+        let layer = KvBuffers {
+            k: NOWHERE,
+            v: NOWHERE,
+        };
+        Self {
+            step: NOWHERE,
+            tokens: NOWHERE,
+            sampling: NOWHERE,
+            history: NOWHERE,
+            results: NOWHERE,
+            logits: NOWHERE,
+            found: NOWHERE,
+            sample_weights: NOWHERE,
+            kv: vec![layer; arch.layers as usize],
+        }
     }
 }
 
@@ -179,6 +257,22 @@ fn io_buffers(
 }
 
 impl Scratch {
+    const fn nowhere() -> Self {
+        Self {
+            x: NOWHERE,
+            q: NOWHERE,
+            rows: NOWHERE,
+            qkv: NOWHERE,
+            q_rotated: NOWHERE,
+            partials: NOWHERE,
+            attn: NOWHERE,
+            inner: NOWHERE,
+            normed: NOWHERE,
+            rope: NOWHERE,
+            dummy: NOWHERE,
+        }
+    }
+
     fn allocate(
         executor: &mut Executor,
         arch: &Architecture,
@@ -189,19 +283,24 @@ impl Scratch {
         let heads = arch.heads * arch.head_dim;
         let widest = arch.hidden.max(heads).max(arch.ffn);
         let per_token = |n: u32| u64::from(chunk) * u64::from(n) * 4;
-        let chunks = context.div_ceil(ATTENTION_CHUNK);
-        let partials = u64::from(arch.heads) * u64::from(chunks) * u64::from(arch.head_dim + 4);
+        let partials = Attention {
+            heads: arch.heads,
+            kv_heads: arch.kv_heads,
+            head_dim: arch.head_dim,
+            context,
+            kv: KvType::default(),
+            max_tokens: 1,
+        }
+        .partials_bytes();
         let qkv = pad_rows(heads, tile) + 2 * pad_rows(arch.kv_heads * arch.head_dim, tile);
         Ok(Self {
             x: executor.create_buffer("x", per_token(arch.hidden))?,
-            x_other: executor.create_buffer("x_other", u64::from(arch.hidden) * 4)?,
-            delta: executor.create_buffer("delta", per_token(pad_rows(arch.hidden, tile)))?,
             q: executor
                 .create_buffer("q", u64::from(chunk) * padded_cols(widest as usize) as u64)?,
             rows: executor.create_buffer("rows", per_token(2))?,
             qkv: executor.create_buffer("qkv", per_token(qkv))?,
             q_rotated: executor.create_buffer("q_rotated", per_token(heads))?,
-            partials: executor.create_buffer("partials", partials * 4)?,
+            partials: executor.create_buffer("partials", partials)?,
             attn: executor.create_buffer("attn", per_token(heads))?,
             inner: executor.create_buffer("inner", per_token(arch.ffn))?,
             normed: executor.create_buffer(
@@ -211,7 +310,6 @@ impl Scratch {
             rope: executor
                 .create_buffer("rope", u64::from(context) * u64::from(arch.head_dim) * 4)?,
             dummy: executor.create_buffer("dummy", 16)?,
-            dummy_out: executor.create_buffer("dummy_out", 16)?,
         })
     }
 }

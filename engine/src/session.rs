@@ -352,6 +352,14 @@ impl Session {
         self.tokens.len().min(self.submitted as usize)
     }
 
+    /// Waits until the device has done all that was queued: for measurements that begin from rest.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub async fn settle(&mut self) -> Result<(), Error> {
+        self.executor.flush().await
+    }
+
     /// Forgets every token from `n_tokens` on, and everything that is queued. A last accepted token that was not computed
     /// yet is forgotten too: the next prefill brings it again.
     pub fn truncate(&mut self, n_tokens: u32) {

@@ -41,6 +41,7 @@ kernels! {
     TernaryGemm => "ternary_gemm",
     RopeKv => "rope_kv",
     Attention => "attention",
+    AttentionLoop => "attention_loop",
     RopeAttention => "rope_attention",
     AttentionCombine => "attention_combine",
     RmsNorm => "rms_norm",
@@ -101,7 +102,7 @@ impl Kernel {
     pub fn same_text(self, a: &Choice, b: &Choice) -> bool {
         let needs = |need| self.needs().any(|n| n == need);
         (!needs("dot") || a.variant.dot == b.variant.dot)
-            && (!needs("reduce") || a.variant.reduce == b.variant.reduce)
+            && (!(needs("reduce") || needs("row_totals")) || a.variant.reduce == b.variant.reduce)
             && (!needs("kv") || a.kv == b.kv)
             && (!needs("rows") || a.rows == b.rows)
     }
@@ -126,6 +127,7 @@ pub fn link(
             "step_rw" => lib!("step_rw"),
             "sum" => lib!("sum"),
             "norm" => lib!("norm"),
+            "row" => lib!("row"),
             "rope" => lib!("rope"),
             "attention" => lib!("attention"),
             "order" => lib!("order"),
@@ -146,6 +148,15 @@ pub fn link(
                     lib!("reduce_subgroup")
                 }
                 Reduce::Shared => lib!("reduce_shared"),
+            },
+            "row_totals" => match choice.variant.reduce {
+                Reduce::Subgroup => {
+                    if target == Target::Web {
+                        directives.push_str("enable subgroups;\n");
+                    }
+                    lib!("row_totals_subgroup")
+                }
+                Reduce::Shared => lib!("row_totals_shared"),
             },
             "kv" => match choice.kv {
                 KvType::F32 => lib!("kv_f32"),
@@ -174,5 +185,6 @@ pub fn link(
     // Directives come before every declaration, and `enable` before `requires` reads best.
     let mut lines: Vec<&str> = directives.lines().collect();
     lines.sort_unstable();
+    lines.dedup();
     Ok([lines.join("\n").as_str(), "\n", body.as_str()].concat())
 }

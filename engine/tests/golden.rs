@@ -6,6 +6,7 @@ mod common;
 
 use common::golden::{Package, compare_layers, compare_logits, exact};
 use common::{gpu, variants};
+use engine::ops::Tuning;
 use engine::{Executor, Sampling, Session};
 use fixtures::{Golden, PACKED};
 use std::ops::ControlFlow;
@@ -64,6 +65,19 @@ fn every_gpu_variant_matches_the_reference() {
     for variant in variants() {
         check(|| gpu(Some(variant)));
     }
+}
+
+/// A software adapter runs kernels that suit it; these are the ones that everybody else gets.
+#[test]
+fn the_kernels_of_hardware_match_the_reference() {
+    check(|| {
+        let mut executor = gpu(None)?;
+        let Executor::Gpu(device) = &mut executor else {
+            unreachable!("a GPU was opened")
+        };
+        device.set_tuning(Tuning::default());
+        Some(executor)
+    });
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod common;
 
 use common::golden::{Package, compare_layers, compare_logits, exact};
 use common::{gpu, rms_relative};
+use engine::ops::Tuning;
 use engine::shader::Kernel;
 use engine::{Executor, KvType, SessionConfig, reference};
 use fixtures::Golden;
@@ -15,12 +16,14 @@ use model::{Activation, Encoding, Scale};
 
 type Patch = fn(Kernel, String) -> String;
 
-/// Whether a fixture passes with a changed kernel text, manifest or configuration.
+/// Whether a fixture passes with a changed kernel text, manifest or configuration, on the kernels that suit this device or
+/// those of a given tuning.
 fn verdict(
     fixture: (&str, &str),
     patch: Option<Patch>,
     edit: fn(&mut Package),
     config: &SessionConfig,
+    tuning: Option<Tuning>,
 ) -> Result<(), String> {
     let (folder, variant) = fixture;
     let golden = Golden::load(folder);
@@ -28,8 +31,13 @@ fn verdict(
     let mut package = Package::of(folder, variant);
     edit(&mut package);
     let mut executor = gpu(None).expect("the caller has looked for one");
-    if let (Executor::Gpu(gpu), Some(patch)) = (&mut executor, patch) {
-        gpu.set_patch(patch);
+    if let Executor::Gpu(gpu) = &mut executor {
+        if let Some(patch) = patch {
+            gpu.set_patch(patch);
+        }
+        if let Some(tuning) = tuning {
+            gpu.set_tuning(tuning);
+        }
     }
     let mut session = package.session(executor, config);
     compare_logits(&mut session, &golden, &class)?;
@@ -38,10 +46,21 @@ fn verdict(
 
 #[track_caller]
 fn must_fail(what: &str, fixture: (&str, &str), patch: Option<Patch>, edit: fn(&mut Package)) {
+    must_fail_with(None, what, fixture, patch, edit);
+}
+
+#[track_caller]
+fn must_fail_with(
+    tuning: Option<Tuning>,
+    what: &str,
+    fixture: (&str, &str),
+    patch: Option<Patch>,
+    edit: fn(&mut Package),
+) {
     if gpu(None).is_none() {
         return; // said so already; without a GPU nothing can be noticed
     }
-    let got = verdict(fixture, patch, edit, &exact());
+    let got = verdict(fixture, patch, edit, &exact(), tuning);
     assert!(
         got.is_err(),
         "the mistake `{what}` was not noticed on {fixture:?}"
@@ -80,15 +99,16 @@ fn without_a_mistake_it_passes() {
     if gpu(None).is_none() {
         return;
     }
-    verdict(G256, None, unchanged, &exact()).unwrap();
-    verdict(GL256, None, unchanged, &exact()).unwrap();
+    verdict(G256, None, unchanged, &exact(), None).unwrap();
+    verdict(GL256, None, unchanged, &exact(), None).unwrap();
 }
 
 #[test]
 fn truncated_codes() {
     fn patch(kernel: Kernel, text: String) -> String {
         if kernel == Kernel::NormQuantize {
-            replace(&text, "round(y * inverse)", "trunc(y * inverse)")
+            let scaled = "clamp(y * inverse, vec4<f32>(-128.0), vec4<f32>(127.0))";
+            replace(&text, scaled, &format!("trunc({scaled})"))
         } else {
             text
         }
@@ -152,33 +172,39 @@ fn permuted_query_and_key_rows() {
 #[test]
 fn wrong_kv_head() {
     fn patch(kernel: Kernel, text: String) -> String {
-        if kernel == Kernel::Attention {
+        if matches!(kernel, Kernel::Attention | Kernel::AttentionLoop) {
             replace(
                 &text,
-                "first_head / params.group * params.context",
-                "first_head % (params.heads / params.group) * params.context",
+                "head / params.group * params.context",
+                "head % (params.heads / params.group) * params.context",
             )
         } else {
             text
         }
     }
-    must_fail("kv head h mod KV", G256, Some(patch), unchanged);
+    // A software adapter has a kernel of its own, so hardware's is asked for by name.
+    for tuning in [None, Some(Tuning::default())] {
+        must_fail_with(tuning, "kv head h mod KV", G256, Some(patch), unchanged);
+    }
 }
 
 #[test]
-fn sub_norms_skipped() {
+fn sub_norm_skipped() {
     fn patch(kernel: Kernel, text: String) -> String {
         if kernel == Kernel::NormQuantize {
-            replace(
+            // Only the feed-forward's is as wide as this.
+            let text = replace(
                 &text,
-                "return gain[i] * (value * scale);",
-                "if !ADD_DELTA { return value; } return gain[i] * (value * scale);",
-            )
+                "if NORM { scale = rms_scale",
+                "if NORM && width != 768u { scale = rms_scale",
+            );
+            let gained = "v = RowColumns(gain.a * v.a, gain.b * v.b, gain.c * v.c, gain.d * v.d);";
+            replace(&text, gained, &format!("if width != 768u {{ {gained} }}"))
         } else {
             text
         }
     }
-    must_fail("no sub-norms", G256, Some(patch), unchanged);
+    must_fail("no sub-norm", G256, Some(patch), unchanged);
 }
 
 #[test]
@@ -207,7 +233,7 @@ fn half_precision_cache() {
         ..exact()
     };
     assert!(
-        verdict(G256, None, unchanged, &config).is_err(),
+        verdict(G256, None, unchanged, &config, None).is_err(),
         "an f16 cache must not pass as exact"
     );
 }

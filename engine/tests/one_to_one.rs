@@ -74,18 +74,22 @@ fn types(stem: &str) -> Vec<String> {
 }
 
 fn kernel_texts() -> String {
+    // What kernels share may call a provider in their place.
     stems("shaders", "wgsl")
         .iter()
-        .map(|stem| std::fs::read_to_string(root().join(format!("shaders/{stem}.wgsl"))).unwrap())
+        .map(|stem| format!("shaders/{stem}.wgsl"))
+        .chain(["shaders/lib/row.wgsl".to_owned()])
+        .map(|path| std::fs::read_to_string(root().join(path)).unwrap())
         .collect()
 }
 
 #[test]
 fn providers_of_one_need_export_the_same() {
     let kernels = kernel_texts();
-    let needs: [&[&str]; 4] = [
+    let needs: [&[&str]; 5] = [
         &["dot_packed", "dot_scalar"],
         &["reduce_subgroup", "reduce_shared"],
+        &["row_totals_subgroup", "row_totals_shared"],
         &["kv_f32", "kv_f16"],
         &["rows_f16", "rows_q8", "rows_q6", "rows_q4"],
     ];
@@ -121,8 +125,8 @@ fn providers_of_one_need_export_the_same() {
 
 #[test]
 fn every_provider_is_known() {
-    let known = "attention dot_packed dot_scalar kv_f16 kv_f32 merge norm order reduce_shared reduce_subgroup rope \
-                 rows_f16 rows_q4 rows_q6 rows_q8 step step_rw sum ternary";
+    let known = "attention dot_packed dot_scalar kv_f16 kv_f32 merge norm order reduce_shared reduce_subgroup rope row \
+                 row_totals_shared row_totals_subgroup rows_f16 rows_q4 rows_q6 rows_q8 step step_rw sum ternary";
     let known: BTreeSet<String> = known.split_whitespace().map(str::to_owned).collect();
     assert_eq!(stems("shaders/lib", "wgsl"), known);
 }

@@ -13,6 +13,7 @@ use engine::{KvType, Rows, Variant};
 mod ops {
     mod attention;
     mod attention_combine;
+    mod attention_loop;
     mod embed;
     mod lm_head;
     mod logit_scan;

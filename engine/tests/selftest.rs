@@ -85,7 +85,7 @@ fn verdict(patch: Patch) -> Option<Verdict> {
 fn mistakes_are_noticed() {
     let mistakes: [(&str, Patch); 4] = [
         ("a head reads another head's cache", |kernel, text| {
-            if kernel == Kernel::Attention {
+            if matches!(kernel, Kernel::Attention | Kernel::AttentionLoop) {
                 let from = "head / params.group * params.context";
                 replace(
                     &text,
@@ -98,7 +98,8 @@ fn mistakes_are_noticed() {
         }),
         ("codes are truncated", |kernel, text| {
             if kernel == Kernel::NormQuantize {
-                replace(&text, "round(y * inverse)", "trunc(y * inverse * 0.97)")
+                let scaled = "clamp(y * inverse, vec4<f32>(-128.0), vec4<f32>(127.0))";
+                replace(&text, scaled, &format!("trunc({scaled} * 0.97)"))
             } else {
                 text
             }

@@ -134,18 +134,21 @@ fn sum_values(lid: u32, n: u32, quads: u32, loaded: array<vec4<f32>, VALUE_STEPS
 }
 
 // Joins the parts of the weighted values of JOINED heads from `first` on; an invocation below JOINED * quads gets a quad of
-// head first + lid / quads.
+// head first + lid / quads, all others nothing.
 fn join_values(lid: u32, quads: u32, first: u32, parts: array<vec4<f32>, HEADS>) -> vec4<f32> {
     var part = parts;
     for (var h = 0u; h < JOINED; h = h + 1u) { // unrolled
         value_parts[h][lid] = part[first + h];
     }
     workgroupBarrier();
-    let head = min(lid / quads, JOINED - 1u);
-    let column = lid % quads;
-    var sum = value_parts[head][column];
-    for (var j = 0u; j < OTHER_SLICES; j = j + 1u) { // unrolled
-        sum = sum + value_parts[head][column + (j + 1u) * quads];
+    var sum = vec4<f32>(0.0);
+    if lid < JOINED * quads {
+        let head = lid / quads;
+        let column = lid % quads;
+        sum = value_parts[head][column];
+        for (var j = 0u; j < OTHER_SLICES; j = j + 1u) { // unrolled
+            sum = sum + value_parts[head][column + (j + 1u) * quads];
+        }
     }
     workgroupBarrier();
     return sum;

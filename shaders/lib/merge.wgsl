@@ -1,7 +1,9 @@
-// Merge of the chunks of a row of attention, one after the other in ascending order. Prefill merges a chunk as soon as it is
-// computed, decode merges what other workgroups have left: the same functions, so the same bits.
+// Merge of the chunks of a row of attention: eight in a row make a group, one after the other in ascending order, and groups
+// are merged in the same way. Prefill merges a chunk as soon as it is computed, decode merges what other workgroups have left,
+// groups side by side: the same functions in the same order, so the same bits.
+const CHUNKS_PER_GROUP: u32 = 8u;
 
-// Weights of what is merged already and of the next chunk, and their new maximum and sum.
+// Weights of what is merged already and of the next part, and their new maximum and sum.
 struct Merge {
     old: f32,
     fresh: f32,
@@ -9,13 +11,27 @@ struct Merge {
     sum: f32,
 }
 
-fn merge(largest: f32, sum: f32, chunk_largest: f32, chunk_sum: f32) -> Merge {
-    let top = max(largest, chunk_largest);
+fn merge(largest: f32, sum: f32, next_largest: f32, next_sum: f32) -> Merge {
+    let top = max(largest, next_largest);
     let old = exp(largest - top);
-    let fresh = exp(chunk_largest - top);
-    return Merge(old, fresh, top, fma(old, sum, fresh * chunk_sum));
+    let fresh = exp(next_largest - top);
+    return Merge(old, fresh, top, fma(old, sum, fresh * next_sum));
 }
 
-fn merge_values(weights: Merge, values: vec4<f32>, chunk_values: vec4<f32>) -> vec4<f32> {
-    return fma(vec4<f32>(weights.old), values, weights.fresh * chunk_values);
+fn merge_values(weights: Merge, values: vec4<f32>, next_values: vec4<f32>) -> vec4<f32> {
+    return fma(vec4<f32>(weights.old), values, weights.fresh * next_values);
+}
+
+// Values not yet divided, with their maximum and sum.
+struct Part {
+    values: vec4<f32>,
+    largest: f32,
+    sum: f32,
+}
+
+// `next` behind `so_far`, or alone if it is the first.
+fn merge_parts(so_far: Part, next: Part, is_first: bool) -> Part {
+    if is_first { return next; }
+    let merged = merge(so_far.largest, so_far.sum, next.largest, next.sum);
+    return Part(merge_values(merged, so_far.values, next.values), merged.largest, merged.sum);
 }

@@ -1,7 +1,16 @@
 // What specs about downloads share: a person who presses the button, what is shown meanwhile, what is stored afterwards.
 import assert from "node:assert/strict";
-import { ChatPage, PATIENCE } from "./pages/chat.mjs";
+import { ChatPage } from "./pages/chat.mjs";
 import { stored } from "./stored.mjs";
+
+/** Notes every text of the status line. Runs in the page. */
+function watchStatus() {
+  const line = document.querySelector("[data-testid=status]");
+  window.statuses = [line.textContent];
+  new MutationObserver(() => {
+    if (window.statuses.at(-1) !== line.textContent) window.statuses.push(line.textContent);
+  }).observe(line, { childList: true, characterData: true, subtree: true });
+}
 
 /** Somebody visits, and presses the button of the offer. */
 export async function beginDownload(context, server, parameters) {
@@ -15,7 +24,13 @@ export async function beginDownload(context, server, parameters) {
 /** Presses the button of the offer. */
 export async function pressDownload(chat) {
   await chat.waitFor("offer");
+  await chat.page.evaluate(watchStatus);
   await chat.firstRun.download.click();
+}
+
+/** Every text that the status line has had since the button was pressed. */
+export function statuses(chat) {
+  return chat.page.evaluate(() => window.statuses);
 }
 
 /** Waits until the page has given up, and returns what it says. */
@@ -37,15 +52,16 @@ export async function assertStored(chat, files) {
   assert.deepEqual({ parts, strays }, { parts: [], strays: [] }, "something is left");
 }
 
-/** Waits for something that happens outside of the page. */
-export async function until(condition, millis = PATIENCE) {
-  const end = Date.now() + millis;
-  while (!(await condition())) {
-    assert.ok(Date.now() < end, `never: ${condition}`);
-    await sleep(50);
-  }
-}
-
-export function sleep(millis) {
-  return new Promise((resolve) => setTimeout(resolve, millis));
+/**
+ * Plans faults by path: the first one for the first request from now on, and so on; behind them nothing.
+ *
+ * @param {Server} server
+ * @param {Map<string, object[]>} faults
+ * @returns {(path: string) => object[]} the requests for a path since then
+ */
+export function planInOrder(server, faults) {
+  const from = server.requests.length;
+  const left = new Map([...faults].map(([path, list]) => [path, [...list]]));
+  server.plan(({ path }) => left.get(path)?.shift());
+  return (path) => server.requests.slice(from).filter((request) => request.path === path);
 }

@@ -83,6 +83,7 @@ export const DEFAULTS = {
     limits: limits(),
     engine: "Apple M4 GPU (BrowserWebGpu, Other), kernels packed-shared",
     variant: "packed-shared",
+    is_tuned: false,
     generation: 1,
   },
   selfTest: { variant: "packed-shared", kv: "F16", millis: 31.4, dropped: [], inexact: null },

@@ -6,14 +6,12 @@ import { ChatPage } from "./pages/chat.mjs";
 import { Sidebar } from "./pages/sidebar.mjs";
 import { Shim } from "./shim.mjs";
 import { isShard, serveSite } from "./site.mjs";
+import { CRASH, inWorker } from "./steps.mjs";
 
 const QUESTIONS = ["What is the sea?", "Who are you?", "Name three birds.", "Why is the sky blue?", "Tell me a story."];
 const TOY = { model: "models/toy", greedy: 1, max_tokens: 40, context: 512 };
-const CRASH = /on_submitted_work_done promise failed|mapAsync|external Instance reference|Failed to load resource/;
 /** Memory and buffers may be larger by this at the end than after the request `SETTLED`. */
 const GROWTH = 1.1;
-/** What is measured in bytes may grow by this all the same: one collection more or less. */
-const SLACK_BYTES = 1_000_000;
 
 /** Keeps the page's wasm memory where it can be read. */
 function keepMemory() {
@@ -74,8 +72,7 @@ export async function soak({ requests, crashEvery, settled, log = () => undefine
     const end = await measure(chat);
     assert.equal(server.count(isShard), shards, "weights came over the network");
     for (const [name, bytes] of Object.entries(end)) {
-      const most = after[name] * GROWTH + (name.endsWith("Bytes") ? SLACK_BYTES : 0);
-      assert.ok(bytes <= most, `${name} grew from ${after[name]} to ${bytes}`);
+      assert.ok(bytes <= after[name] * GROWTH, `${name} grew from ${after[name]} to ${bytes}`);
     }
     await chat.close();
     return { answers: requests, crashes, settled: after, end };
@@ -99,9 +96,4 @@ async function measure(chat) {
     workerWasmBytes: globalThis.wasmMemory.buffer.byteLength,
   }));
   return { pageHeapBytes: usedSize, pageWasmBytes, ...worker };
-}
-
-async function inWorker(page, code, argument) {
-  const worker = page.workers().find((candidate) => candidate.url().endsWith("worker_loader.js"));
-  return worker.evaluate(code, argument);
 }

@@ -5,8 +5,8 @@ import { ChatPage } from "./pages/chat.mjs";
 /**
  * A state: the worker's script, the browser's context, what runs before the page, the address, and what is done then.
  * A variation has other words in the same places as another state. What `narrow` does is done again in a window where the list
- * of chats lies above the chat, and is closed at first.
- * @typedef {{name, script?, context?, init?, parameters?, isVariation?, steps?, narrow?}} State
+ * of chats lies above the chat, and is closed at first; `resized` in every window.
+ * @typedef {{name, script?, context?, init?, parameters?, isVariation?, steps?, narrow?, resized?}} State
  */
 
 const MARKDOWN = `## Seabirds of the north
@@ -74,6 +74,8 @@ async function rename(chat) {
   await chat.sidebar.titleField.waitFor();
 }
 
+const scrollToEnd = (chat) => chat.page.locator("main").evaluate((main) => main.scrollTo(0, main.scrollHeight));
+
 const BROKEN_DATABASE = () => {
   IDBFactory.prototype.open = () => {
     throw new DOMException("The operation is insecure.", "SecurityError");
@@ -120,6 +122,16 @@ export const STATES = [
     },
   },
   {
+    name: "download-paused",
+    script: { offer: FIRST_VISIT, holdLoad: true },
+    steps: async (chat) => {
+      await chat.firstRun.download.click();
+      await chat.page.waitForFunction(() => Number(document.querySelector("progress")?.value) > 2e7);
+      await chat.firstRun.pause.click();
+      await chat.firstRun.resume.waitFor();
+    },
+  },
+  {
     name: "download-stopped",
     script: { offer: { ...FIRST_VISIT, stored_bytes: 20_100_000 } },
     steps: (chat) => chat.firstRun.download.waitFor(),
@@ -151,6 +163,12 @@ export const STATES = [
     await inFake(chat.page, () => self.fake.post({ Status: { DeviceLost: { detail: "the GPU process crashed" } } }));
     await chat.waitFor("recovering");
   } },
+  { name: "slowed", isVariation: true, script: { answers: ANSWERS, holdAfter: 60 }, steps: async (chat) => {
+    await chat.ask("Tell me about terns");
+    await chat.waitForTokens(60);
+    await inFake(chat.page, () => self.fake.post({ Slowdown: { id: self.fake.running.id, is_slow: true, percent: 41 } }));
+    await chat.page.getByText("This device has slowed down").waitFor();
+  } },
   { name: "editing", script: { answers: ANSWERS }, steps: async (chat) => {
     await ask(QUESTIONS[0])(chat);
     await chat.questions.first().hover();
@@ -179,11 +197,16 @@ export const STATES = [
     await ask(QUESTIONS[3])(chat);
     await chat.settings.open();
   } },
+  { name: "settings-energy", isVariation: true, steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.answers("Save energy").check();
+  }, resized: (chat) => chat.settings.answers("Save energy").scrollIntoViewIfNeeded() },
   { name: "settings-end", steps: async (chat) => {
     await chat.waitFor("ready");
     await chat.settings.open();
-    await chat.settings.erase.scrollIntoViewIfNeeded();
-  } },
+    await chat.settings.erase.waitFor();
+  }, resized: scrollToEnd },
   { name: "diagnostics", script: { answers: ANSWERS }, steps: async (chat) => {
     await ask(QUESTIONS[3])(chat);
     await chat.page.evaluate(() => (location.hash = "#diagnose"));
@@ -198,9 +221,8 @@ export const STATES = [
   { name: "diagnostics-end", steps: async (chat) => {
     await chat.waitFor("ready");
     await chat.page.evaluate(() => (location.hash = "#diagnose"));
-    await chat.diagnostics.limits.scrollIntoViewIfNeeded();
-    await chat.page.locator("main").evaluate((main) => main.scrollTo(0, main.scrollHeight));
-  } },
+    await chat.diagnostics.limits.waitFor();
+  }, resized: scrollToEnd },
   { name: "diagnostics-measuring", script: { holdBenchmark: true }, steps: async (chat) => {
     await chat.waitFor("ready");
     await chat.page.evaluate(() => (location.hash = "#diagnose"));
@@ -263,7 +285,10 @@ export const STATES = [
     ["Storage", "Reload"], ["NoChat", "Never"],
   ].map(([code, retry]) => ({
     name: `fault-${code.replace(/[A-Z]/g, (letter, at) => (at ? "-" : "") + letter.toLowerCase())}`,
-    script: { loadFault: fault(code, retry), offer: code === "Network" ? FIRST_VISIT : DEFAULTS.offer },
+    script: {
+      loadFault: { ...fault(code, retry), missing_bytes: code === "StorageFull" ? 213_400_000 : undefined },
+      offer: code === "Network" ? FIRST_VISIT : DEFAULTS.offer,
+    },
     parameters: { start: 1 },
     isVariation: code !== "NoAdapter",
     steps: (chat) => chat.fault.waitFor(),
@@ -279,6 +304,7 @@ export async function resize(chat, state, viewport) {
   // The page hears of its new size with a frame.
   await chat.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   if (viewport.width < NARROW) await state.narrow?.(chat);
+  await state.resized?.(chat);
 }
 
 /**

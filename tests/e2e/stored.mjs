@@ -40,7 +40,8 @@ export async function stored(page) {
     const records = new Map(keys.map((key, index) => [key, values[index]]));
     const parts = keys.filter((key) => key.startsWith("part/"));
     const files = [];
-    const owned = new Set(parts);
+    // What is noted of conversions stays for repairs.
+    const owned = new Set([...parts, ...keys.filter((key) => key.startsWith("repacking/"))]);
     for (const entry of journal) {
       const own = [];
       for (let number = 0; records.has(`${entry.sha256}/${number}`); number += 1) {

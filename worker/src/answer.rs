@@ -47,6 +47,11 @@ impl<D: Decoder> Answer<D> {
         &self.accepted
     }
 
+    /// Tokens that were made here, without resumed ones.
+    pub(crate) fn n_made(&self) -> usize {
+        self.accepted.len() - self.n_resumed
+    }
+
     /// Why nothing can follow behind `n_prompt` prompt tokens in a context of `context` tokens, if so.
     pub(crate) fn limit(&self, n_prompt: usize, context: u32) -> Option<FinishReason> {
         if self.max_tokens > 0 && self.accepted.len() >= self.max_tokens as usize {
@@ -109,7 +114,7 @@ impl<D: Decoder> Answer<D> {
 
     /// Counts and speed, for a prompt of `n_prompt` tokens.
     pub(crate) fn usage(&self, n_prompt: usize) -> Usage {
-        let n_made = self.accepted.len() - self.n_resumed;
+        let n_made = self.n_made();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let seconds =
             (self.last_token_at - self.first_token_at.unwrap_or(self.last_token_at)) / 1000.0;

@@ -1,5 +1,7 @@
 //! How fast a model runs, in a few seconds: a prompt is read and tokens are made as in an answer, with a clock beside it.
 
+mod shape;
+
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
@@ -8,7 +10,7 @@ use protocol::{
     Settings,
 };
 
-use crate::pace::Pace;
+use crate::pace::{MOST_AHEAD, Pace};
 use crate::race::{First, first};
 use crate::runtime::{Runtime, no_model, plain_fault};
 use crate::watch::Watch;
@@ -113,7 +115,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             host: &self.host,
             silence_seconds,
         };
-        let opened = watch.once(self.engine.made_up(settings));
+        let opened = watch.once(self.engine.made_up(settings, None));
         let mut made_up = match first(opened, self.inbox.cancelled()).await {
             First::Left(opened) => opened?,
             First::Right(()) => return Ok(Outcome::Cancelled),
@@ -160,6 +162,8 @@ impl<H: Host> Bench<'_, H> {
         session: &mut S,
     ) -> Result<Option<(Speed, Speed)>, EngineFault> {
         session.set_sampling(&SamplingSettings::default());
+        // Whatever the last answer was told to save.
+        session.set_run_ahead(MOST_AHEAD);
         let steps = [
             (BenchmarkStep::WarmUp, 1, WARM_UP),
             (BenchmarkStep::Prefill, 2, PREFILL),

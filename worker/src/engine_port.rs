@@ -1,23 +1,21 @@
 //! The real engine behind the runtime's traits.
 
 use std::cell::RefCell;
-use std::ops::ControlFlow;
 
 use engine::diagnostics;
 use engine::selftest::SelfTest;
-use engine::{
-    Device, DeviceOptions, Executor, ModelLoader, Sampling, Session as EngineSession,
-    SessionConfig, Variant,
-};
+use engine::{Device, DeviceOptions, Executor, ModelLoader, SessionConfig, Variant};
 use model::Manifest;
 use protocol::{
-    CompileReport, CompileResult, DeviceReport, EqualityResult, Fault, FaultCode, SamplingSettings,
-    SelfTestReport, Settings,
+    AdapterInfo, CompileReport, CompileResult, DeviceReport, Fault, FaultCode, SelfTestReport,
+    Settings,
 };
 
 use crate::engine_terms::{engine_kv, fault, no_webgpu, protocol_kv};
+use crate::gpu_session::GpuSession;
+use crate::kernels::{Kernels, LastDevice};
 use crate::variants::Choices;
-use crate::{Engine, EngineFault, Loader, MadeUp, Memory, Session};
+use crate::{Engine, EngineFault, Loader, MadeUp, Tunable};
 
 /// What only the browser knows about adapter and device.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +30,15 @@ pub struct DeviceProbe {
     pub report: fn() -> DeviceReport,
     /// Milliseconds since some fixed moment.
     pub now: fn() -> f64,
+    /// What the browser calls itself.
+    pub agent: fn() -> String,
 }
 
 /// Opens devices with crate `engine`.
 pub struct GpuEngine {
     probe: DeviceProbe,
-    /// The engine's line and the variant of the last device.
-    last: RefCell<Option<(String, String)>>,
+    /// The last device.
+    last: RefCell<Option<LastDevice>>,
     /// What is known of the variants.
     choices: RefCell<Choices>,
 }
@@ -64,13 +64,35 @@ impl GpuEngine {
         self.sound_executor(manifest, engine_kv(settings.kv)).await
     }
 
+    /// What the best choice of kernels depends on, the last device being the one that was asked for them.
+    fn scope(&self, manifest: &Manifest) -> String {
+        let report = (self.probe.report)();
+        let AdapterInfo {
+            vendor,
+            architecture,
+            device,
+            description,
+            ..
+        } = report.adapter;
+        let shape = &manifest.architecture;
+        let (widths, heads) = (
+            [shape.hidden, shape.ffn, shape.layers],
+            [shape.heads, shape.kv_heads, shape.head_dim],
+        );
+        let agent = (self.probe.agent)();
+        format!(
+            "{vendor} {architecture} {device} {description}|{agent}|{} {widths:?} {heads:?} {}",
+            shape.family, shape.vocab
+        )
+    }
+
     /// What is known of the last device.
-    pub(crate) fn last_device(&self) -> Option<(String, String)> {
+    pub(crate) fn last_device(&self) -> Option<LastDevice> {
         self.last.borrow().clone()
     }
 
     /// Another device than the last one stays in use, if one was.
-    pub(crate) fn keep_last_device(&self, in_use: Option<(String, String)>) {
+    pub(crate) fn keep_last_device(&self, in_use: Option<LastDevice>) {
         if in_use.is_some() {
             *self.last.borrow_mut() = in_use;
         }
@@ -83,10 +105,15 @@ impl GpuEngine {
         kv: engine::KvType,
     ) -> Result<(Executor, engine::KvType, SelfTestReport), EngineFault> {
         let mut executor = self.executor(None).await?;
+        let tuned = self.choices.borrow().tuned(&self.scope(manifest));
         let mut millis = 0.0;
         loop {
             let device = executor.device().ok_or_else(no_gpu)?;
-            let next = self.choices.borrow().next(kv, |v| device.supports(v));
+            let asked = tuned.map(|tuned| tuned.variant);
+            let next = self
+                .choices
+                .borrow()
+                .next(kv, asked, |v| device.supports(v));
             let Some((variant, kv)) = next else {
                 free(&executor);
                 let detail = self.choices.borrow().describe();
@@ -98,6 +125,14 @@ impl GpuEngine {
             if device.variant() != variant {
                 free(&executor);
                 executor = self.executor(Some(variant)).await?;
+            }
+            let tuned = tuned.filter(|tuned| tuned.variant == variant);
+            if let Some(tuned) = tuned {
+                tuned.apply(&mut executor);
+                if let Some(last) = self.last.borrow_mut().as_mut() {
+                    last.kernels = tuned.to_string();
+                    last.is_tuned = true;
+                }
             }
             let began = (self.probe.now)();
             let tested = self.test(manifest, kv, executor).await?;
@@ -150,7 +185,7 @@ impl GpuEngine {
     }
 
     /// A device of the best variant, or of the given one.
-    async fn executor(&self, variant: Option<Variant>) -> Result<Executor, EngineFault> {
+    pub(crate) async fn executor(&self, variant: Option<Variant>) -> Result<Executor, EngineFault> {
         if !(self.probe.has_webgpu)() {
             return Err(no_webgpu());
         }
@@ -160,10 +195,18 @@ impl GpuEngine {
             ..DeviceOptions::default()
         };
         let executor = Executor::gpu(&options).await.map_err(fault)?;
-        let variant = executor
-            .device()
-            .map_or_else(String::new, |device| device.variant().to_string());
-        *self.last.borrow_mut() = Some((executor.describe(), variant));
+        let device = executor.device().ok_or_else(no_gpu)?;
+        let usable = if device.is_software() {
+            Vec::new()
+        } else {
+            Kernels::all(|variant| device.supports(variant))
+        };
+        *self.last.borrow_mut() = Some(LastDevice {
+            engine: executor.describe(),
+            kernels: device.variant().to_string(),
+            is_tuned: false,
+            usable,
+        });
         Ok(executor)
     }
 }
@@ -221,18 +264,56 @@ impl Engine for GpuEngine {
         self.test_a_device(manifest, settings).await
     }
 
-    async fn made_up(&self, settings: &Settings) -> Result<MadeUp<GpuSession>, EngineFault> {
-        self.make_up(settings).await
+    async fn made_up(
+        &self,
+        settings: &Settings,
+        shape: Option<&str>,
+    ) -> Result<MadeUp<GpuSession>, EngineFault> {
+        self.make_up(settings, shape).await
+    }
+
+    fn is_tunable(&self) -> bool {
+        true
+    }
+
+    fn tunable(&self, manifest: &Manifest) -> Option<Tunable> {
+        let last = self.last.borrow();
+        let choices = self.choices.borrow();
+        let usable = last.as_ref()?.usable.iter();
+        let usable = usable.filter(|kernels| !choices.is_dropped(kernels.variant));
+        let kernels: Vec<String> = usable.map(ToString::to_string).collect();
+        (!kernels.is_empty()).then(|| Tunable {
+            scope: self.scope(manifest),
+            kernels,
+        })
+    }
+
+    fn prefer(&self, scope: &str, kernels: &str) {
+        match kernels.parse() {
+            Ok(kernels) => self.choices.borrow_mut().prefer(scope, kernels),
+            // A trial by other code; the next one takes its place.
+            Err(error) => log::warn!("a trial is ignored: {error}"),
+        }
+    }
+
+    async fn trial(
+        &self,
+        manifest: &Manifest,
+        settings: &Settings,
+        kernels: &str,
+    ) -> Result<MadeUp<GpuSession>, EngineFault> {
+        self.try_kernels(manifest, settings, kernels).await
     }
 
     async fn describe(&self, generation: u32) -> Result<DeviceReport, EngineFault> {
         if self.last.borrow().is_none() {
             free(&self.executor(None).await?);
         }
-        let (engine, variant) = self.last.borrow().clone().unwrap_or_default();
+        let last = self.last.borrow().clone().unwrap_or_default();
         Ok(DeviceReport {
-            engine,
-            variant,
+            engine: last.engine,
+            variant: last.kernels,
+            is_tuned: last.is_tuned,
             generation,
             ..(self.probe.report)()
         })
@@ -301,95 +382,6 @@ impl Loader for GpuLoader {
     async fn finish(mut self) -> Result<GpuSession, EngineFault> {
         let loader = self.loader.take().ok_or_else(used_up)?;
         let session = loader.finish().await.map_err(fault)?;
-        Ok(GpuSession {
-            session,
-            is_exact: self.self_test.inexact.is_none(),
-        })
-    }
-}
-
-/// A loaded model.
-pub struct GpuSession {
-    session: EngineSession,
-    /// Whether prefill and decode leave the same bits.
-    is_exact: bool,
-}
-
-impl Drop for GpuSession {
-    fn drop(&mut self) {
-        free(self.session.executor());
-    }
-}
-
-impl Session for GpuSession {
-    fn context(&self) -> u32 {
-        self.session.context()
-    }
-
-    async fn lost(&self) -> String {
-        match self.session.executor().device() {
-            Some(device) => device.lost().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn set_sampling(&mut self, sampling: &SamplingSettings) {
-        self.session.set_sampling(Sampling {
-            temperature: sampling.temperature as f32,
-            top_k: sampling.top_k,
-            top_p: sampling.top_p as f32,
-            min_p: sampling.min_p as f32,
-            repetition_penalty: sampling.repetition_penalty as f32,
-            repetition_window: sampling.repetition_window,
-            seed: u64::from(sampling.seed),
-        });
-    }
-
-    async fn prefill(
-        &mut self,
-        tokens: &[u32],
-        mut pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
-    ) -> Result<bool, EngineFault> {
-        // A chunk of one token takes the kernels of decode.
-        let most = if self.is_exact { u32::MAX } else { 1 };
-        let pace = |done, total| match pace(done, total) {
-            ControlFlow::Continue(n_tokens) => ControlFlow::Continue(n_tokens.min(most)),
-            stop => stop,
-        };
-        self.session
-            .prefill_paced(tokens, pace)
-            .await
-            .map_err(fault)
-    }
-
-    async fn next_token(&mut self) -> Result<u32, EngineFault> {
-        self.session.next_token().await.map_err(fault)
-    }
-
-    fn memory(&self) -> Memory {
-        let memory = self.session.memory();
-        Memory {
-            weight_bytes: memory.weight_bytes,
-            kv_bytes: memory.kv_bytes,
-            activation_bytes: memory.activation_bytes,
-        }
-    }
-
-    async fn prefill_equals_decode(
-        &mut self,
-        lengths: &[u32],
-        truncate: u32,
-    ) -> Result<Vec<EqualityResult>, EngineFault> {
-        let results = diagnostics::prefill_equals_decode(&mut self.session, lengths, truncate)
-            .await
-            .map_err(fault)?;
-        Ok(results
-            .into_iter()
-            .map(|result| EqualityResult {
-                n_tokens: result.tokens,
-                truncated: result.truncated,
-                difference: result.difference,
-            })
-            .collect())
+        Ok(GpuSession::new(session, self.self_test.inexact.is_none()))
     }
 }

@@ -1,6 +1,7 @@
 //! What errors and types of crate `engine` are in messages.
 
-use protocol::{Fault, FaultCode, KvType};
+use engine::Sampling;
+use protocol::{Fault, FaultCode, KvType, SamplingSettings};
 
 use crate::EngineFault;
 
@@ -15,6 +16,18 @@ pub(crate) const fn protocol_kv(kv: engine::KvType) -> KvType {
     match kv {
         engine::KvType::F32 => KvType::F32,
         engine::KvType::F16 => KvType::F16,
+    }
+}
+
+pub(crate) fn engine_sampling(sampling: &SamplingSettings) -> Sampling {
+    Sampling {
+        temperature: sampling.temperature as f32,
+        top_k: sampling.top_k,
+        top_p: sampling.top_p as f32,
+        min_p: sampling.min_p as f32,
+        repetition_penalty: sampling.repetition_penalty as f32,
+        repetition_window: sampling.repetition_window,
+        seed: u64::from(sampling.seed),
     }
 }
 

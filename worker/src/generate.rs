@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use protocol::{Event, Fault, FaultCode, FinishReason, Generate, Outcome, RequestId};
 
 use crate::answer::Answer;
+use crate::cap::Cap;
 use crate::context;
+use crate::race::first;
 use crate::runtime::{Runtime, no_device, no_model};
 use crate::watch::Watch;
 use crate::{Decoder, Engine, EngineFault, Host, Session, TextLoader, TextModel};
@@ -115,8 +117,10 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         };
         let tokens = [prompt, answer.accepted()].concat();
         let idle = Cell::new(0);
-        let pace = &mut self.pace;
+        let (pace, trend) = (&mut self.pace, &mut self.trend);
         pace.begin();
+        trend.begin(session.memory(), context);
+        let mut cap = Cap::default();
         let read = session.prefill(&tokens, |done, total| {
             idle.set(0);
             self.host.post(Event::Prefill { id, done, total });
@@ -136,6 +140,19 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             if let Some(reason) = answer.limit(prompt.len(), context) {
                 return Ok(reason);
             }
+            let rate = self.inbox.tokens_per_second();
+            let rest_millis = cap.wait(self.host.now(), rate);
+            if rest_millis > 0 {
+                // What is there need not wait.
+                answer.send_all(&self.host);
+                tell(&self.host, id, trend.rest().then_some(false), 100);
+                first(self.host.sleep(rest_millis), self.inbox.cancelled()).await;
+                if self.inbox.is_cancelled() {
+                    continue;
+                }
+            }
+            // A device that is to rest in between gets nothing beforehand.
+            session.set_run_ahead(if rate > 0 { 0 } else { pace.ahead() });
             let batch_millis = self.policy.batch_millis;
             let step = session.next_token();
             let token = watch
@@ -148,9 +165,25 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             if stop_ids.contains(&token) {
                 return Ok(FinishReason::Stop);
             }
-            answer.push(token, self.host.now());
+            let now = self.host.now();
+            answer.push(token, now);
             answer.send_due(&self.host, batch_millis);
+            if let Some(window) = trend.token(now, tokens.len() + answer.n_made()) {
+                pace.follow(&window, trend.is_slow());
+                tell(&self.host, id, window.change, window.percent);
+            }
             self.host.yield_now().await;
         }
+    }
+}
+
+/// Tells the page whether the device is slow from now on, if that has changed.
+fn tell(host: &impl Host, id: RequestId, change: Option<bool>, percent: u32) {
+    if let Some(is_slow) = change {
+        host.post(Event::Slowdown {
+            id,
+            is_slow,
+            percent,
+        });
     }
 }

@@ -4,6 +4,7 @@ use model::Manifest;
 use protocol::{ByteCount, Fault, Fit, Outcome, StorageReport, StorageState};
 
 use crate::fit::{Given, judge, need, room};
+use crate::foreign::no_store;
 use crate::load;
 use crate::offer::{download_bytes, offer};
 use crate::race::{First, first};
@@ -19,25 +20,40 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     /// Says what a package is and needs, from its stored manifest if the package is complete.
     pub(crate) async fn inspect(&self, model_url: &str) -> Result<Outcome, Fault> {
         let look = async {
-            let base_url = load::base_url(model_url);
+            let place = load::place(model_url)?;
+            let mut base_url = place.key();
             let shelf = match Shelf::open(&self.host, &self.policy).await? {
                 Ok(shelf) => shelf,
+                Err(_) if place.is_foreign() => return Err(no_store()),
                 Err(state) => {
-                    let (package, _) = load::manifest(&self.host, &self.policy, base_url).await?;
+                    let (package, _) =
+                        load::manifest(&self.host, &self.policy, &self.inbox, base_url).await?;
                     let (manifest, held) = (&package.manifest, Held::default());
                     let fit = self.fit(manifest, None).await;
-                    return Ok(offer(model_url, manifest, held, state, fit));
+                    return Ok(offer(&package.base_url, manifest, held, state, fit));
                 }
             };
-            let package = match shelf.complete_package(&base_url).await? {
+            let mut complete = shelf.complete_package(&base_url).await?;
+            if complete.is_none() && place.is_foreign() {
+                base_url = match self.inspect_foreign(&shelf, &place).await? {
+                    Ok(offer) => return Ok(offer),
+                    Err(package) => package,
+                };
+                complete = shelf.complete_package(&base_url).await?;
+            }
+            let package = match complete {
                 Some(package) => package,
-                None => load::manifest(&self.host, &self.policy, base_url).await?.0,
+                None => {
+                    load::manifest(&self.host, &self.policy, &self.inbox, base_url)
+                        .await?
+                        .0
+                }
             };
             let held = shelf.held(&package).await?;
             let manifest = &package.manifest;
             let fit = self.fit(manifest, Some(held)).await;
             let state = StorageState::Durable;
-            Ok(offer(model_url, manifest, held, state, fit))
+            Ok(offer(&package.base_url, manifest, held, state, fit))
         };
         match first(look, self.inbox.cancelled()).await {
             First::Left(offer) => offer.map(Outcome::Inspected),
@@ -46,7 +62,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     }
 
     /// Whether the package fits this device. What is stored already is loaded and then says itself whether it does.
-    async fn fit(&self, manifest: &Manifest, held: Option<Held>) -> Fit {
+    pub(crate) async fn fit(&self, manifest: &Manifest, held: Option<Held>) -> Fit {
         if held.is_some_and(|held| held.complete) {
             return Fit::Unknown;
         }
@@ -87,7 +103,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
 
     /// Deletes a stored model, which is unloaded first.
     pub(crate) async fn delete(&mut self, model_url: &str) -> Result<Outcome, Fault> {
-        let base_url = load::base_url(model_url);
+        let base_url = load::key(model_url);
         if self
             .model
             .as_ref()

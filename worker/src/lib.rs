@@ -11,37 +11,49 @@
 
 mod answer;
 mod benchmark;
+mod cap;
 mod context;
 mod engine_checks;
 mod engine_port;
 mod engine_terms;
+mod fetching;
 mod fit;
+mod foreign;
 mod generate;
+mod gpu_session;
 mod inbox;
 mod keep;
+mod kernels;
 mod load;
 mod loading;
+mod network;
 mod offer;
 mod pace;
 mod policy;
 mod ports;
 mod progress;
 mod race;
+mod reading;
+mod repacking;
 mod runtime;
 mod store;
 mod text_port;
+mod trend;
+mod tuner;
 mod variants;
 mod watch;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 
-pub use engine_port::{DeviceProbe, GpuEngine, GpuLoader, GpuSession};
+pub use engine_port::{DeviceProbe, GpuEngine, GpuLoader};
+pub use gpu_session::GpuSession;
 pub use inbox::Inbox;
+pub use network::{Ask, Body, Buffer};
 pub use policy::Policy;
 pub use ports::{
-    Blob, CacheMode, Decoder, Engine, EngineFault, FetchError, Host, Loader, MadeUp, Memory,
-    Session, TextLoader, TextModel,
+    Blob, Decoder, Engine, EngineFault, Host, Loader, MadeUp, Memory, Session, TextLoader,
+    TextModel, Tunable,
 };
 pub use runtime::Runtime;
-pub use store::{Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage};
+pub use store::{Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage, StoredPart};
 pub use text_port::{PackageText, PackageTexts};

@@ -1,19 +1,24 @@
 //! Loading a model: what is missing comes into the store, then the store's bytes go to the device.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use model::hub::Place;
 use model::manifest::FileHash;
 use protocol::{
     Fault, FaultCode, LoadStage, LoadTimes, Outcome, RequestId, SelfTestReport, Settings,
 };
 
+use crate::fetching::{Keeping, Trying, fetch};
 use crate::load::{self, Package};
 use crate::progress::Meter;
 use crate::race::{First, first};
+use crate::reading::{Shards, Source, obtain};
 use crate::runtime::{Loaded, Runtime, no_model};
 use crate::store::{Shelf, sum};
+use crate::trend::Trend;
 use crate::watch::Watch;
-use crate::{Blob, Engine, EngineFault, Host, Loader, Policy, TextLoader};
+use crate::{Blob, Engine, EngineFault, Host, Inbox, Loader, Policy, TextLoader};
 
 impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     pub(crate) async fn load(
@@ -28,7 +33,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             .map_err(|error| Fault::new(FaultCode::BadRequest, error.to_string()))?;
         // The old session goes first: two would not fit beside each other. What was read of the same package stays, unless
         // its weights come from the network anyhow.
-        let base_url = load::base_url(model_url);
+        let place = load::place(model_url)?;
+        let base_url = place.key();
         let kept = self
             .model
             .take()
@@ -42,9 +48,10 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 ..kept
             },
             None => {
+                self.trend = Trend::default();
                 let inbox = Rc::clone(&self.inbox);
                 let mut meter = Meter::new(&self.host, id, self.policy.progress_millis);
-                let read = self.read_package(base_url, settings, &mut meter);
+                let read = self.read_package(&place, settings, &mut meter);
                 let loaded = match first(read, inbox.cancelled()).await {
                     First::Left(loaded) => loaded?,
                     First::Right(()) => return Ok(Outcome::Cancelled),
@@ -54,6 +61,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             }
         };
         self.model = Some(loaded);
+        self.recall_trials().await;
         if !self.open_session(id, fetched_bytes).await? {
             self.model = None;
             return Ok(Outcome::Cancelled);
@@ -67,20 +75,22 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     /// later, when there is a device to take them.
     async fn read_package(
         &self,
-        base_url: String,
+        place: &Place,
         settings: Settings,
         meter: &mut Meter<'_, H>,
     ) -> Result<Loaded<E::Session, T::Model>, Fault> {
         let (host, policy) = (&self.host, &self.policy);
         let shelf = Shelf::open(host, policy).await?.ok();
+        let base_url = place.key();
         let complete = match &shelf {
             Some(shelf) => shelf.complete_package(&base_url).await?,
             None => None,
         };
         let package = match complete {
             Some(package) => package,
+            None if place.is_foreign() => self.read_foreign(shelf.as_ref(), place, meter).await?,
             None => {
-                let (package, bytes) = load::manifest(host, policy, base_url).await?;
+                let (package, bytes) = load::manifest(host, policy, &self.inbox, base_url).await?;
                 if let Some(shelf) = &shelf {
                     shelf.put_package(&package, &bytes).await?;
                 }
@@ -89,7 +99,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         };
         let text = self.read_text(shelf.as_ref(), &package).await?;
         if let Some(shelf) = &shelf {
-            download(host, policy, shelf, &package, meter).await?;
+            download(host, policy, &self.inbox, shelf, &package, meter).await?;
         }
         Ok(Loaded {
             package,
@@ -119,8 +129,15 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             );
             return Err(Fault::new(FaultCode::BadModel, detail));
         }
-        let (host, policy) = (&self.host, &self.policy);
-        let bytes = obtain(host, policy, shelf, &package.base_url, file, &mut |_| {}).await?;
+        let source = Source {
+            host: &self.host,
+            policy: &self.policy,
+            inbox: &self.inbox,
+            shelf,
+            base_url: &package.base_url,
+            trying: Trying::Patiently,
+        };
+        let bytes = obtain(&source, file, None).await?;
         let vocab = package.manifest.architecture.vocab;
         self.texts.load(info, bytes.to_vec(), vocab).map(Some)
     }
@@ -164,7 +181,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         Err(last)
     }
 
-    /// Opens a device and uploads the weights, one shard at a time; no shard is held twice.
+    /// Opens a device and uploads the weights. The device gets one shard at a time, while the store reads the next ones.
     async fn new_session(
         &self,
         meter: &mut Meter<'_, H>,
@@ -194,7 +211,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             LoadStage::Download
         };
         let shards = &package.manifest.shards;
-        meter.begin(stage, shards.iter().map(|shard| (shard.bytes, false)));
+        meter.begin(stage, shards.iter().map(|shard| (shard.bytes, false)), 0);
         let mut laps = Laps::new(asked_at);
         let mut times = LoadTimes::default();
         let mut loader = watch
@@ -202,20 +219,32 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             .await?;
         times.device_millis = laps.next(host.now());
         let self_test = loader.self_test();
-        for (index, shard) in (0u32..).zip(shards) {
-            let base_url = &package.base_url;
-            let on_bytes = &mut |bytes| meter.part(bytes);
-            let bytes = obtain(host, policy, shelf.as_ref(), base_url, shard, on_bytes)
-                .await
-                .map_err(EngineFault::Fault)?;
+        let source = Source {
+            host,
+            policy,
+            inbox: &self.inbox,
+            shelf: shelf.as_ref(),
+            base_url: &package.base_url,
+            // What the store has lost is asked for now: nobody can stop this stage.
+            trying: if shelf.is_some() {
+                Trying::Briefly
+            } else {
+                Trying::Patiently
+            },
+        };
+        let mut shards = Shards::new(source, shards);
+        let mut index = 0;
+        while let Some(bytes) = shards.next(meter).await.map_err(EngineFault::Fault)? {
             let length = bytes.len();
             let copy = bytes.to_vec();
             // The browser's buffer goes before the decoder asks for more.
             drop(bytes);
             times.read_millis += laps.next(host.now());
-            watch.once(loader.push_shard(index, &copy)).await?;
+            let push = watch.once(loader.push_shard(index, &copy));
+            shards.beside(push).await?;
             times.upload_millis += laps.next(host.now());
-            meter.shard(length);
+            meter.shards(1, length, 0);
+            index += 1;
         }
         meter.prepare();
         let session = watch.once(loader.finish()).await?;
@@ -249,66 +278,40 @@ impl Laps {
     }
 }
 
-/// Brings every shard that the store lacks from the network into it, one at a time.
+/// Brings every shard that the store lacks from the network into it.
 async fn download<H: Host>(
     host: &H,
     policy: &Policy,
+    inbox: &Inbox,
     shelf: &Shelf<'_, H>,
     package: &Package,
     meter: &mut Meter<'_, H>,
 ) -> Result<(), Fault> {
-    let mut stored = shelf.hashes(&package.base_url).await?;
+    let stored = shelf.hashes(&package.base_url).await?;
     let shards = &package.manifest.shards;
     let is_stored = |shard: &FileHash| stored.contains(&shard.sha256);
-    if shards.iter().all(is_stored) {
-        return Ok(());
-    }
-    let missing: Vec<&FileHash> = shards.iter().filter(|shard| !is_stored(shard)).collect();
-    let counts = shards.iter().map(|shard| (shard.bytes, is_stored(shard)));
-    meter.begin(LoadStage::Download, counts);
-    for (index, shard) in missing.iter().enumerate() {
-        // Shards may be alike.
-        if !stored.contains(&shard.sha256) {
-            let base_url = &package.base_url;
-            let bytes = load::file(host, policy, base_url, shard, &mut |bytes| {
-                meter.part(bytes);
-            })
-            .await?;
-            if let Err(fault) = shelf.put(base_url, shard, &bytes).await {
-                if fault.code != FaultCode::StorageFull {
-                    return Err(fault);
-                }
-                let missing_bytes = sum(missing[index..].iter().map(|shard| shard.bytes));
-                return Err(shelf.full(missing_bytes, &fault.detail).await);
-            }
-            stored.insert(shard.sha256.clone());
+    // Shards may be alike.
+    let mut missing: Vec<(&FileHash, usize)> = Vec::new();
+    let mut places = HashMap::new();
+    for shard in shards.iter().filter(|shard| !is_stored(shard)) {
+        let place = *places.entry(&shard.sha256).or_insert(missing.len());
+        match missing.get_mut(place) {
+            Some((_, copies)) => *copies += 1,
+            None => missing.push((shard, 1)),
         }
-        meter.shard(shard.bytes);
     }
-    Ok(())
-}
-
-/// A file of a package: from the store, or, if it is not there or has gone bad, from the network into the store.
-async fn obtain<H: Host>(
-    host: &H,
-    policy: &Policy,
-    shelf: Option<&Shelf<'_, H>>,
-    base_url: &str,
-    file: &FileHash,
-    on_bytes: &mut dyn FnMut(u64),
-) -> Result<H::Bytes, Fault> {
-    let Some(shelf) = shelf else {
-        return load::file(host, policy, base_url, file, on_bytes).await;
-    };
-    if let Some(bytes) = shelf.get(base_url, file).await? {
-        return Ok(bytes);
+    if missing.is_empty() {
+        // What an earlier version of a package, or another one, has left.
+        let parts = shelf.parts().await?;
+        return shelf.drop_parts(parts.iter()).await.map(drop);
     }
-    let bytes = load::file(host, policy, base_url, file, on_bytes).await?;
-    if let Err(fault) = shelf.put(base_url, file, &bytes).await {
-        if fault.code == FaultCode::StorageFull {
-            return Err(shelf.full(file.bytes, &fault.detail).await);
-        }
-        return Err(fault);
-    }
-    Ok(bytes)
+    let counts: Vec<(u64, bool)> = shards
+        .iter()
+        .map(|shard| (shard.bytes, is_stored(shard)))
+        .collect();
+    let keeping = Keeping::new(host, shelf, &package.base_url, missing, Some(meter));
+    let orders = keeping.orders(policy).await?;
+    let held_bytes = sum(orders.iter().map(|order| order.want.held_bytes));
+    keeping.begin(LoadStage::Download, counts.into_iter(), held_bytes);
+    fetch(host, policy, inbox, &keeping, Trying::Patiently, orders).await
 }

@@ -1,4 +1,7 @@
-//! How large the next chunk of prefill may be, by what the last one took.
+//! How much work the device gets at a time: how large the next chunk of prefill may be, by what the last one took, and how
+//! many steps may wait on it, by what a step takes.
+
+use crate::trend::{Speed, Window};
 
 /// Tokens of the first chunk, while nothing is known of the device.
 const FIRST_CHUNK: u32 = 4;
@@ -6,21 +9,33 @@ const FIRST_CHUNK: u32 = 4;
 /// The share of the time that is aimed at, so that a chunk that takes a little longer is still in time.
 const AIM: f64 = 0.8;
 
-/// A device's speed at reading, as far as it is known. It outlives the prompt.
+/// Most steps that wait on the device behind the one that is awaited: enough to hide how long a result takes to be read.
+pub(crate) const MOST_AHEAD: u32 = 2;
+
+/// How much of the time for a piece of work a device gets that has become slow, less with each window in which it is: shorter
+/// pieces leave it more pauses, and what is stopped ends as soon as before.
+const EASE: [f64; 3] = [1.0, 0.75, 0.5];
+
+/// A device's speed, as far as it is known. It outlives the prompt.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     millis: f64,
     chunk: u32,
+    ahead: u32,
+    /// Which part of [`EASE`] is in use.
+    ease: usize,
     /// When the running chunk began, and how many tokens were read by then.
     began: Option<(f64, u32)>,
 }
 
 impl Pace {
-    /// Chunks of at most `millis`.
+    /// Work of at most `millis`.
     pub(crate) fn new(millis: u32) -> Self {
         Self {
             millis: f64::from(millis),
             chunk: FIRST_CHUNK,
+            ahead: MOST_AHEAD,
+            ease: 0,
             began: None,
         }
     }
@@ -36,18 +51,40 @@ impl Pace {
             && done > before
         {
             let (n_tokens, millis) = (done - before, (now - at).max(0.1));
-            let wanted = f64::from(n_tokens) * AIM * self.millis / millis;
+            let wanted = f64::from(n_tokens) * AIM * self.allowed_millis() / millis;
             // At most twice as many: a short chunk says little of a long one. `as` saturates.
             self.chunk = (wanted as u32).clamp(1, n_tokens.saturating_mul(2));
         }
         self.began = Some((now, done));
         self.chunk
     }
+
+    /// A stretch of an answer went so: one step easier at a time while the device counts as slow (`is_slow`), and back again.
+    pub(crate) fn follow(&mut self, window: &Window, is_slow: bool) {
+        match window.speed {
+            Speed::Slow if is_slow => self.ease = (self.ease + 1).min(EASE.len() - 1),
+            Speed::Fast => self.ease = self.ease.saturating_sub(1),
+            _ => {}
+        }
+        // One step at least waits there: with none the device would idle while its result is read. Short ones are no burden.
+        let fitting = self.allowed_millis() / window.millis.max(0.1);
+        // `as` saturates.
+        self.ahead = (fitting as u32).clamp(1, MOST_AHEAD);
+    }
+
+    /// Steps that may wait on the device behind the one that is awaited.
+    pub(crate) const fn ahead(&self) -> u32 {
+        self.ahead
+    }
+
+    fn allowed_millis(&self) -> f64 {
+        self.millis * EASE[self.ease]
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Pace;
+    use super::{Pace, Speed, Window};
 
     /// Reads `total` tokens on a device whose chunks take `fixed + each * n` ms; returns the chunks.
     fn read(pace: &mut Pace, total: u32, fixed: f64, each: f64) -> Vec<u32> {
@@ -103,5 +140,48 @@ mod tests {
         let chunks = read(&mut pace, 2000, 1.0, 0.5);
         assert_eq!(chunks[0], 1);
         assert_eq!(chunks[8], 64);
+    }
+
+    /// A window in which a token took so long.
+    fn window(millis: f64, speed: Speed) -> Window {
+        Window {
+            millis,
+            speed,
+            percent: 100,
+            change: None,
+        }
+    }
+
+    #[test]
+    fn a_slow_device_gets_less_at_a_time_step_by_step_and_then_more_again() {
+        let mut pace = Pace::new(100);
+        assert_eq!(pace.ahead(), 2);
+        let longest = |pace: &mut Pace| {
+            let chunks = read(pace, 400, 0.0, 4.0);
+            4.0 * f64::from(chunks.into_iter().skip(4).max().unwrap_or(0))
+        };
+        let fast = window(20.0, Speed::Fast);
+        pace.follow(&fast, false);
+        assert_eq!((pace.ahead(), longest(&mut pace)), (2, 80.0));
+        let slow = window(40.0, Speed::Slow);
+        pace.follow(&slow, false);
+        assert_eq!((pace.ahead(), longest(&mut pace)), (2, 80.0), "not yet");
+        pace.follow(&slow, true);
+        assert_eq!((pace.ahead(), longest(&mut pace)), (1, 60.0));
+        for _ in 0..3 {
+            pace.follow(&slow, true);
+            assert_eq!((pace.ahead(), longest(&mut pace)), (1, 40.0));
+        }
+        pace.follow(&window(28.0, Speed::Between), true);
+        assert_eq!((pace.ahead(), longest(&mut pace)), (1, 40.0));
+        pace.follow(&fast, true);
+        assert_eq!((pace.ahead(), longest(&mut pace)), (2, 60.0));
+        pace.follow(&fast, false);
+        assert_eq!((pace.ahead(), longest(&mut pace)), (2, 80.0));
+        // Whatever is known of it, a device has one step to go on with, and no more than two.
+        pace.follow(&window(5_000.0, Speed::Slow), true);
+        assert_eq!(pace.ahead(), 1);
+        pace.follow(&window(0.0, Speed::Fast), false);
+        assert_eq!(pace.ahead(), 2);
     }
 }

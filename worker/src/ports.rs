@@ -4,12 +4,14 @@ use std::future::Future;
 use std::ops::ControlFlow;
 
 use model::Manifest;
+use model::download::Head;
 use model::manifest::TextInfo;
 use protocol::{
     CompileReport, DeviceReport, EqualityResult, Event, Fault, Message, SamplingSettings,
     SelfTestReport, Settings,
 };
 
+use crate::network::{Ask, Body, Buffer};
 use crate::store::Store;
 
 /// Bytes on their way between network, store and device. In a browser they live outside of the worker's own memory, so
@@ -25,6 +27,9 @@ pub trait Blob {
 
     /// A copy in the worker's memory.
     fn to_vec(&self) -> Vec<u8>;
+
+    /// A copy of bytes in the worker's memory.
+    fn copied(bytes: &[u8]) -> Self;
 }
 
 /// Plain memory, for hosts that have no better place.
@@ -36,12 +41,20 @@ impl Blob for Vec<u8> {
     fn to_vec(&self) -> Vec<u8> {
         self.clone()
     }
+
+    fn copied(bytes: &[u8]) -> Self {
+        bytes.to_vec()
+    }
 }
 
 /// Time, network, store, hashes and the message port.
 pub trait Host {
-    /// What a fetch brings.
+    /// Bytes of a file.
     type Bytes: Blob;
+    /// Bytes of a file on their way.
+    type Buffer: Buffer<Bytes = Self::Bytes>;
+    /// The body of an answer.
+    type Body: Body<Buffer = Self::Buffer>;
     /// Where models are kept.
     type Store: Store<Bytes = Self::Bytes>;
 
@@ -60,55 +73,26 @@ pub trait Host {
     /// Sends an event to the page.
     fn post(&self, event: Event);
 
-    /// The whole body behind `url`. `on_bytes` gets the number of bytes that have come, now and then.
+    /// A number in 0..1 that nobody could foretell.
+    fn random(&self) -> f64;
+
+    /// A copy of these bytes, to be stored.
+    fn bytes(&self, bytes: &[u8]) -> Self::Bytes;
+
+    /// An empty buffer, with room for about so many bytes.
+    fn buffer(&self, bytes: u64) -> Self::Buffer;
+
+    /// Asks a server, and waits for the head of its answer.
     ///
     /// # Errors
-    /// [`FetchError`]; in particular a body of more than `max_bytes` is refused before it is held.
-    fn fetch(
-        &self,
-        url: &str,
-        max_bytes: u64,
-        cache: CacheMode,
-        on_bytes: &mut dyn FnMut(u64),
-    ) -> impl Future<Output = Result<Self::Bytes, FetchError>>;
+    /// The platform's words when there is none.
+    fn ask(&self, ask: Ask) -> impl Future<Output = Result<(Head, Self::Body), String>>;
 
     /// SHA-256 of `bytes` in lower-case hex.
     ///
     /// # Errors
     /// A technical line when the platform cannot hash.
     fn sha256(&self, bytes: &Self::Bytes) -> impl Future<Output = Result<String, String>>;
-}
-
-/// Whether a fetch may be answered from a cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CacheMode {
-    /// As the server's headers allow.
-    Default,
-    /// From the server: what the cache had was wrong.
-    Reload,
-}
-
-/// Why a file did not come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FetchError {
-    /// The server answered with this status.
-    Status(u16),
-    /// More bytes than allowed.
-    TooLong,
-    /// No answer, or a broken one, in the platform's words.
-    Network(String),
-}
-
-impl FetchError {
-    /// Whether the same fetch may succeed a little later.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        match self {
-            Self::Status(status) => *status == 408 || *status == 429 || *status >= 500,
-            Self::TooLong => false,
-            Self::Network(_) => true,
-        }
-    }
 }
 
 /// What the engine reports when it fails.
@@ -162,13 +146,35 @@ pub trait Engine {
         settings: &Settings,
     ) -> impl Future<Output = Result<SelfTestReport, EngineFault>>;
 
-    /// A small model that is made up, on a device of its own: something to measure where no model is loaded.
+    /// A model that is made up, on a device of its own: something to measure where no model is loaded. Without the name
+    /// of a published shape it is a small one.
     ///
     /// # Errors
-    /// [`EngineFault`].
+    /// [`EngineFault`]; a name that is not known is a bad request.
     fn made_up(
         &self,
         settings: &Settings,
+        shape: Option<&str>,
+    ) -> impl Future<Output = Result<MadeUp<Self::Session>, EngineFault>>;
+
+    /// Whether devices may have a choice of kernels, so that trials are worth reading.
+    fn is_tunable(&self) -> bool;
+
+    /// What the device in use has to choose from for models like `manifest`, if it has a choice and its times mean anything.
+    fn tunable(&self, manifest: &Manifest) -> Option<Tunable>;
+
+    /// A trial in this scope has found these kernels to be the best: devices that are opened from now on use them, if they can.
+    fn prefer(&self, scope: &str, kernels: &str);
+
+    /// A small model of the same shape, on a device of its own with these kernels, to be measured.
+    ///
+    /// # Errors
+    /// [`EngineFault`]; kernels that are not known are a bad request.
+    fn trial(
+        &self,
+        manifest: &Manifest,
+        settings: &Settings,
+        kernels: &str,
     ) -> impl Future<Output = Result<MadeUp<Self::Session>, EngineFault>>;
 
     /// Describes the device in use, or one opened for the purpose. `generation` is passed on to the report.
@@ -176,6 +182,15 @@ pub trait Engine {
     /// # Errors
     /// [`EngineFault`].
     fn describe(&self, generation: u32) -> impl Future<Output = Result<DeviceReport, EngineFault>>;
+}
+
+/// What a device has to choose from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tunable {
+    /// Device, browser and shape of the model: what the best choice depends on.
+    pub scope: String,
+    /// Names of the choices, the fixed table's first.
+    pub kernels: Vec<String>,
 }
 
 /// A model that is made up. It says nothing that anybody should read.
@@ -248,11 +263,20 @@ pub trait Session {
         pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
     ) -> impl Future<Output = Result<bool, EngineFault>>;
 
+    /// Steps that may wait on the device behind the one that is awaited. It changes when tokens come, not which.
+    fn set_run_ahead(&mut self, steps: u32);
+
     /// The sampled token, which is appended to the cache.
     ///
     /// # Errors
     /// [`EngineFault`].
     fn next_token(&mut self) -> impl Future<Output = Result<u32, EngineFault>>;
+
+    /// Waits until the device has nothing left to do.
+    ///
+    /// # Errors
+    /// [`EngineFault`].
+    fn settle(&mut self) -> impl Future<Output = Result<(), EngineFault>>;
 
     /// GPU bytes in use.
     fn memory(&self) -> Memory;

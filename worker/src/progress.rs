@@ -12,7 +12,7 @@ pub(crate) struct Meter<'a, H> {
     progress: LoadProgress,
     /// Bytes of the shards that are through.
     shard_bytes: u64,
-    /// Bytes of the current shard that have come.
+    /// Bytes that are there of shards that are not whole.
     part_bytes: u64,
     fetched_bytes: u64,
     told_at: f64,
@@ -40,11 +40,17 @@ impl<'a, H: Host> Meter<'a, H> {
         }
     }
 
-    /// A stage begins. For each shard: its bytes, and whether it is through already.
-    pub(crate) fn begin(&mut self, stage: LoadStage, shards: impl Iterator<Item = (u64, bool)>) {
+    /// A stage begins. For each shard: its bytes, and whether it is through already; and how many bytes are there of those
+    /// that are not.
+    pub(crate) fn begin(
+        &mut self,
+        stage: LoadStage,
+        shards: impl Iterator<Item = (u64, bool)>,
+        part_bytes: u64,
+    ) {
         let mut bytes_total = 0u64;
         self.shard_bytes = 0;
-        self.part_bytes = 0;
+        self.part_bytes = part_bytes;
         self.progress.stage = stage;
         self.progress.shards_done = 0;
         self.progress.shards_total = 0;
@@ -76,23 +82,20 @@ impl<'a, H: Host> Meter<'a, H> {
         self.tell();
     }
 
-    /// So many bytes of the current shard have come in the attempt that is running; fewer than before = a new attempt.
-    pub(crate) fn part(&mut self, bytes: u64) {
-        let new = if bytes < self.part_bytes {
-            bytes
-        } else {
-            bytes - self.part_bytes
-        };
-        self.fetched_bytes = self.fetched_bytes.saturating_add(new);
-        self.part_bytes = bytes;
+    /// So many bytes came from the network, and so many are there of shards that are not whole.
+    pub(crate) fn came(&mut self, new_bytes: u64, part_bytes: u64) {
+        self.fetched_bytes = self.fetched_bytes.saturating_add(new_bytes);
+        self.part_bytes = part_bytes;
         self.tell_if_due();
     }
 
-    /// A shard of so many bytes is through.
-    pub(crate) fn shard(&mut self, bytes: u64) {
-        self.progress.shards_done += 1;
-        self.shard_bytes = self.shard_bytes.saturating_add(bytes);
-        self.part_bytes = 0;
+    /// So many shards of the same length are through, and so many bytes are there of those that are not whole.
+    pub(crate) fn shards(&mut self, n_shards: usize, bytes: u64, part_bytes: u64) {
+        for _ in 0..n_shards {
+            self.progress.shards_done += 1;
+            self.shard_bytes = self.shard_bytes.saturating_add(bytes);
+        }
+        self.part_bytes = part_bytes;
         if self.progress.shards_done == self.progress.shards_total {
             self.tell();
         } else {

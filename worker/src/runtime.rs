@@ -11,6 +11,8 @@ use protocol::{
 use crate::load::Package;
 use crate::pace::Pace;
 use crate::race::{First, first};
+use crate::store::StoredTrial;
+use crate::trend::Trend;
 use crate::watch::Watch;
 use crate::{Engine, EngineFault, Host, Inbox, Policy, Session, TextLoader};
 
@@ -24,6 +26,11 @@ pub struct Runtime<H, E: Engine, T: TextLoader> {
     pub(crate) model: Option<Loaded<E::Session, T::Model>>,
     pub(crate) generation: u32,
     pub(crate) pace: Pace,
+    pub(crate) trend: Trend,
+    /// What is known of trials of kernels, once they were read.
+    pub(crate) trials: Option<Vec<StoredTrial>>,
+    /// Whether kernels were tried in this worker.
+    pub(crate) has_tried: bool,
     greeted: bool,
     last_id: Option<RequestId>,
 }
@@ -50,6 +57,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     pub fn new(host: H, engine: E, texts: T, inbox: Rc<Inbox>, policy: Policy) -> Self {
         Self {
             pace: Pace::new(policy.chunk_millis),
+            trend: Trend::default(),
+            trials: None,
+            has_tried: false,
             host,
             engine,
             texts,
@@ -72,18 +82,25 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         }
     }
 
-    /// The next request. A device that is lost while nothing is asked of it is reported at once.
+    /// The next request. A device that is lost while nothing is asked of it is reported at once, and what can be done for the
+    /// next start is done meanwhile.
     async fn next(&mut self) -> Request {
         loop {
             let session = self.model.as_ref().and_then(|model| model.session.as_ref());
             let Some(session) = session else {
                 return self.inbox.next().await;
             };
-            let detail = match first(self.inbox.next(), session.lost()).await {
-                First::Left(request) => return request,
-                First::Right(detail) => detail,
+            let trial = async {
+                match self.trial_due() {
+                    Some((tunable, tries)) => self.tune(&tunable, tries).await,
+                    None => std::future::pending().await,
+                }
             };
-            self.device_lost(detail);
+            match first(self.inbox.next(), first(session.lost(), trial)).await {
+                First::Left(request) => return request,
+                First::Right(First::Left(detail)) => drop(self.device_lost(detail)),
+                First::Right(First::Right(())) => self.has_tried = true,
+            }
         }
     }
 
@@ -126,7 +143,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         }
         let result = match request {
             Request::Hello(_) | Request::Cancel { .. } => return,
-            Request::Retire | Request::LoseDevice => return,
+            Request::Pause { .. } | Request::Resume { .. } | Request::Online(_) => return,
+            Request::LimitRate { .. } | Request::Retire | Request::LoseDevice => return,
             Request::Load {
                 model_url,
                 settings,
@@ -140,6 +158,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             Request::DescribeDevice { .. } => self.describe().await,
             Request::SelfTest { settings, .. } => self.self_test(&settings).await,
             Request::Benchmark { settings, .. } => self.benchmark(id, &settings).await,
+            Request::MeasureShape { settings, job, .. } => {
+                self.measure_shape(id, &settings, &job).await
+            }
             Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
             Request::Storage { .. } => self.storage().await,
             Request::DeleteModel { model_url, .. } => self.delete(&model_url).await,

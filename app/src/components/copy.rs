@@ -6,7 +6,7 @@ use app::{Action, strings};
 use leptos::prelude::*;
 
 use super::{Icon, Shape};
-use crate::page::Page;
+use crate::page::{Page, memo};
 
 /// How long the button says that it is done.
 const SAYS_DONE: Duration = Duration::from_millis(1600);
@@ -24,7 +24,7 @@ pub(crate) enum CopyStyle {
 pub(super) fn copying(page: Page) -> (Memo<bool>, impl Fn(String) + Copy) {
     let number = RwSignal::new(None::<u32>);
     // Only whoever waits for it looks at the state.
-    let is_done = Memo::new(move |_| {
+    let is_done = memo(move || {
         let number = number.get();
         number.is_some_and(|number| page.state.with(|state| state.copying.done == number))
     });

@@ -2,6 +2,7 @@
 
 mod address;
 mod announcer;
+mod chosen;
 mod erase;
 mod files;
 mod locks;
@@ -48,6 +49,7 @@ impl Browser {
             Effect::Persist => self.keeps_data(StorageManager::persist),
             Effect::AskPersisted => self.keeps_data(StorageManager::persisted),
             Effect::Address { diagnostics } => address::show(diagnostics),
+            Effect::RememberModel(url) => chosen::remember(&url),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy { number, text } => files::copy(&self.listener, number, text),
@@ -107,8 +109,15 @@ pub(crate) fn folder() -> Option<String> {
 
 /// What the page knows when it was just opened.
 pub(crate) fn opening() -> Opening {
-    let switches = Switches::read(address_parameters());
-    let model_url = absolute(&switches.model).unwrap_or_else(|| switches.model.clone());
+    let parameters = address_parameters();
+    let is_named = |(name, value): &(String, String)| name == "model" && !value.is_empty();
+    let remembered = match parameters.iter().any(is_named) {
+        true => None,
+        false => chosen::remembered(),
+    };
+    let switches = Switches::read(parameters);
+    let named = || absolute(&switches.model).unwrap_or_else(|| switches.model.clone());
+    let model_url = remembered.unwrap_or_else(named);
     Opening {
         switches,
         model_url,
@@ -154,13 +163,18 @@ fn address_parameters() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The absolute URL of a folder, with a slash at the end.
-fn absolute(folder: &str) -> Option<String> {
+/// The absolute URL of a folder, with a slash at the end, or of a GGUF file. What names its server is an address already.
+fn absolute(model: &str) -> Option<String> {
+    if model.contains("://") {
+        return None;
+    }
     let base = document().base_uri().ok()??;
-    let folder = format!("{}/", folder.trim_end_matches('/'));
-    Url::new_with_base(&folder, &base)
-        .ok()
-        .map(|url| url.href())
+    let path = if model.ends_with(".gguf") {
+        model.to_owned()
+    } else {
+        format!("{}/", model.trim_end_matches('/'))
+    };
+    Url::new_with_base(&path, &base).ok().map(|url| url.href())
 }
 
 /// A random number. `Math.random` is enough for chat numbers and seeds: nothing secret hangs on them.

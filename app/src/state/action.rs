@@ -55,6 +55,10 @@ pub enum Action {
     // ---- the model
     /// Downloads the offered model and starts it.
     Download,
+    /// Lets a download rest.
+    PauseDownload,
+    /// Lets a download go on that rests, or that waits before its next attempt.
+    ResumeDownload,
     /// Stops a download; what has arrived is kept, and the offer is there again.
     CancelDownload,
     /// Wants another try after a failure.
@@ -63,6 +67,11 @@ pub enum Action {
     UseHere,
     /// Deletes a stored model by its URL.
     DeleteModel(String),
+    /// Wants to know what lies at an address; ignored unless [`crate::State::can_choose`]. See [`crate::Engine::look`].
+    LookUp(String),
+    /// Wants another model in place of the one that runs: one that was looked up or is stored, by its URL. It is downloaded if
+    /// need be. Ignored unless [`crate::State::can_choose`].
+    UseModel(String),
 
     // ---- screens and preferences
     /// Opens the settings.
@@ -85,6 +94,8 @@ pub enum Action {
     SetTheme(Theme),
     /// Chooses the size of text.
     SetTextSize(TextSize),
+    /// Chooses whether answers are made slower than the device can, so that it needs less energy.
+    SaveEnergy(bool),
     /// Shows or hides the list of chats.
     ToggleSidebar,
     /// Shows or hides the list of chats.
@@ -168,4 +179,6 @@ pub enum Check {
         /// Where the cache is cut.
         truncate: u32,
     },
+    /// Measure a made-up model of a published shape; needs no model.
+    Shape(protocol::ShapeJob),
 }

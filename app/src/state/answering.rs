@@ -194,8 +194,12 @@ impl State {
     }
 
     pub(super) fn check(&mut self, key: u32, check: Check) -> Vec<Effect> {
-        if self.engine.phase != Phase::Ready {
-            let detail = format!("a check needs the state ready, got {}", self.name());
+        let is_possible = match check {
+            Check::Shape(_) => self.can_try(),
+            _ => self.engine.phase == Phase::Ready,
+        };
+        if !is_possible {
+            let detail = format!("a check needs an idle engine, got {}", self.name());
             return vec![Effect::Settle {
                 key,
                 result: Err(Fault::new(FaultCode::BadRequest, detail)),
@@ -209,6 +213,11 @@ impl State {
                 id,
                 lengths,
                 truncate,
+            },
+            Check::Shape(job) => Request::MeasureShape {
+                id,
+                settings: self.settings(),
+                job,
             },
         })]
     }

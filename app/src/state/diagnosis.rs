@@ -90,6 +90,7 @@ impl State {
         let engine = &self.engine;
         engine.greeted
             && engine.request.is_none()
+            && engine.checks.is_empty()
             && engine.supervisor.is_listening()
             && self.diagnosis.running.is_none()
             && matches!(engine.phase, Phase::Ready | Phase::Offer | Phase::Failed)

@@ -42,6 +42,8 @@ pub enum Effect {
     WakeLock(bool),
     /// Have a screen reader say this when it has time.
     Announce(String),
+    /// Load this model in later visits whose address names none.
+    RememberModel(String),
     /// Put text into the clipboard; answered by [`crate::Action::Copied`] or [`crate::Action::CopyFailed`].
     Copy {
         /// Its number.

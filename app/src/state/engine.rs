@@ -1,10 +1,10 @@
 //! The model and the worker that runs it, as the page knows them.
 
 use protocol::supervisor::{Policy, Supervisor};
-use protocol::{DeviceReport, Fault, LoadProgress, ModelInfo, ModelOffer, RequestId};
+use protocol::{DeviceReport, Fault, FetchTrouble, LoadProgress, ModelInfo, ModelOffer, RequestId};
 
-use super::Setback;
 use super::loading::Chore;
+use super::{Look, Setback};
 
 /// What is going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Engine {
     pub fault: Option<Fault>,
     /// What is known of the model before it is loaded.
     pub offer: Option<ModelOffer>,
+    /// What became of an address that the person wrote.
+    pub look: Option<Look>,
     /// How far loading is.
     pub progress: Option<LoadProgress>,
     /// How fast the download is; absent while that can't be said.
@@ -46,8 +48,18 @@ pub struct Engine {
     pub device: Option<DeviceReport>,
     /// Whether a lost device or a dead worker is being replaced.
     pub recovering: bool,
-    /// Whether a file is being fetched again.
-    pub network_trouble: bool,
+    /// What was wrong with a file that will be fetched again.
+    pub trouble: Option<FetchTrouble>,
+    /// Until when that is so for certain: the other files that are fetched at the same time may come well.
+    pub(super) trouble_until: f64,
+    /// Whether the person lets the download rest.
+    pub download_paused: bool,
+    /// The answer of which the worker said that the device has become slow at it.
+    pub(super) slowed: Option<RequestId>,
+    /// What the worker believes about the connection.
+    pub(super) told_online: bool,
+    /// How many tokens a second the worker thinks that it may make.
+    pub(super) told_rate: u32,
     pub(super) last_id: u32,
     /// The inspection, load or answer that the worker works on.
     pub(super) request: Option<RequestId>,
@@ -90,12 +102,18 @@ impl Engine {
             phase: Phase::Starting,
             fault: None,
             offer: None,
+            look: None,
             progress: None,
             rate: None,
             model: None,
             device: None,
             recovering: false,
-            network_trouble: false,
+            trouble: None,
+            trouble_until: 0.0,
+            download_paused: false,
+            slowed: None,
+            told_online: true,
+            told_rate: 0,
             last_id: 0,
             request: None,
             job: Job::Inspect,

@@ -1,15 +1,10 @@
 //! The way to a model: the lock, the look at what is stored, the offer, the download.
 
 use protocol::supervisor;
-use protocol::{Fault, FaultCode, LoadProgress, LoadStage, Outcome, Request, RequestId};
+use protocol::{Fault, FaultCode, Outcome, Request, RequestId};
 
 use super::engine::Job;
-use super::{Action, Database, DbRequest, Effect, Finish, Notice, Phase, Rate, State, Step};
-
-/// Weight of the newest second in the speed of a download.
-const RATE_WEIGHT: f64 = 0.25;
-/// Shortest time, in milliseconds, over which the speed is measured.
-const RATE_MILLIS: f64 = 900.0;
+use super::{Action, Database, DbRequest, Effect, Finish, Notice, Phase, State, Step};
 
 /// Something the worker does beside loading and answering.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +13,8 @@ pub(super) enum Chore {
     Storage,
     /// Deletes the model of this URL.
     Delete(String),
+    /// Looks what lies at an address.
+    Look,
 }
 
 impl State {
@@ -36,7 +33,9 @@ impl State {
                 effects.extend(self.load());
                 effects
             }
-            Action::CancelDownload => self.cancel_download(),
+            Action::CancelDownload | Action::PauseDownload | Action::ResumeDownload => {
+                self.on_download(&action)
+            }
             Action::Retry => self.retry(),
             Action::DeleteModel(url) => self.delete_model(url),
             _ => Vec::new(),
@@ -142,20 +141,17 @@ impl State {
             self.engine.phase = Phase::Loading;
         }
         let (model_url, settings) = (self.model_url.clone(), self.settings());
-        vec![Effect::Post(Request::Load {
+        let load = Effect::Post(Request::Load {
             id,
             model_url,
             settings,
-        })]
-    }
-
-    /// How far loading is.
-    pub(super) fn on_load_progress(&mut self, id: RequestId, progress: LoadProgress) {
-        self.engine.progress = Some(progress);
-        self.engine.network_trouble = false;
-        if progress.stage == LoadStage::Upload && self.engine.request == Some(id) {
-            self.mark(Step::Load);
-        }
+        });
+        let online = self.tell_online();
+        online
+            .into_iter()
+            .chain([load])
+            .chain(self.rest(id))
+            .collect()
     }
 
     /// What the look at the stored model gave.
@@ -164,6 +160,7 @@ impl State {
         self.engine.offer = Some(offer);
         self.engine.request = None;
         self.engine.recovering = false;
+        self.end_trouble();
         if is_complete {
             return self.load();
         }
@@ -199,6 +196,7 @@ impl State {
         self.note_self_test(&test);
         self.unmark();
         self.end_progress();
+        self.engine.download_paused = false;
         let generation = self.engine.supervisor.generation();
         let mut effects = self.supervise(supervisor::Event::Loaded(generation));
         match self.engine.phase {
@@ -218,21 +216,13 @@ impl State {
         effects
     }
 
-    fn cancel_download(&self) -> Vec<Effect> {
-        match self.engine.request {
-            Some(id) if self.engine.phase == Phase::Loading && self.engine.greeted => {
-                vec![Effect::Post(Request::Cancel { id })]
-            }
-            _ => Vec::new(),
-        }
-    }
-
     /// A load was cancelled: what has arrived is stored, and the rest is offered again.
     pub(super) fn on_load_cancelled(&mut self) -> Vec<Effect> {
         self.engine.agreed = false;
         self.engine.recovering = false;
         self.unmark();
         self.end_progress();
+        self.engine.download_paused = false;
         self.inspect()
     }
 
@@ -256,48 +246,6 @@ impl State {
             Phase::Ready if self.engine.fault.is_some() => self.retry_answer(),
             _ => Vec::new(),
         }
-    }
-
-    /// Looks at the download's speed, about once a second.
-    pub(super) fn measure_download(&mut self) {
-        let now = self.clock.steady_millis;
-        let engine = &mut self.engine;
-        let Some(progress) = engine
-            .progress
-            .filter(|progress| progress.stage == LoadStage::Download)
-        else {
-            engine.rate = None;
-            engine.rate_mark = None;
-            return;
-        };
-        let fetched = progress.fetched_bytes.get();
-        let Some((bytes, since)) = engine.rate_mark else {
-            engine.rate_mark = Some((fetched, now));
-            return;
-        };
-        if now - since < RATE_MILLIS {
-            return;
-        }
-        engine.rate_mark = Some((fetched, now));
-        let newest = fetched.saturating_sub(bytes) as f64 * 1000.0 / (now - since);
-        let bytes_per_second = engine.rate.map_or(newest, |rate| {
-            rate.bytes_per_second + RATE_WEIGHT * (newest - rate.bytes_per_second)
-        });
-        let missing = progress
-            .bytes_total
-            .get()
-            .saturating_sub(progress.bytes_done.get());
-        engine.rate = (bytes_per_second >= 1.0).then(|| Rate {
-            bytes_per_second,
-            seconds_left: missing as f64 / bytes_per_second,
-        });
-    }
-
-    pub(super) const fn end_progress(&mut self) {
-        self.engine.progress = None;
-        self.engine.rate = None;
-        self.engine.rate_mark = None;
-        self.engine.network_trouble = false;
     }
 
     // ---- chores
@@ -332,6 +280,7 @@ impl State {
             self.engine.offer = None;
             self.engine.fault = None;
             self.engine.agreed = false;
+            self.engine.download_paused = false;
             self.engine.recovering = false;
             self.engine.phase = Phase::Starting;
         }
@@ -358,6 +307,10 @@ impl State {
 
     pub(super) fn on_chore(&mut self, chore: Chore, result: Result<Outcome, Fault>) -> Vec<Effect> {
         match (chore, result) {
+            (Chore::Look, result) => {
+                self.on_looked(result);
+                Vec::new()
+            }
             (_, Ok(Outcome::Storage(report))) => {
                 self.environment.storage = Some(report);
                 Vec::new()

@@ -5,7 +5,9 @@ mod announce;
 mod answering;
 mod chats;
 mod chatting;
+mod choosing;
 mod diagnosis;
+mod download;
 mod effect;
 mod engine;
 mod environment;
@@ -30,13 +32,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Check};
 pub use chats::{Chat, ChatHead, ChatId, ChatIdError, Chats, StoredChat, Undo};
+pub use choosing::Look;
 pub use diagnosis::{Diagnosis, Progress, Trial};
 pub use effect::{Change, DbEvent, DbRequest, Effect, ReadPurpose};
 pub use engine::{Engine, Phase, Rate};
 pub use environment::{Clock, Database, Environment};
 pub use notice::{ImportReport, Notice, Setback};
 pub use opening::Opening;
-pub use preferences::{Preferences, TextSize, Theme};
+pub use preferences::{Preferences, SAVING_TOKENS_PER_SECOND, TextSize, Theme};
 pub use recorder::{Entry, Flight, MAX_ENTRIES, Recorder};
 pub use sentinel::{Sentinel, Step};
 pub use transfer::{EXPORT_FORMAT, EXPORT_VERSION};
@@ -164,15 +167,19 @@ impl State {
             | Action::SetSampling(_)
             | Action::ResetSampling => self.on_chatting(action),
             Action::Download
+            | Action::PauseDownload
+            | Action::ResumeDownload
             | Action::CancelDownload
             | Action::Retry
             | Action::UseHere
             | Action::EngineLock(_)
             | Action::DeleteModel(_) => self.on_loading(action),
+            Action::LookUp(_) | Action::UseModel(_) => self.on_choosing(action),
             Action::OpenSettings
             | Action::CloseSettings
             | Action::SetTheme(_)
             | Action::SetTextSize(_)
+            | Action::SaveEnergy(_)
             | Action::ToggleSidebar
             | Action::SetSidebar(_)
             | Action::DismissInstallHint

@@ -14,6 +14,25 @@ pub struct Preferences {
     pub sidebar: bool,
     /// Whether the hint on installing is never shown again.
     pub install_hint_dismissed: bool,
+    /// Whether answers are made slower than the device can, so that it needs less energy.
+    pub saves_energy: bool,
+}
+
+/// Tokens a second while energy is saved. A token is about three quarters of an English word and people read about four words
+/// a second, so this is about twice as fast as anybody reads: whoever reads along waits for nothing. Devices that do
+/// several times as many rest most of the time; those that do fewer notice nothing.
+pub const SAVING_TOKENS_PER_SECOND: u32 = 10;
+
+impl Preferences {
+    /// Most tokens a second that an answer may have; 0 = as many as the device can.
+    #[must_use]
+    pub const fn tokens_per_second(&self) -> u32 {
+        if self.saves_energy {
+            SAVING_TOKENS_PER_SECOND
+        } else {
+            0
+        }
+    }
 }
 
 impl Default for Preferences {
@@ -23,6 +42,7 @@ impl Default for Preferences {
             text_size: TextSize::Medium,
             sidebar: true,
             install_hint_dismissed: false,
+            saves_energy: false,
         }
     }
 }

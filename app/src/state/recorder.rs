@@ -126,12 +126,6 @@ impl State {
         self.recorder.is_urgent = true;
     }
 
-    /// Something changed that is to be stored with the next tick.
-    pub(super) const fn recorder_is_due(&mut self) {
-        self.recorder.is_unwritten = true;
-        self.recorder.due_at = 0.0;
-    }
-
     /// Stores what must be stored at once.
     pub(super) fn save_recorder(&mut self) {
         if self.recorder.is_urgent && self.can_write_flight() {

@@ -162,6 +162,7 @@ impl State {
                     self.preferences = preferences;
                 }
                 let mut effects = self.opened(chats, was_open);
+                effects.extend(self.tell_rate());
                 effects.extend(self.load_late());
                 effects
             }

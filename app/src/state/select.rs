@@ -27,10 +27,12 @@ impl State {
     pub fn status(&self) -> String {
         let engine = &self.engine;
         let trouble = |line: String| {
-            if engine.network_trouble {
-                strings::NETWORK_TROUBLE.to_owned()
-            } else {
-                line
+            if engine.download_paused {
+                return strings::DOWNLOAD_PAUSED.to_owned();
+            }
+            match engine.trouble {
+                Some(trouble) => strings::trouble(trouble).to_owned(),
+                None => line,
             }
         };
         if let Some(seconds) = self.counted_down() {
@@ -40,7 +42,7 @@ impl State {
             Phase::Starting | Phase::Loading if engine.recovering => {
                 trouble(strings::RESTARTING.to_owned())
             }
-            Phase::Starting => strings::STARTING.to_owned(),
+            Phase::Starting => trouble(strings::STARTING.to_owned()),
             Phase::Offer => strings::OFFER.to_owned(),
             Phase::Loading => trouble(strings::loading(engine.progress)),
             Phase::Ready => engine.model.as_ref().map_or_else(
@@ -54,12 +56,20 @@ impl State {
                     ..
                 }) => strings::prefill(*done, *total),
                 Some(answer) if answer.ids.is_empty() => strings::THINKING.to_owned(),
+                _ if self.is_slowed() => strings::SLOWED.to_owned(),
                 _ => strings::ANSWERING.to_owned(),
             },
             Phase::Paused => strings::PAUSED.to_owned(),
             Phase::Failed => strings::FAILED.to_owned(),
             Phase::Elsewhere => strings::ELSEWHERE.to_owned(),
         }
+    }
+
+    /// Whether the running answer comes slower than it could, because the device has become slow.
+    #[must_use]
+    pub fn is_slowed(&self) -> bool {
+        let engine = &self.engine;
+        engine.slowed.is_some() && engine.slowed == engine.request
     }
 
     /// Seconds that the status counts down.

@@ -62,10 +62,10 @@ impl State {
         self.recorder_must_write();
     }
 
-    /// It went well.
+    /// It went well. That is written at once as well: a page may be closed right behind it.
     pub(super) fn unmark(&mut self) {
         if self.sentinel.take().is_some() {
-            self.recorder_is_due();
+            self.recorder_must_write();
         }
     }
 

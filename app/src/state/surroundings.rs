@@ -16,11 +16,12 @@ impl State {
             Action::Online(online) => {
                 self.environment.online = online;
                 let fault = self.engine.fault.as_ref().map(|fault| fault.code);
-                let waits = self.engine.phase == Phase::Failed && fault == Some(FaultCode::Network);
+                let is_of_network = matches!(fault, Some(FaultCode::Network | FaultCode::WebPage));
                 // What failed for want of a network need not wait for the person.
-                if online && waits {
+                if online && self.engine.phase == Phase::Failed && is_of_network {
                     return self.retry();
                 }
+                return self.on_connection();
             }
             Action::Copied(number) => self.copying.done = number,
             Action::CopyFailed(detail) => self.notice = Some(Notice::CopyFailed { detail }),
@@ -44,6 +45,7 @@ impl State {
             Action::CloseSettings => self.screen = Screen::Chat,
             Action::SetTheme(theme) => preferences.theme = theme,
             Action::SetTextSize(size) => preferences.text_size = size,
+            Action::SaveEnergy(saves) => preferences.saves_energy = saves,
             Action::ToggleSidebar => preferences.sidebar ^= true,
             Action::SetSidebar(shown) => preferences.sidebar = shown,
             Action::DismissInstallHint => preferences.install_hint_dismissed = true,
@@ -53,7 +55,18 @@ impl State {
         if self.preferences != before {
             self.save(Change::PutPreferences(self.preferences));
         }
-        Vec::new()
+        self.tell_rate().into_iter().collect()
+    }
+
+    /// Tells the worker how fast answers may be, if it does not know. A new one makes them as fast as it can.
+    pub(super) fn tell_rate(&mut self) -> Option<Effect> {
+        if !self.engine.greeted {
+            return None;
+        }
+        let tokens_per_second = self.preferences.tokens_per_second();
+        let known = std::mem::replace(&mut self.engine.told_rate, tokens_per_second);
+        (tokens_per_second != known)
+            .then_some(Effect::Post(Request::LimitRate { tokens_per_second }))
     }
 
     pub(super) fn tick(&mut self, clock: Clock) -> Vec<Effect> {
@@ -138,7 +151,11 @@ impl State {
     /// Keeps the screen on while an answer or a download runs in sight.
     pub(super) fn with_wake_lock(&mut self, mut effects: Vec<Effect>) -> Vec<Effect> {
         let wanted = !self.environment.hidden
-            && matches!(self.engine.phase, Phase::Answering | Phase::Loading);
+            && match self.engine.phase {
+                Phase::Answering => true,
+                Phase::Loading => !self.engine.download_paused,
+                _ => false,
+            };
         if wanted != self.awake && (wanted || !self.environment.hidden) {
             self.awake = wanted;
             effects.push(Effect::WakeLock(wanted));

@@ -6,7 +6,7 @@ use protocol::supervisor::{self, Cause};
 
 use super::engine::Job;
 use super::supervise::cause;
-use super::{Answer, Effect, Finish, Phase, Progress, State};
+use super::{Answer, Effect, Finish, Look, Phase, Progress, State};
 
 impl State {
     pub(super) fn on_event(&mut self, event: Event) -> Vec<Effect> {
@@ -33,10 +33,27 @@ impl State {
             Event::Status(Status::DeviceLost { detail }) => {
                 return self.lost(Cause::Device, Fault::new(FaultCode::DeviceLost, detail));
             }
-            Event::Status(Status::FetchRetry { file, attempt }) => {
-                self.engine.network_trouble = true;
-                self.note(&format!("{file} is fetched again, attempt {attempt}"));
+            Event::Status(Status::FetchRetry {
+                file,
+                attempt,
+                trouble,
+                wait_millis,
+            }) => {
+                self.engine.trouble = Some(trouble);
+                self.engine.trouble_until = self.clock.steady_millis + f64::from(wait_millis);
+                self.note(&format!(
+                    "{file} is fetched again in {wait_millis} ms, attempt {attempt}: {trouble:?}"
+                ));
             }
+            // It may come late, for a load that was given up.
+            Event::Status(Status::DownloadPaused) => {
+                let is_loading = self.engine.request.is_some() && self.engine.job == Job::Load;
+                self.engine.download_paused = is_loading;
+            }
+            Event::Status(Status::Tuned { detail }) => {
+                self.note(&format!("kernels for the next start: {detail}"));
+            }
+            Event::Status(Status::DownloadResumed) => self.engine.download_paused = false,
             Event::Loading { id, progress } => self.on_load_progress(id, progress),
             Event::Trimmed { id, messages } => {
                 if let Some(answer) = self.answer_of(id) {
@@ -61,6 +78,11 @@ impl State {
                     return effects;
                 }
             }
+            Event::Slowdown {
+                id,
+                is_slow,
+                percent,
+            } => self.on_slowdown(id, is_slow, percent),
             Event::Measuring {
                 id,
                 step,
@@ -80,6 +102,18 @@ impl State {
         Some(&mut turn.answer)
     }
 
+    /// The running answer comes slower than it could, or no longer.
+    fn on_slowdown(&mut self, id: RequestId, is_slow: bool, percent: u32) {
+        if self.answer_of(id).is_none() {
+            return;
+        }
+        self.engine.slowed = is_slow.then_some(id);
+        let what = if is_slow { "slow" } else { "fast again" };
+        self.note(&format!(
+            "the device is {what}: {percent} % of its usual rate"
+        ));
+    }
+
     fn on_hello(&mut self, hello: &Hello) -> Vec<Effect> {
         if let Err(fault) = hello.check() {
             // What the page shows if that does not help.
@@ -92,6 +126,7 @@ impl State {
         let generation = self.engine.supervisor.generation();
         let mut effects = vec![Effect::Post(Request::Hello(Hello::own()))];
         effects.extend(self.supervise(supervisor::Event::Greeted(generation)));
+        effects.extend(self.tell_rate());
         let deletion = self.engine.deletion.take();
         // A model that is deleted is looked at again behind that.
         if deletion.as_ref() != Some(&self.model_url) {
@@ -194,6 +229,7 @@ impl State {
         self.engine.request = None;
         self.engine.recovering = false;
         self.end_progress();
+        self.engine.download_paused = false;
         self.engine.phase = Phase::Failed;
         self.engine.fault = Some(fault);
     }
@@ -217,11 +253,14 @@ impl State {
     /// Whatever was known of the worker is true no more.
     pub(super) fn forget_worker(&mut self) {
         self.engine.greeted = false;
+        self.engine.told_online = true;
+        self.engine.told_rate = 0;
         self.engine.waits_for_database = false;
         self.engine.request = None;
         self.engine.model = None;
         self.engine.device = None;
         self.engine.chores.clear();
+        self.engine.look.take_if(|look| *look == Look::Asking);
         self.end_trial();
         self.end_progress();
     }

@@ -116,6 +116,17 @@ pub const IN_MEMORY: &str = "In memory only";
 /// Button that does not wait for the countdown.
 pub const TRY_NOW: &str = "Try now";
 
+/// The kernels in use, and why.
+#[must_use]
+pub fn kernels(name: &str, is_tuned: bool) -> String {
+    let why = if is_tuned {
+        "the fastest in a trial on this device"
+    } else {
+        "the usual choice"
+    };
+    format!("{name} ({why})")
+}
+
 /// The test passed.
 #[must_use]
 pub fn test_passed(variant: &str, millis: f64) -> String {

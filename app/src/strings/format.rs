@@ -2,6 +2,8 @@
 
 use protocol::{ModelOffer, Usage};
 
+use crate::SAVING_TOKENS_PER_SECOND;
+
 /// Megabytes or gigabytes, with as many digits as matter.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
@@ -17,10 +19,36 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// What saving energy means.
+#[must_use]
+pub fn saving_energy() -> String {
+    format!(
+        "Saving energy, an answer has at most {SAVING_TOKENS_PER_SECOND} tokens a second, about twice as fast as people read. The graphics processor rests in between."
+    )
+}
+
 /// How far a download is.
 #[must_use]
 pub fn downloaded(done: u64, total: u64) -> String {
     format!("{} of {}", bytes(done), bytes(total))
+}
+
+/// The button that begins the download of an offer.
+#[must_use]
+pub fn download(offer: &protocol::ModelOffer) -> &'static str {
+    if matches!(offer.fit, protocol::Fit::TooLarge { .. }) {
+        super::DOWNLOAD_ANYWAY
+    } else if offer.stored_bytes.get() > 0 {
+        super::DOWNLOAD_REST
+    } else {
+        super::DOWNLOAD
+    }
+}
+
+/// How much of a download that was stopped is there.
+#[must_use]
+pub fn already_here(stored: u64, all: u64) -> String {
+    format!("{} are here already.", downloaded(stored, all))
 }
 
 /// Speed and time left of a download.

@@ -44,8 +44,14 @@ pub const FIT_TOO_LARGE: &str = "Too large for this device";
 pub const DOWNLOAD: &str = "Download and start";
 /// The button when a part is there already.
 pub const DOWNLOAD_REST: &str = "Continue download";
-/// Button that stops the download for now.
+/// The button when the model is probably too large.
+pub const DOWNLOAD_ANYWAY: &str = "Download anyway";
+/// Button that lets the download rest.
 pub const PAUSE_DOWNLOAD: &str = "Pause";
+/// Button that lets it go on.
+pub const RESUME_DOWNLOAD: &str = "Resume";
+/// Button that stops it; what has arrived stays.
+pub const CANCEL_DOWNLOAD: &str = "Stop download";
 /// The download begins.
 pub const DOWNLOAD_STARTING: &str = "Connecting…";
 /// Behind the download.
@@ -93,6 +99,33 @@ pub const MODEL_PARTLY: &str = "Partly downloaded";
 pub const MODEL_MEMORY_ONLY: &str = "In memory only";
 /// There is no model.
 pub const NO_MODELS: &str = "No model is stored on this device.";
+/// Heading of a group.
+pub const GROUP_ADD_MODEL: &str = "Add a model";
+/// Label of the field.
+pub const MODEL_ADDRESS: &str = "Address of a model";
+/// What can be written there.
+pub const MODEL_ADDRESS_HINT: &str = "owner/name, or https://…";
+/// Button.
+pub const LOOK_UP: &str = "Look up";
+/// It is being looked up.
+pub const LOOKING_UP: &str = "Looking what is there…";
+/// Below the field.
+pub const ADD_MODEL_NOTE: &str = "A ternary model on Hugging Face by its name, or the address of a GGUF file. It is fetched once and converted on this device. Only its server learns that you fetched it.";
+/// Button.
+pub const DOWNLOAD_MODEL: &str = "Download and use";
+/// Button.
+pub const USE_MODEL: &str = "Use this model";
+/// Button beside a stored model.
+pub const USE_STORED: &str = "Use";
+/// Button of the first visit.
+pub const ANOTHER_MODEL: &str = "Another model…";
+
+/// Label of the button beside a stored model.
+#[must_use]
+pub fn use_model(name: &str) -> String {
+    format!("Use {name}")
+}
+
 /// Button.
 pub const DELETE_MODEL: &str = "Delete model";
 /// Question of the dialog.
@@ -120,6 +153,12 @@ pub const THEMES: [&str; 3] = ["System", "Light", "Dark"];
 pub const TEXT_SIZE: &str = "Text size";
 /// Names of the sizes, small to huge.
 pub const TEXT_SIZES: [&str; 4] = ["Small", "Medium", "Large", "Huge"];
+/// Heading of a group.
+pub const GROUP_ENERGY: &str = "Energy";
+/// Label of a choice.
+pub const ANSWER_SPEED: &str = "Answers";
+/// Names of the choices: as fast as the device can, and with less energy.
+pub const ANSWER_SPEEDS: [&str; 2] = ["Full speed", "Save energy"];
 /// Button.
 pub const EXPORT_ALL: &str = "Export all chats";
 /// Button.
@@ -163,7 +202,7 @@ pub const ELSEWHERE_DETAIL: &str = "You can read your chats here.";
 /// Button.
 pub const USE_HERE: &str = "Use here";
 
-/// The heading over what [`super::fault`] says.
+/// The heading over what [`super::fault_words`] says.
 #[must_use]
 pub const fn fault_title(code: FaultCode) -> &'static str {
     match code {
@@ -174,7 +213,13 @@ pub const fn fault_title(code: FaultCode) -> &'static str {
         FaultCode::DeviceLost | FaultCode::Gpu => "The graphics processor stopped",
         FaultCode::WrongNumbers => "This graphics processor can't be trusted",
         FaultCode::Network => "No connection to the model",
-        FaultCode::NotFound | FaultCode::BadModel | FaultCode::NoChat => "This model can't be used",
+        FaultCode::Refused => "The server refuses this model",
+        FaultCode::Busy => "The server is busy",
+        FaultCode::WebPage => "A web page came instead of the model",
+        FaultCode::NotFound | FaultCode::BadModel | FaultCode::Unsupported | FaultCode::NoChat => {
+            "This model can't be used"
+        }
+        FaultCode::BadAddress => "This is not the address of a model",
         FaultCode::Corrupt => "The download was damaged",
         FaultCode::StorageFull => "Not enough room",
         FaultCode::Storage => "Storage stopped working",
@@ -200,6 +245,10 @@ pub const fn fault_steps(code: FaultCode) -> &'static [&'static str] {
             "Close other tabs and apps, then try again",
             "Turn on hardware acceleration in the browser's settings",
             "Restart the browser",
+        ],
+        FaultCode::StorageFull => &[
+            "In the settings, delete models that you no longer use",
+            "On the device, delete apps, photos or files",
         ],
         _ => &[],
     }

@@ -46,6 +46,7 @@ pub(super) fn Offer(page: Page) -> impl IntoView {
         (engine.phase == Phase::Offer && !is_first_run(state))
             .then(|| strings::offer(&offer.name, offer.download_bytes.get()))
     });
+    let (class, words) = download_button(page);
     view! {
         <Show when=move || title.with(Option::is_some)>
             <div class="elsewhere">
@@ -55,15 +56,36 @@ pub(super) fn Offer(page: Page) -> impl IntoView {
                 </div>
                 <button
                     type="button"
-                    class="primary"
+                    class=class
                     data-testid="download"
                     on:click=move |_| page.act(Action::Download)
                 >
-                    {strings::DOWNLOAD}
+                    {words}
                 </button>
             </div>
         </Show>
     }
+}
+
+/// Look and words of the button that begins a download: what is probably too large is not what we propose.
+pub(super) fn download_button(
+    page: Page,
+) -> (
+    impl Fn() -> &'static str + Copy,
+    impl Fn() -> &'static str + Copy,
+) {
+    let words = page.part(|state| {
+        state
+            .engine
+            .offer
+            .as_ref()
+            .map_or(strings::DOWNLOAD, strings::download)
+    });
+    let class = move || match words.get() {
+        strings::DOWNLOAD_ANYWAY => "plain large",
+        _ => "primary large",
+    };
+    (class, move || words.get())
 }
 
 /// In place of the composer while another tab has the engine.

@@ -189,9 +189,11 @@ pub(super) fn grow(field: NodeRef<html::Textarea>, text: RwSignal<String>) {
 pub(super) fn StatusLine(page: Page) -> impl IntoView {
     let status = page.part(app::State::status);
     let is_waiting = page.part(app::State::can_try_now);
+    // The first-run screen has a button of its own.
+    let is_resting = page.part(|state| state.engine.download_paused && !is_first_run(state));
     let is_trouble = page.part(|state| {
         let engine = &state.engine;
-        engine.recovering || engine.network_trouble || engine.phase == Phase::Paused
+        engine.recovering || engine.trouble.is_some() || engine.phase == Phase::Paused
     });
     view! {
         <div class="status-line">
@@ -211,6 +213,15 @@ pub(super) fn StatusLine(page: Page) -> impl IntoView {
                     on:click=move |_| page.act(Action::Retry)
                 >
                     {strings::TRY_NOW}
+                </button>
+            </Show>
+            <Show when=move || is_resting.get()>
+                <button
+                    type="button"
+                    class="plain"
+                    on:click=move |_| page.act(Action::ResumeDownload)
+                >
+                    {strings::RESUME_DOWNLOAD}
                 </button>
             </Show>
         </div>

@@ -160,6 +160,9 @@ impl Scroll {
         let at_end = if (last.width, last.height) != (width, height) {
             // Another size of the window moved it, not the person.
             self.at_end.get_untracked()
+        } else if top == last.top {
+            // Where show_end has put it; the text may have grown since.
+            self.at_end.get_untracked()
         } else if top < last.top {
             below <= AT_END_PIXELS
         } else {
@@ -215,6 +218,8 @@ impl Scroll {
     fn show_end(self) {
         if let Some(log) = self.log.try_get_untracked().flatten() {
             log.set_scroll_top(log.scroll_height());
+            let top = log.scroll_top();
+            let _gone = self.last.try_update_value(|last| last.top = top);
         }
     }
 

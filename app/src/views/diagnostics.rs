@@ -187,11 +187,17 @@ fn Flight(page: Page) -> impl IntoView {
         <section class="group" aria-labelledby="group-flight">
             <h2 id="group-flight">{strings::FLIGHT}</h2>
             <pre class="card flight" tabindex="0" role="region" aria-label=strings::FLIGHT_LABEL data-testid="flight">
-                {move || text.get()}
+                {move || text.with(|text| lines(text))}
             </pre>
             <p class="group-note">{strings::FLIGHT_NOTE}</p>
         </section>
     }
+}
+
+/// Each line by itself, so that one that is too long goes on below its own words.
+fn lines(text: &str) -> impl IntoView + use<> {
+    let line = |line: &str| view! { <span class="flight-line">{format!("{line}\n")}</span> };
+    text.lines().map(line).collect_view()
 }
 
 fn facts_card(group: Group) -> impl IntoView {

@@ -39,7 +39,7 @@ pub(super) fn FaultBox(page: Page) -> impl IntoView {
                 <Icon shape=Shape::Warning />
                 <div>
                     <h2>{move || code().map(strings::fault_title)}</h2>
-                    <p>{move || code().map(strings::fault)}</p>
+                    <p>{move || fault.with(|fault| fault.as_ref().map(strings::fault_words))}</p>
                     <Show when=move || !steps().is_empty()>
                         <ul>
                             {move || steps().iter().map(|step| view! { <li>{*step}</li> }).collect_view()}

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use protocol::{Fit, LoadStage, ModelOffer, StorageState};
 
 use super::Page;
+use super::banners::download_button;
 use crate::components::{Icon, Shape};
 
 /// In place of an empty conversation while the model is not there.
@@ -85,7 +86,7 @@ fn InstallHint(page: Page) -> impl IntoView {
 
 /// What the model is and what it needs.
 #[component]
-fn Facts(offer: ModelOffer) -> impl IntoView {
+pub(super) fn Facts(offer: ModelOffer) -> impl IntoView {
     let licence = offer
         .license
         .clone()
@@ -144,26 +145,39 @@ fn Facts(offer: ModelOffer) -> impl IntoView {
 /// The one button.
 #[component]
 fn Start(page: Page) -> impl IntoView {
-    let has_part = page.part(|state| {
-        state
-            .engine
-            .offer
-            .as_ref()
-            .is_some_and(|offer| offer.stored_bytes.get() > 0)
+    // What is there already, of how much.
+    let part = page.part(|state| {
+        let offer = state.engine.offer.as_ref()?;
+        let stored = offer.stored_bytes.get();
+        (stored > 0).then(|| (stored, offer.download_bytes.get()))
     });
+    let (class, words) = download_button(page);
     let is_offline = page.part(|state| !state.environment.online);
     view! {
         <button
             type="button"
-            class="primary large"
+            class=class
             data-testid="download"
             on:click=move |_| page.act(Action::Download)
         >
-            {move || if has_part.get() { strings::DOWNLOAD_REST } else { strings::DOWNLOAD }}
+            {words}
         </button>
+        <Show when=move || part.with(Option::is_some)>
+            <p class="faint centre">
+                {move || part.get().map(|(stored, all)| strings::already_here(stored, all))}
+            </p>
+        </Show>
         <Show when=move || is_offline.get()>
             <p class="faint centre">{strings::OFFLINE_FIRST}</p>
         </Show>
+        <button
+            type="button"
+            class="plain"
+            data-testid="another-model"
+            on:click=move |_| page.act(Action::OpenSettings)
+        >
+            {strings::ANOTHER_MODEL}
+        </button>
     }
 }
 
@@ -173,6 +187,14 @@ fn Download(page: Page) -> impl IntoView {
     let progress = page.part(|state| state.engine.progress);
     let rate = page.part(|state| state.engine.rate);
     let is_loading = page.part(|state| state.engine.phase == Phase::Loading);
+    let is_paused = page.part(|state| state.engine.download_paused);
+    let pause = move |_| {
+        page.act(if is_paused.get_untracked() {
+            Action::ResumeDownload
+        } else {
+            Action::PauseDownload
+        });
+    };
     let is_download = move || {
         progress
             .get()
@@ -187,7 +209,7 @@ fn Download(page: Page) -> impl IntoView {
     };
     let right = move || {
         rate.get()
-            .filter(|_| is_download())
+            .filter(|_| is_download() && !is_paused.get())
             .map(|rate| strings::rate(rate.bytes_per_second, rate.seconds_left))
     };
     view! {
@@ -205,9 +227,24 @@ fn Download(page: Page) -> impl IntoView {
                     <span>{right}</span>
                 </p>
                 <Show when=is_download>
-                    <button type="button" class="plain" on:click=move |_| page.act(Action::CancelDownload)>
-                        {strings::PAUSE_DOWNLOAD}
-                    </button>
+                    <div class="download-buttons">
+                        <button type="button" class="plain" data-testid="pause" on:click=pause>
+                            {move || {
+                                if is_paused.get() {
+                                    strings::RESUME_DOWNLOAD
+                                } else {
+                                    strings::PAUSE_DOWNLOAD
+                                }
+                            }}
+                        </button>
+                        <button
+                            type="button"
+                            class="plain"
+                            on:click=move |_| page.act(Action::CancelDownload)
+                        >
+                            {strings::CANCEL_DOWNLOAD}
+                        </button>
+                    </div>
                 </Show>
             </div>
         </Show>

@@ -1,5 +1,6 @@
 //! The page, drawn from the state.
 
+mod add_model;
 mod banners;
 mod chat_settings;
 mod composer;

@@ -4,6 +4,7 @@ use app::{Action, TextSize, Theme, strings};
 use leptos::prelude::*;
 
 use super::Page;
+use super::add_model::AddModel;
 use super::screen::Screen;
 use super::settings_model::{Model, Storage};
 use crate::components::Confirm;
@@ -14,7 +15,9 @@ pub(super) fn Settings(page: Page) -> impl IntoView {
     view! {
         <Screen page title=strings::SETTINGS class="column settings" done=Action::CloseSettings>
             <Model page />
+            <AddModel page />
             <Appearance page />
+            <Energy page />
             <Chats page />
             <Storage page />
             <Shortcuts />
@@ -64,6 +67,35 @@ fn Appearance(page: Page) -> impl IntoView {
                     <div class="segments">{sizes}</div>
                 </fieldset>
             </div>
+        </section>
+    }
+}
+
+#[component]
+fn Energy(page: Page) -> impl IntoView {
+    let saves = page.part(|state| state.preferences.saves_energy);
+    let speeds = [false, true]
+        .into_iter()
+        .zip(strings::ANSWER_SPEEDS)
+        .map(|(value, name)| {
+            choice(
+                "speed",
+                name,
+                move || saves.get() == value,
+                move || page.act(Action::SaveEnergy(value)),
+            )
+        })
+        .collect_view();
+    view! {
+        <section class="group" aria-labelledby="energy">
+            <h2 id="energy">{strings::GROUP_ENERGY}</h2>
+            <div class="card">
+                <fieldset class="line">
+                    <legend>{strings::ANSWER_SPEED}</legend>
+                    <div class="segments">{speeds}</div>
+                </fieldset>
+            </div>
+            <p class="group-note">{strings::saving_energy()}</p>
         </section>
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn Model(page: Page) -> impl IntoView {
             .into_iter()
             .map(|model| {
                 let is_running = name.as_ref() == Some(&model.name);
-                stored_model(model, is_running, move |url| {
+                stored_model(page, model, is_running, move |url| {
                     asked.set(Some(url));
                     is_asked.set(true);
                 })
@@ -88,6 +88,7 @@ pub(super) fn Model(page: Page) -> impl IntoView {
 }
 
 fn stored_model(
+    page: Page,
     model: StoredModel,
     is_running: bool,
     ask: impl Fn(String) + 'static,
@@ -102,12 +103,29 @@ fn stored_model(
         (true, false) => strings::MODEL_STORED,
         (false, false) => strings::MODEL_PARTLY,
     };
+    let url = model.model_url.clone();
+    let can_choose = page.part(app::State::can_choose);
+    let label = strings::use_model(&model.name);
+    let take = (!is_running).then(|| {
+        view! {
+            <button
+                type="button"
+                class="plain"
+                aria-label=label
+                disabled=move || !can_choose.get()
+                on:click=move |_| page.act(Action::UseModel(url.clone()))
+            >
+                {strings::USE_STORED}
+            </button>
+        }
+    });
     view! {
         <div class="line model">
             <div>
                 <p>{model.name}</p>
                 <p class="faint">{state}" · "{size}</p>
             </div>
+            {take}
             <button
                 type="button"
                 class="plain danger-text"

@@ -251,6 +251,7 @@ fn described() -> DeviceReport {
         limits: vec![limit(268_435_456.0)],
         engine: "WebGPU".into(),
         variant: "packed-shared".into(),
+        is_tuned: true,
         generation: 2,
     }
 }
@@ -300,7 +301,7 @@ fn the_report_has_what_a_stranger_needs_and_no_word_of_a_chat() {
         "Features granted: shader-f16\n",
         "Offered, not used: depth-clip-control\n",
         "maxBufferSize: 4 GiB, granted 256 MiB",
-        "Kernels in use: packed-shared",
+        "Kernels in use: packed-shared (the fastest in a trial on this device)",
         "Browser: Mozilla/5.0 (iPad)",
         "Processor cores: 8",
         "Memory, as the browser tells it: 4 GB",

@@ -116,16 +116,22 @@ fn without_a_database_nothing_is_read_and_what_is_missing_is_told() {
     assert!(matches!(state.notice, Some(Notice::ExportFailed { .. })));
 }
 
-#[test]
-fn turns_that_were_not_written_are_in_the_file_also_of_a_chat_that_is_not_open() {
+/// A chat that is not open any more, and whose second turn could not be written.
+fn with_an_unwritten_turn() -> (State, ChatId) {
     let (mut state, id) = answering();
     event(&mut state, answered(id, FinishReason::Stop));
     let first = state.chats.open.head.id;
     written(&mut state);
     one_answer(&mut state, "More?");
-    // The disk is well again for what comes next, but this has not been written yet.
     let _new = state.on(Action::NewChat);
     db(&mut state, full());
+    (state, first)
+}
+
+#[test]
+fn turns_that_were_not_written_are_in_the_file_also_of_a_chat_that_is_not_open() {
+    // The disk is well again for what comes next, but the second turn has not been written yet.
+    let (mut state, first) = with_an_unwritten_turn();
     let purpose = ReadPurpose::ExportAll;
     let _read = state.on(Action::ExportAll);
     let chats = vec![app::StoredChat {
@@ -149,13 +155,7 @@ fn turns_that_were_not_written_are_in_the_file_also_of_a_chat_that_is_not_open()
 
 #[test]
 fn a_part_of_a_chat_never_takes_the_place_of_the_whole_one() {
-    let (mut state, id) = answering();
-    event(&mut state, answered(id, FinishReason::Stop));
-    let first = state.chats.open.head.id;
-    written(&mut state);
-    one_answer(&mut state, "More?");
-    let _new = state.on(Action::NewChat);
-    db(&mut state, full());
+    let (mut state, first) = with_an_unwritten_turn();
     // The first turn is in the database, which can't be read; the second is not.
     let failed = DbEvent::ExportFailed {
         purpose: ReadPurpose::ExportAll,

@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod chats;
+mod choosing;
 mod clocks;
 mod continuity;
 mod deaths;
 mod diagnosis;
+mod downloads;
 mod exports;
 mod first_run;
 mod hiding;
+mod rates;
 mod saving;
 mod sentinel;
 mod setbacks;

@@ -66,16 +66,14 @@ fn every_risky_step_is_marked_before_it_and_unmarked_behind_it() {
     assert!(at(&is_write) < at(&is_load), "written first");
 
     let load = loading(&effects);
-    event(&mut state, finished(load, Outcome::Loaded(info())));
-    let flight = stored(&state.on(Action::Tick(clock(0.5)))).unwrap();
-    assert_eq!(flight.sentinel, None);
+    let loaded = state.on(Action::Event(finished(load, Outcome::Loaded(info()))));
+    assert_eq!(stored(&loaded).unwrap().sentinel, None, "without delay");
 
     let effects = state.on(Action::Send { text: "Hi".into() });
     assert_eq!(step(stored(&effects)), Some(Step::FirstToken));
     let (id, _) = generating(&effects);
-    event(&mut state, tokens(id, 0, "Hi", &[1]));
-    let flight = stored(&state.on(Action::Tick(clock(1.0)))).unwrap();
-    assert_eq!(flight.sentinel, None);
+    let first = state.on(Action::Event(tokens(id, 0, "Hi", &[1])));
+    assert_eq!(stored(&first).unwrap().sentinel, None, "without delay");
     event(&mut state, answered(id, FinishReason::Stop));
     assert_eq!(stored(&state.on(Action::Send { text: "Hi".into() })), None);
 }

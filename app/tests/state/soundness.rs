@@ -21,6 +21,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::Hello(Hello::own())),
         Just(Event::Trap { text: "x".into() }),
         Just(Event::Status(Status::DeviceLost { detail: "x".into() })),
+        Just(Event::Status(Status::DownloadPaused)),
+        Just(Event::Status(Status::DownloadResumed)),
         Just(Event::Retired),
         Just(Event::Beat),
         (id.clone(), any::<bool>())
@@ -33,6 +35,11 @@ fn any_event() -> impl Strategy<Value = Event> {
         id.clone().prop_map(|id| answered(id, FinishReason::Stop)),
         id.clone().prop_map(|id| tokens(id, 0, "Done. ", &[7])),
         id.clone().prop_map(|id| tokens(id, 0, "t", &[8])),
+        (id.clone(), any::<bool>()).prop_map(|(id, is_slow)| Event::Slowdown {
+            id,
+            is_slow,
+            percent: 50
+        }),
         id.prop_map(move |id| Event::Failed {
             id: Some(id),
             fault: fault.clone()
@@ -58,6 +65,8 @@ fn any_deed() -> impl Strategy<Value = Action> {
         Just(Action::UndoDelete),
         Just(Action::SetSampling(SamplingSettings::default())),
         Just(Action::Download),
+        Just(Action::PauseDownload),
+        Just(Action::ResumeDownload),
         Just(Action::CancelDownload),
         Just(Action::Retry),
         Just(Action::DeleteModel(crate::support::URL.into())),

@@ -60,14 +60,23 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "BOOL")]
     fused: Option<bool>,
     /// Invocations that share a row of a product, a power of two
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     slices: Option<u32>,
     /// The same for gate and up
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     gated_slices: Option<u32>,
+    /// Invocations of a workgroup of a fused product, a power of two
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(32..=1024))]
+    fused_workgroup: Option<u32>,
+    /// The same of those that add to the residual
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(32..=1024))]
+    residual_workgroup: Option<u32>,
     /// Query heads that share a workgroup of attention
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4))]
     attention_heads: Option<u32>,
+    /// The position from which on they do
+    #[arg(long, value_name = "N")]
+    attention_sharing: Option<u32>,
     /// Instead of a model, measure row interleavings of ternary matrices (takes minutes)
     #[arg(long)]
     interleave: bool,
@@ -174,7 +183,10 @@ fn tune(args: &BenchArgs, executor: &mut Executor) {
         fused: args.fused.unwrap_or(own.fused),
         gemv_slices: args.slices.unwrap_or(own.gemv_slices),
         gated_slices: args.gated_slices.unwrap_or(own.gated_slices),
+        fused_workgroup: args.fused_workgroup.unwrap_or(own.fused_workgroup),
+        residual_workgroup: args.residual_workgroup.unwrap_or(own.residual_workgroup),
         attention_heads: args.attention_heads.unwrap_or(own.attention_heads),
+        attention_sharing: args.attention_sharing.unwrap_or(own.attention_sharing),
         ..own
     });
 }

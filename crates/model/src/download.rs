@@ -126,6 +126,12 @@ impl Download {
         self.items.get(item).map_or(0, |item| item.held)
     }
 
+    /// Number of the want that a request is for; `None` when nobody wants its bytes any more.
+    #[must_use]
+    pub fn item(&self, attempt: Attempt) -> Option<usize> {
+        self.find(attempt)
+    }
+
     /// Whether the person wants a pause.
     #[must_use]
     pub const fn is_paused(&self) -> bool {
@@ -160,7 +166,8 @@ impl Download {
             let Stage::Running(run) = &mut self.items[index].stage else {
                 continue;
             };
-            let over = now - run.touched - idle_millis;
+            // Rounded as `wake_at` rounds it: a wake at that very moment must not come too early.
+            let over = now - (run.touched + idle_millis);
             if over > late_millis {
                 // The device slept, and so did the connection perhaps: it gets the same time once more.
                 run.touched = now;

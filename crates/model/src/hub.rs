@@ -4,7 +4,9 @@
 mod address;
 mod choose;
 mod listing;
+mod place;
 
 pub use address::{Address, Hub, Repository};
 pub use choose::{Choice, ChoiceKind};
 pub use listing::{Listed, Listing, MAX_LISTING_BYTES};
+pub use place::{HUGGING_FACE, Place};

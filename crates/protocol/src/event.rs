@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BenchmarkReport, BenchmarkStep, ByteCount, CompileReport, DeviceReport, EqualityReport, Fault,
-    Hello, ModelOffer, RequestId, SamplingSettings, SelfTestReport, StorageReport,
+    Hello, ModelOffer, RequestId, SamplingSettings, SelfTestReport, ShapeReport, StorageReport,
 };
 
 /// A message from the worker to the page.
@@ -58,6 +58,17 @@ pub enum Event {
         /// Token ids, stop tokens not included.
         ids: Vec<u32>,
     },
+    /// The device makes tokens much slower than it did at about the same length of the cache, and has for ten seconds, or no
+    /// longer does. Browsers don't say why: most likely it has become warm, or is told to save energy. Sent when that changes
+    /// within an answer; the answer's end ends it as well.
+    Slowdown {
+        /// The request.
+        id: RequestId,
+        /// Whether it is slow from now on.
+        is_slow: bool,
+        /// The rate in per cent of the usual one.
+        percent: u32,
+    },
     /// Progress of a benchmark. Counts start again with each step.
     Measuring {
         /// The request.
@@ -97,6 +108,7 @@ impl Event {
             | Self::Trimmed { id, .. }
             | Self::Prefill { id, .. }
             | Self::Tokens { id, .. }
+            | Self::Slowdown { id, .. }
             | Self::Measuring { id, .. }
             | Self::Finished { id, .. } => Some(*id),
             Self::Failed { id, .. } => *id,
@@ -110,7 +122,7 @@ impl Event {
     }
 }
 
-/// News about the worker's devices.
+/// News about the worker's devices and its network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// The GPU device was lost, and with it the session; the page decides what to do. Sent once for each lost device, also
@@ -125,7 +137,35 @@ pub enum Status {
         file: String,
         /// Number of the coming attempt, from 2.
         attempt: u32,
+        /// What was wrong.
+        trouble: FetchTrouble,
+        /// Milliseconds until that attempt.
+        wait_millis: u32,
     },
+    /// A download rests until `Resume`.
+    DownloadPaused,
+    /// A paused download goes on.
+    DownloadResumed,
+    /// Kernels were tried while nothing was asked, for the next start.
+    Tuned {
+        /// Technical line: the choice, and what each one took.
+        detail: String,
+    },
+}
+
+/// What was wrong with an attempt to fetch a file, as far as a person would want it told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FetchTrouble {
+    /// No answer, or a broken one.
+    Connection,
+    /// The connection is there, but nothing comes.
+    Stalled,
+    /// The server can't or does not want to, now.
+    Busy,
+    /// A web page came instead of the file: the network wants somebody to log in, perhaps.
+    WebPage,
+    /// What came is not the file that was meant: it is fetched anew.
+    Wrong,
 }
 
 /// How far loading is. Counts start again with each stage.
@@ -181,6 +221,8 @@ pub enum Outcome {
     Tested(SelfTestReport),
     /// `Benchmark`.
     Measured(BenchmarkReport),
+    /// `MeasureShape`.
+    ShapeMeasured(ShapeReport),
     /// `Inspect`.
     Inspected(ModelOffer),
     /// `Storage`.
@@ -229,11 +271,12 @@ pub struct ModelInfo {
 pub struct LoadTimes {
     /// Getting adapter and device and testing it, waits for a missing adapter included.
     pub device_millis: f64,
-    /// Reading the weights from the store (or the network, where there is none).
+    /// Waiting for the weights from the store (or the network, where there is none). What is read while the device takes
+    /// others is not waited for.
     pub read_millis: f64,
     /// Giving them to the device.
     pub upload_millis: f64,
-    /// Making buffers and kernels.
+    /// Making buffers, and waiting for kernels that are not compiled yet.
     pub prepare_millis: f64,
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ByteCount;
+
 /// A failure at the border between worker and page. The page turns `code` into words and an action in the reader's
 /// language; `detail` is the technical line for a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -13,6 +15,9 @@ pub struct Fault {
     pub detail: String,
     /// What may help.
     pub retry: Retry,
+    /// How much room has to be made, where that is what is wrong and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_bytes: Option<ByteCount>,
 }
 
 impl Fault {
@@ -23,6 +28,7 @@ impl Fault {
             code,
             detail: detail.into(),
             retry: code.usual_retry(),
+            missing_bytes: None,
         }
     }
 }
@@ -32,6 +38,8 @@ impl Fault {
 pub enum FaultCode {
     /// Page and worker are of different builds.
     VersionMismatch,
+    /// What was given as a model's address is none, or none that may be used.
+    BadAddress,
     /// A message could not be read, or came at the wrong time.
     BadRequest,
     /// The browser has no WebGPU.
@@ -52,8 +60,16 @@ pub enum FaultCode {
     Network,
     /// A file does not exist on the server.
     NotFound,
+    /// The server gives the file to nobody, or not to everybody.
+    Refused,
+    /// The server was too busy for too long.
+    Busy,
+    /// A web page came instead of a file, every time.
+    WebPage,
     /// The package's description is wrong, or of an unknown version.
     BadModel,
+    /// A model in a format of others that can't be converted: not ternary, of an unknown architecture, incomplete.
+    Unsupported,
     /// A file's bytes do not have the hash that the package states.
     Corrupt,
     /// The package has no tokenizer.
@@ -66,7 +82,7 @@ pub enum FaultCode {
     Trap,
     /// The worker has been silent for too long.
     Silent,
-    /// The browser gives no more room for the model. What was stored stays; `detail` says how many MB are missing.
+    /// The browser gives no more room for the model. What was stored stays; `missing_bytes` says how much is missing.
     StorageFull,
     /// The browser's database failed, and opening it anew did not help.
     Storage,
@@ -76,8 +92,10 @@ pub enum FaultCode {
 
 impl FaultCode {
     /// All codes, for tables of texts and their tests.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 26] = [
         Self::VersionMismatch,
+        Self::BadAddress,
+        Self::Unsupported,
         Self::BadRequest,
         Self::NoWebGpu,
         Self::NoAdapter,
@@ -88,6 +106,9 @@ impl FaultCode {
         Self::WrongNumbers,
         Self::Network,
         Self::NotFound,
+        Self::Refused,
+        Self::Busy,
+        Self::WebPage,
         Self::BadModel,
         Self::Corrupt,
         Self::NoChat,
@@ -112,11 +133,16 @@ impl FaultCode {
             | Self::Killed
             | Self::Network
             | Self::NotFound
+            | Self::Refused
+            | Self::Busy
+            | Self::WebPage
             | Self::Corrupt
             | Self::StorageFull
             | Self::WrongNumbers
             | Self::Gpu => Retry::Again,
             Self::BadRequest
+            | Self::BadAddress
+            | Self::Unsupported
             | Self::NoWebGpu
             | Self::LimitsTooSmall
             | Self::BadModel

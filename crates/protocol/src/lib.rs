@@ -19,15 +19,16 @@ pub mod supervisor;
 mod version;
 
 pub use event::{
-    Event, FinishReason, LoadProgress, LoadStage, LoadTimes, ModelInfo, Outcome, Status, Usage,
+    Event, FetchTrouble, FinishReason, LoadProgress, LoadStage, LoadTimes, ModelInfo, Outcome,
+    Status, Usage,
 };
 pub use fault::{Fault, FaultCode, Retry};
 pub use number::{ByteCount, MAX_BYTE_COUNT};
 pub use report::{
     AdapterInfo, BenchmarkReport, BenchmarkStep, CompileReport, CompileResult, DeviceReport,
-    DroppedVariant, EqualityReport, EqualityResult, Limit, SelfTestReport,
+    DroppedVariant, EqualityReport, EqualityResult, Limit, SelfTestReport, ShapeReport, ShapeTime,
 };
-pub use request::{Generate, Message, Request, RequestId, Role};
+pub use request::{Generate, Message, Request, RequestId, Role, ShapeJob};
 pub use settings::{KvType, SamplingSettings, Settings, SettingsError};
 pub use storage::{Fit, ModelOffer, StorageReport, StorageState, StoredModel};
 pub use version::{BUILD, Hello, PROTOCOL_VERSION};

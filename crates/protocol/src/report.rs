@@ -133,6 +133,36 @@ impl BenchmarkReport {
     }
 }
 
+/// How fast a made-up model of a published shape runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShapeReport {
+    /// Name of the shape.
+    pub shape: String,
+    /// GPU bytes of its weights.
+    pub weight_bytes: ByteCount,
+    /// GPU bytes of the key-value cache.
+    pub kv_bytes: ByteCount,
+    /// GPU bytes of everything else.
+    pub activation_bytes: ByteCount,
+    /// What it took to make the weights and to put them on the device, in milliseconds.
+    pub load_millis: f64,
+    /// Reading prompts: from the first chunk to the first token of the answer.
+    pub prefill: Vec<ShapeTime>,
+    /// Making tokens, one after the other.
+    pub decode: Vec<ShapeTime>,
+}
+
+/// One thing measured several times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShapeTime {
+    /// Tokens in the cache at the beginning.
+    pub context: u32,
+    /// Tokens that were read or made.
+    pub tokens: u32,
+    /// What that took each time, in milliseconds.
+    pub millis: Vec<f64>,
+}
+
 /// 0 where no time went by.
 fn per_second(tokens: u32, millis: f64) -> f64 {
     if millis > 0.0 {
@@ -162,6 +192,9 @@ pub struct DeviceReport {
     pub engine: String,
     /// Name of the kernel variant in use.
     pub variant: String,
+    /// Whether an earlier trial on this device has chosen it, and not the fixed table.
+    #[serde(default)]
+    pub is_tuned: bool,
     /// How many devices there have been, this one included.
     pub generation: u32,
 }

@@ -14,20 +14,21 @@ pub struct RequestId(pub u32);
 pub enum Request {
     /// The page's greeting, in answer to the worker's. Before it every other request is refused.
     Hello(Hello),
-    /// Say what a package is, what it needs and how much of it is stored. Downloads no weights, opens no device.
+    /// Say what a model is, what it needs and how much of it is stored. Downloads no weights, opens no device.
     Inspect {
         /// Number of this request.
         id: RequestId,
-        /// URL of the package folder, absolute, with a slash at the end.
+        /// What a person wrote: the absolute URL of a package's folder, `owner/name` or an address of the Hugging Face hub, the
+        /// absolute URL of a GGUF file. The offer has it in the spelling that every other request wants.
         model_url: String,
     },
-    /// Load a package and keep it ready: what is missing is downloaded into the store, then the store's bytes go to the
+    /// Load a model and keep it ready: what is missing is downloaded into the store, converted on its way if it is no package, then the store's bytes go to the
     /// device. A package that is stored completely needs no network. One that was loaded before in this worker only gets
     /// another device.
     Load {
         /// Number of this request.
         id: RequestId,
-        /// URL of the package folder, absolute, with a slash at the end.
+        /// Address of the model.
         model_url: String,
         /// Settings of the session.
         settings: Settings,
@@ -47,6 +48,26 @@ pub enum Request {
     Cancel {
         /// Number of the request to stop.
         id: RequestId,
+    },
+    /// Let the download of a request rest: nothing is asked of the network until `Resume`, what has come is kept. Obeyed at
+    /// once; a request that fetches nothing goes on. Other numbers than the running request's are ignored.
+    Pause {
+        /// Number of the request that downloads.
+        id: RequestId,
+    },
+    /// Let a paused download go on, or one that waits before its next attempt try again now.
+    Resume {
+        /// Number of the request that downloads.
+        id: RequestId,
+    },
+    /// Whether the device has a connection, as far as the page's browser knows: not every browser tells workers. While there
+    /// is none, failures of a download don't count; when it comes back, what failed is tried again at once.
+    Online(bool),
+    /// Make at most so many tokens a second from now on, also in the running answer, and let the device rest in between. Reading
+    /// prompts and measurements are not limited.
+    LimitRate {
+        /// Tokens a second; 0 = as many as the device can, which is how a worker begins.
+        tokens_per_second: u32,
     },
     /// Compile every kernel in every variant that the device can run.
     CompileAllVariants {
@@ -83,6 +104,15 @@ pub enum Request {
         /// Settings of the session that is opened when no model is loaded.
         settings: Settings,
     },
+    /// Measure a made-up model of a published shape, on a device of its own.
+    MeasureShape {
+        /// Number of this request.
+        id: RequestId,
+        /// Settings of the session.
+        settings: Settings,
+        /// What to measure.
+        job: ShapeJob,
+    },
     /// Destroy the device, as a test of what follows from a loss. Obeyed at once, whatever runs; answered by the loss itself,
     /// and by nothing when there is no device.
     LoseDevice,
@@ -96,7 +126,7 @@ pub enum Request {
     DeleteModel {
         /// Number of this request.
         id: RequestId,
-        /// URL of the package folder.
+        /// Address of the model.
         model_url: String,
     },
     /// Unload the model and delete everything in the store.
@@ -107,11 +137,19 @@ pub enum Request {
 }
 
 impl Request {
-    /// The request's number; greetings, `Retire` and `LoseDevice` have none, and `Cancel` names another's.
+    /// The request's number; greetings, `Retire`, `LoseDevice`, `Online` and `LimitRate` have none, and `Cancel`, `Pause` and `Resume` name
+    /// another's.
     #[must_use]
     pub const fn id(&self) -> Option<RequestId> {
         match self {
-            Self::Hello(_) | Self::Cancel { .. } | Self::Retire | Self::LoseDevice => None,
+            Self::Hello(_)
+            | Self::Cancel { .. }
+            | Self::Pause { .. }
+            | Self::Resume { .. }
+            | Self::Online(_)
+            | Self::LimitRate { .. }
+            | Self::Retire
+            | Self::LoseDevice => None,
             Self::Inspect { id, .. }
             | Self::Load { id, .. }
             | Self::Generate { id, .. }
@@ -120,11 +158,27 @@ impl Request {
             | Self::DescribeDevice { id }
             | Self::SelfTest { id, .. }
             | Self::Benchmark { id, .. }
+            | Self::MeasureShape { id, .. }
             | Self::Storage { id }
             | Self::DeleteModel { id, .. }
             | Self::EraseModels { id } => Some(*id),
         }
     }
+}
+
+/// What to measure of a made-up model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShapeJob {
+    /// Name of the shape, as `tern bench --shape` knows it.
+    pub shape: String,
+    /// Lengths of the prompts to read, in tokens.
+    pub prompts: Vec<u32>,
+    /// Tokens in the cache when the making of tokens is timed.
+    pub contexts: Vec<u32>,
+    /// Tokens to make at each of them.
+    pub tokens: u32,
+    /// How often each is measured.
+    pub repetitions: u32,
 }
 
 /// A conversation to be answered.

@@ -7,13 +7,13 @@ use crate::ByteCount;
 /// A package before it is loaded: what it is, what it needs, how much of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelOffer {
-    /// URL of the package folder, as the request had it.
+    /// Address of the model in the spelling by which it is loaded, stored and deleted: of a package its folder.
     pub model_url: String,
     /// Name as the package has it.
     pub name: String,
     /// SPDX licence expression of the weights, when known.
     pub license: Option<String>,
-    /// Bytes of the whole package: manifest, tokenizer and weights.
+    /// Bytes to be fetched in all: tokenizer and weights of a package, or the files that it is converted from.
     pub download_bytes: ByteCount,
     /// How many of them are stored and need not be fetched.
     pub stored_bytes: ByteCount,
@@ -77,7 +77,7 @@ pub struct StorageReport {
 /// One stored model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredModel {
-    /// URL of its package folder.
+    /// Its address, as an offer has it.
     pub model_url: String,
     /// Name as the package has it.
     pub name: String,

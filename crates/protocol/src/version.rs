@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, FaultCode, Retry};
+use crate::{Fault, FaultCode};
 
 /// Version of the messages. Raised with every change of a message's shape or meaning.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 8;
 
 /// Name of this build: the value of `TERN_BUILD` when it was compiled (a commit, set by the build command), or `dev`.
 ///
@@ -44,14 +44,11 @@ impl Hello {
         if *self == own {
             return Ok(());
         }
-        Err(Fault {
-            code: FaultCode::VersionMismatch,
-            detail: format!(
-                "page and worker are of different builds: expected version {} build {}, got version {} build {}",
-                own.version, own.build, self.version, self.build
-            ),
-            retry: Retry::Reload,
-        })
+        let detail = format!(
+            "page and worker are of different builds: expected version {} build {}, got version {} build {}",
+            own.version, own.build, self.version, self.build
+        );
+        Err(Fault::new(FaultCode::VersionMismatch, detail))
     }
 }
 

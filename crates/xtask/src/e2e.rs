@@ -88,9 +88,18 @@ pub(crate) fn environment(node: &mut Command, browser: &Browser) {
         .env
         .iter()
         .filter(|(name, _)| *name != "TERN_CHROMIUM");
-    let json: serde_json::Map<String, serde_json::Value> = variables
+    let mut json: serde_json::Map<String, serde_json::Value> = variables
         .map(|(name, value)| (name.clone(), value.clone().into()))
         .collect();
+    // Lavapipe compiles our kernels for half a minute. As in a person's browser, what was compiled once is kept; each
+    // browser of a spec has a home of its own and would begin anew, and so would each GPU process after a crash.
+    let cache = shell::target_dir().join("e2e").join("shader-cache");
+    // Without its folder Mesa goes without, which is only slow.
+    let _made = fs::create_dir_all(&cache);
+    json.insert(
+        "MESA_SHADER_CACHE_DIR".to_owned(),
+        cache.to_string_lossy().into(),
+    );
     node.env("TERN_BROWSER", &browser.program)
         .env("TERN_BROWSER_PLAIN", &browser.plain)
         .env("TERN_BROWSER_GPU", browser.gpu.name())

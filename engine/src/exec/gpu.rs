@@ -2,6 +2,8 @@
 
 mod prepare;
 
+pub(crate) use prepare::Compiling;
+
 use super::{Dispatch, Program};
 use crate::Error;
 use crate::device::Device;
@@ -49,6 +51,9 @@ impl GpuExecutor {
         let tuning = Tuning {
             // A software adapter has nothing to hide a dispatch behind, and pays for all arithmetic.
             fused: !device.is_software(),
+            attention_loops: device.is_software(),
+            subgroup_lanes: device.subgroup_lanes(),
+            residual_workgroup: device.residual_workgroup(),
             ..Tuning::default()
         };
         Self {

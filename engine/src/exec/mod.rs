@@ -4,6 +4,7 @@ mod cpu;
 mod gpu;
 
 pub use cpu::CpuMemory;
+pub(crate) use gpu::Compiling;
 pub use gpu::{GpuExecutor, PendingGpuRead};
 
 use crate::Error;
@@ -93,10 +94,18 @@ impl Executor {
                 let memory = gpu.device().workgroup_bytes();
                 let widths = [arch.hidden, arch.heads * arch.head_dim, arch.ffn];
                 gpu.tuning().fused
-                    && widths
-                        .iter()
-                        .all(|width| NormGemv::fits(width.next_multiple_of(64), memory))
+                    && widths.iter().all(|width| {
+                        NormGemv::fits(width.next_multiple_of(64), gpu.tuning(), memory)
+                    })
             }
+        }
+    }
+
+    /// Whether attention loops (see [`Tuning::attention_loops`](crate::ops::Tuning)).
+    pub(crate) fn loops_attention(&self) -> bool {
+        match self {
+            Self::Cpu(_) => false,
+            Self::Gpu(gpu) => gpu.tuning().attention_loops,
         }
     }
 
@@ -171,6 +180,33 @@ impl Executor {
                 cpu.write(id, offset, bytes);
                 Ok(())
             }
+        }
+    }
+
+    /// Begins to compile the kernels of dispatches, whose buffers need not be there yet. What comes of it,
+    /// [`Executor::compiled`] says.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub(crate) fn compile(
+        &mut self,
+        dispatches: impl Iterator<Item = Dispatch>,
+        base: &Choice,
+    ) -> Result<Compiling, Error> {
+        match self {
+            Self::Gpu(gpu) => gpu.compile(dispatches, base),
+            Self::Cpu(_) => Ok(Compiling::default()),
+        }
+    }
+
+    /// Waits for kernels.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] when one does not compile, [`Error::DeviceLost`].
+    pub(crate) async fn compiled(&self, kernels: Compiling) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => gpu.compiled(kernels).await,
+            Self::Cpu(_) => Ok(()),
         }
     }
 

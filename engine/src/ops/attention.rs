@@ -12,6 +12,9 @@ use crate::variant::KvType;
 /// it is computed in.
 pub const ATTENTION_CHUNK: u32 = 64;
 
+/// Chunks of a group: so many are merged by one workgroup.
+pub const CHUNKS_PER_GROUP: u32 = 8;
+
 /// Largest head dimension: `MAX_QUADS` of `lib/attention.wgsl`.
 const MAX_HEAD_DIM: u32 = 256;
 
@@ -64,10 +67,17 @@ impl Attention {
         self.head_dim as usize + 4
     }
 
-    /// Bytes of the chunks' results for one token: `[heads][n_chunks][head_dim + 4] f32`.
+    /// Groups of chunks of the whole context.
+    #[must_use]
+    pub fn n_groups(&self) -> u32 {
+        self.n_chunks().div_ceil(CHUNKS_PER_GROUP)
+    }
+
+    /// Bytes of the results for one token: `[heads][n_chunks][head_dim + 4] f32` of chunks, then as much of groups.
     #[must_use]
     pub fn partials_bytes(&self) -> u64 {
-        u64::from(self.heads) * u64::from(self.n_chunks()) * self.partial_len() as u64 * 4
+        let parts = u64::from(self.n_chunks()) + u64::from(self.n_groups());
+        u64::from(self.heads) * parts * self.partial_len() as u64 * 4
     }
 
     /// Query heads of a workgroup: the largest divisor of a key-value head's group that the tuning allows.

@@ -1,14 +1,16 @@
 //! Merge of the attention chunks of a token (`shaders/attention_combine.wgsl`).
 
-use super::{ATTENTION_CHUNK, Access, Attention, BufferId, Op, Step, Tuning, at_least};
+use super::{
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, Op, Step, Tuning, at_least,
+};
 use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
 use crate::variant::KvType;
 
-/// Buffers: `partials`, `out`. Merges what [`RopeAttention`](super::RopeAttention) with the same fields left; the key-value
-/// heads do not matter here.
+/// Buffers: `partials`, `out` (only written when it finishes). Merges what [`RopeAttention`](super::RopeAttention) with the same
+/// fields left; the key-value heads do not matter here.
 #[derive(Debug, Clone)]
 pub struct AttentionCombine {
     /// Query heads.
@@ -17,6 +19,8 @@ pub struct AttentionCombine {
     pub head_dim: u32,
     /// Positions of the cache.
     pub context: u32,
+    /// Whether all is merged, into `out`; else to groups, behind the chunks, where there is more than one of them.
+    pub finish: bool,
 }
 
 impl AttentionCombine {
@@ -30,6 +34,10 @@ impl AttentionCombine {
             max_tokens: 1,
         }
     }
+
+    fn used_chunks(&self, step: &Step) -> u32 {
+        (step.pos / ATTENTION_CHUNK + 1).min(self.attention().n_chunks())
+    }
 }
 
 impl Op for AttentionCombine {
@@ -38,7 +46,7 @@ impl Op for AttentionCombine {
     }
 
     fn access(&self) -> &'static [Access] {
-        &[Access::Read, Access::ReadWrite]
+        &[Access::ReadWrite, Access::ReadWrite]
     }
 
     fn params(&self) -> Vec<u8> {
@@ -46,11 +54,21 @@ impl Op for AttentionCombine {
     }
 
     fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
-        Vec::new()
+        vec![("FINISH", f64::from(u8::from(self.finish)))]
     }
 
-    fn grid(&self, _: &Step, _: &Tuning) -> [u32; 3] {
-        [self.heads, 1, 1]
+    fn sizes(&self, _: &Tuning) -> Vec<(&'static str, u32)> {
+        vec![("IN_GROUP", CHUNKS_PER_GROUP)]
+    }
+
+    fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {
+        let used = self.used_chunks(step);
+        match self.finish {
+            true => [self.heads, 1, 1],
+            false if used > CHUNKS_PER_GROUP => [self.heads, used.div_ceil(CHUNKS_PER_GROUP), 1],
+            // One group is merged where it is read.
+            false => [0; 3],
+        }
     }
 
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {
@@ -63,26 +81,35 @@ impl Op for AttentionCombine {
             sizes[0],
         )?;
         let width = u64::from(self.heads) * u64::from(self.head_dim);
-        at_least(OP, "out bytes", width * 4, sizes[1])
+        if self.finish {
+            at_least(OP, "out bytes", width * 4, sizes[1])?;
+        }
+        Ok(())
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
         let head_dim = self.head_dim as usize;
         let attention = self.attention();
         let len = attention.partial_len();
-        let used = (step.pos / ATTENTION_CHUNK + 1).min(attention.n_chunks()) as usize;
-        let mut words = memory.take(buffers[1]);
-        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
-        let rows = memory
-            .f32(buffers[0])
-            .chunks_exact(attention.n_chunks() as usize * len);
-        for (partials, out) in rows
-            .zip(out.chunks_exact_mut(head_dim))
-            .take(self.heads as usize)
-        {
-            reference::attention_combine(&partials[..used * len], out);
+        let used = self.used_chunks(step) as usize;
+        let (n_chunks, n_groups) = (attention.n_chunks() as usize, attention.n_groups() as usize);
+        let mut words = memory.take(buffers[0]);
+        let partials: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
+        let (chunks, groups) = partials.split_at_mut(self.heads as usize * n_chunks * len);
+        let rows = chunks.chunks_exact(n_chunks * len);
+        if self.finish {
+            let mut out_words = memory.take(buffers[1]);
+            let out: &mut [f32] = bytemuck::cast_slice_mut(&mut out_words);
+            for (row, out) in rows.zip(out.chunks_exact_mut(head_dim)) {
+                reference::attention_combine(&row[..used * len], out);
+            }
+            memory.put(buffers[1], out_words);
+        } else if used > CHUNKS_PER_GROUP as usize {
+            for (row, groups) in rows.zip(groups.chunks_exact_mut(n_groups * len)) {
+                reference::combine_groups(&row[..used * len], head_dim, groups);
+            }
         }
-        memory.put(buffers[1], words);
+        memory.put(buffers[0], words);
     }
 
     fn bytes(&self, step: &Step) -> u64 {

@@ -3,6 +3,7 @@
 
 mod attention;
 mod attention_combine;
+mod attention_loop;
 mod embed;
 mod lm_head;
 mod logit_scan;
@@ -15,15 +16,16 @@ mod sample;
 mod ternary_gemm;
 mod ternary_gemv;
 
-pub use attention::{ATTENTION_CHUNK, Attention};
+pub use attention::{ATTENTION_CHUNK, Attention, CHUNKS_PER_GROUP};
 pub use attention_combine::AttentionCombine;
+pub use attention_loop::AttentionLoop;
 pub use embed::Embed;
 pub use lm_head::LmHead;
 pub use logit_scan::{LOGIT_SEGMENT, LogitScan, found_bytes};
-pub use norm_gemv::NormGemv;
+pub use norm_gemv::{Merged, NormGemv};
 pub use norm_quantize::NormQuantize;
 pub use rms_norm::RmsNorm;
-pub use rope_attention::RopeAttention;
+pub use rope_attention::{Reach, RopeAttention};
 pub(crate) use rope_kv::cache_bytes;
 pub use rope_kv::{RopeKv, rope_table};
 pub use sample::{REPETITION_WINDOW_MAX, RESULT_SLOTS, Sample, SamplingParams};
@@ -71,10 +73,22 @@ pub struct Tuning {
     pub gemv_slices: u32,
     /// The same where two matrices are read at once: gate and up have many rows.
     pub gated_slices: u32,
+    /// Invocations of a workgroup of [`NormGemv`], a multiple of 32 and of the slices, at most what the device allows. The more
+    /// there are, the less often the row is quantised.
+    pub fused_workgroup: u32,
+    /// The same where the product is added to the residual: these have few rows.
+    pub residual_workgroup: u32,
+    /// Lanes of every subgroup of the device, 0 where they differ or are not known.
+    pub subgroup_lanes: u32,
     /// Invocations of a GEMM workgroup.
     pub gemm_workgroup: u32,
     /// Query heads that share a workgroup of attention, and with it the reading of keys and values; at most 4.
     pub attention_heads: u32,
+    /// The position from which on a fused step shares workgroups of attention in this way; before it, each has one head.
+    pub attention_sharing: u32,
+    /// Whether attention is computed by few invocations that loop: [`AttentionLoop`] instead of [`Attention`]. Of no effect
+    /// on fused decode steps.
+    pub attention_loops: bool,
     /// Whether a decode step does its small work inside its neighbours instead of in dispatches of its own: norms in the
     /// products that read them, rotation and append in attention. It costs arithmetic and saves dispatches.
     pub fused: bool,
@@ -86,8 +100,13 @@ impl Default for Tuning {
             gemv_workgroup: 256,
             gemv_slices: 16,
             gated_slices: 16,
+            fused_workgroup: 256,
+            residual_workgroup: 256,
+            subgroup_lanes: 0,
             gemm_workgroup: 64,
-            attention_heads: 2,
+            attention_heads: 4,
+            attention_sharing: 1024,
+            attention_loops: false,
             fused: true,
         }
     }

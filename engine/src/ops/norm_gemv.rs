@@ -1,25 +1,73 @@
 //! Norm, quantisation and ternary product of one row in one dispatch (`shaders/norm_gemv.wgsl`).
 
-use super::{Access, BufferId, Op, Step, TernaryGemv, Tuning, at_least, grid_2d, multiple};
+use super::norm_quantize::{GROUP, row_sizes};
+use super::{
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, Epilogue, Op, Step,
+    TernaryGemv, Tuning, at_least, grid_2d, multiple,
+};
 use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
-
-/// Invocations of a workgroup: as many as norm_quantize has, since the order of the norm's sum depends on it.
-const WORKGROUP: u32 = 256;
-
-/// Vectors of four columns that an invocation may keep in registers.
-const MAX_STEPS: u32 = 16;
+use crate::variant::KvType;
 
 /// Quads of a matrix that an invocation may load ahead.
-const MAX_AHEAD: u32 = 4;
+const MAX_AHEAD: u32 = 8;
 
-/// Workgroup memory of the reductions, in bytes: 272 words in `lib/sum.wgsl`, 328 in `lib/reduce_subgroup.wgsl`, fewer in
-/// `lib/reduce_shared.wgsl`.
-const REDUCE_BYTES: u32 = 4 * (272 + 328);
+/// Groups of columns that an invocation may keep in registers.
+const MAX_STEPS: u32 = 4;
 
-/// Buffers: `w`, `gamma`, `x`, `delta`, `gain`, `x_out`, `y`. Without `add_delta`, `x_out` is not written.
+/// The row is what attention has left, in parts that are merged when they are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merged {
+    /// Query heads.
+    pub heads: u32,
+    /// Elements of a head, a multiple of 16.
+    pub head_dim: u32,
+    /// Positions of the cache.
+    pub context: u32,
+}
+
+impl Merged {
+    /// Whether an invocation's columns are all of one head.
+    #[must_use]
+    pub const fn fits(head_dim: u32) -> bool {
+        head_dim.is_multiple_of(GROUP)
+    }
+
+    fn attention(&self) -> Attention {
+        Attention {
+            heads: self.heads,
+            kv_heads: self.heads,
+            head_dim: self.head_dim,
+            context: self.context,
+            kv: KvType::default(),
+            max_tokens: 1,
+        }
+    }
+
+    /// The row, from the chunks or, where there is more than one, from the groups.
+    fn row(&self, partials: &[f32], step: &Step) -> Vec<f32> {
+        let attention = self.attention();
+        let (head_dim, len) = (self.head_dim as usize, attention.partial_len());
+        let (n_chunks, n_groups) = (attention.n_chunks(), attention.n_groups());
+        let used = (step.pos / ATTENTION_CHUNK + 1).min(n_chunks);
+        let (chunks, groups) = partials.split_at(self.heads as usize * n_chunks as usize * len);
+        let (parts, per_head, used) = if used > CHUNKS_PER_GROUP {
+            (groups, n_groups, used.div_ceil(CHUNKS_PER_GROUP))
+        } else {
+            (chunks, n_chunks, used)
+        };
+        let mut row = vec![0.0; self.heads as usize * head_dim];
+        let heads = parts.chunks_exact(per_head as usize * len);
+        for (parts, out) in heads.zip(row.chunks_exact_mut(head_dim)) {
+            reference::merge_row(&parts[..used as usize * len], out);
+        }
+        row
+    }
+}
+
+/// Buffers: `w`, `gamma`, `x` (or the partials of [`Merged`]), `gain`, `y`.
 #[derive(Debug, Clone)]
 pub struct NormGemv {
     /// The product.
@@ -30,36 +78,55 @@ pub struct NormGemv {
     pub eps: f32,
     /// Whether the row is normalised before it is quantised.
     pub norm: bool,
-    /// Whether `delta` is added to `x` first.
-    pub add_delta: bool,
+    /// What the row is merged of, unless it lies there as it is.
+    pub merged: Option<Merged>,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 struct Params {
-    product: [u32; 4],
-    width: u32,
     eps: f32,
-    pad: [u32; 2],
+    pad: [u32; 3],
 }
 
 impl NormGemv {
     /// Whether a device with this much workgroup memory can quantise the row in a workgroup.
     #[must_use]
-    pub fn fits(k_padded: u32, workgroup_bytes: u32) -> bool {
-        k_padded.saturating_mul(2).saturating_add(REDUCE_BYTES) <= workgroup_bytes
-            && steps(k_padded) <= MAX_STEPS
+    pub fn fits(k_padded: u32, tuning: &Tuning, workgroup_bytes: u32) -> bool {
+        [tuning.fused_workgroup, tuning.residual_workgroup]
+            .into_iter()
+            .all(|workgroup| Self::fits_in(k_padded, workgroup, tuning, workgroup_bytes))
+    }
+
+    fn fits_in(k_padded: u32, workgroup: u32, tuning: &Tuning, workgroup_bytes: u32) -> bool {
+        let [(_, steps), (_, blocks), _] = row_sizes(k_padded, workgroup, tuning);
+        // What row_totals and reduce take, whichever of their rivals is linked in.
+        let totals = (4 * 32 * blocks + 4 * 32 * 32).max(4 * (9 * blocks + 32 + 256)) + 4 * 288;
+        // The codes, and two sums of an invocation.
+        let own = k_padded.saturating_add(8 * workgroup);
+        own.saturating_add(totals) <= workgroup_bytes && steps <= MAX_STEPS
+    }
+
+    fn workgroup(&self, tuning: &Tuning) -> u32 {
+        match self.product.epilogue {
+            Epilogue::Add => tuning.residual_workgroup,
+            Epilogue::Store | Epilogue::Relu2 | Epilogue::Silu => tuning.fused_workgroup,
+        }
+    }
+
+    /// Invocations that share a row.
+    fn slices(&self, tuning: &Tuning) -> u32 {
+        self.product.slices(tuning)
     }
 
     fn ahead(&self, tuning: &Tuning) -> u32 {
         let quads = self.product.k_padded / 64;
-        quads.div_ceil(self.product.slices(tuning)).min(MAX_AHEAD)
+        quads.div_ceil(self.slices(tuning)).min(MAX_AHEAD)
     }
-}
 
-/// Vectors of four columns of an invocation.
-fn steps(k_padded: u32) -> u32 {
-    (k_padded / 4).div_ceil(WORKGROUP)
+    fn rows_per_workgroup(&self, tuning: &Tuning) -> u32 {
+        self.workgroup(tuning) / self.slices(tuning)
+    }
 }
 
 impl Op for NormGemv {
@@ -73,45 +140,58 @@ impl Op for NormGemv {
             Access::Read,
             Access::Read,
             Access::Read,
-            Access::Read,
-            Access::ReadWrite,
             Access::ReadWrite,
         ]
     }
 
     fn params(&self) -> Vec<u8> {
         bytemuck::bytes_of(&Params {
-            product: self.product.params_words(),
-            width: self.width,
             eps: self.eps,
-            pad: [0; 2],
+            pad: [0; 3],
         })
         .to_vec()
     }
 
     fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
-        vec![
-            ("WG", f64::from(WORKGROUP)),
-            ("SLICES", f64::from(self.product.slices(tuning))),
+        let [n_rows, _, up_offset, up_gamma] = self.product.params_words();
+        let mut constants = vec![
+            ("WG", f64::from(self.workgroup(tuning))),
             ("R", f64::from(self.product.rows_per_tile)),
             ("EPILOGUE", f64::from(self.product.epilogue.code())),
             ("NORM", f64::from(u8::from(self.norm))),
-            ("ADD_DELTA", f64::from(u8::from(self.add_delta))),
-            ("Q_WORDS", f64::from(self.product.k_padded / 4)),
-            ("Q_QUADS", f64::from(self.product.k_padded / 64)),
-        ]
+            ("WIDTH", f64::from(self.width)),
+            ("N_ROWS", f64::from(n_rows)),
+            ("UP_OFFSET", f64::from(up_offset)),
+            ("UP_GAMMA", f64::from(up_gamma)),
+        ];
+        if let Some(merged) = &self.merged {
+            constants.extend([
+                ("MERGE", 1.0),
+                ("HEADS", f64::from(merged.heads)),
+                ("HEAD_QUADS", f64::from(merged.head_dim / 4)),
+                ("N_CHUNKS", f64::from(merged.attention().n_chunks())),
+            ]);
+        }
+        constants
     }
 
     fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
-        vec![
-            ("STEPS", steps(self.product.k_padded)),
+        let mut sizes = row_sizes(self.product.k_padded, self.workgroup(tuning), tuning).to_vec();
+        sizes.extend([
+            ("SLICES", self.slices(tuning)),
+            ("ROWS", self.rows_per_workgroup(tuning)),
+            ("QUADS", self.product.k_padded / 64),
             ("AHEAD", self.ahead(tuning)),
-        ]
+        ]);
+        sizes
     }
 
     fn grid(&self, _: &Step, tuning: &Tuning) -> [u32; 3] {
-        let rows_per_group = WORKGROUP / self.product.slices(tuning);
-        let [x, y] = grid_2d(self.product.n_rows.div_ceil(rows_per_group));
+        let [x, y] = grid_2d(
+            self.product
+                .n_rows
+                .div_ceil(self.rows_per_workgroup(tuning)),
+        );
         [x, y, 1]
     }
 
@@ -120,40 +200,52 @@ impl Op for NormGemv {
         let width = u64::from(self.width);
         multiple(OP, "width", 4, width)?;
         at_least(OP, "k_padded", width, u64::from(self.product.k_padded))?;
-        at_least(OP, "x bytes", width * 4, sizes[2])?;
-        if self.add_delta {
-            at_least(OP, "delta bytes", width * 4, sizes[3])?;
-            at_least(OP, "x_out bytes", width * 4, sizes[5])?;
+        match &self.merged {
+            None => at_least(OP, "x bytes", width * 4, sizes[2])?,
+            Some(merged) => {
+                multiple(OP, "head_dim", 16, u64::from(merged.head_dim))?;
+                let merged_width = u64::from(merged.heads) * u64::from(merged.head_dim);
+                if merged_width != width {
+                    return Err(Error::Shape {
+                        op: OP,
+                        what: "width of the merged heads",
+                        expected: width,
+                        got: merged_width,
+                    });
+                }
+                at_least(
+                    OP,
+                    "partials bytes",
+                    merged.attention().partials_bytes(),
+                    sizes[2],
+                )?;
+            }
         }
         if self.norm {
-            at_least(OP, "gain bytes", width * 4, sizes[4])?;
+            at_least(OP, "gain bytes", width * 4, sizes[3])?;
         }
-        let (k_padded, y_bytes) = (u64::from(self.product.k_padded), sizes[6]);
+        let (k_padded, y_bytes) = (u64::from(self.product.k_padded), sizes[4]);
         // The quantised row never leaves the workgroup.
         self.product
             .check_for(OP, 1, &[sizes[0], sizes[1], k_padded, 8, y_bytes])
     }
 
-    fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], _: &Step) {
+    fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
         let width = self.width as usize;
-        let mut x = memory.f32(buffers[2])[..width].to_vec();
-        if self.add_delta {
-            let delta = &memory.f32(buffers[3])[..width];
-            x.iter_mut().zip(delta).for_each(|(x, d)| *x += d);
-            let mut x_out = memory.take(buffers[5]);
-            x_out[..width].copy_from_slice(bytemuck::cast_slice(&x));
-            memory.put(buffers[5], x_out);
-        }
-        let mut y = memory.take(buffers[6]);
+        let mut y = memory.take(buffers[4]);
+        let x = match &self.merged {
+            None => memory.f32(buffers[2])[..width].to_vec(),
+            Some(merged) => merged.row(memory.f32(buffers[2]), step),
+        };
         let matrix = self.product.matrix(memory, buffers);
-        let gain = self.norm.then(|| &memory.f32(buffers[4])[..width]);
+        let gain = self.norm.then(|| &memory.f32(buffers[3])[..width]);
         let out = &mut bytemuck::cast_slice_mut(&mut y)[..matrix.n_rows];
         reference::norm_gemv(&x, gain, self.eps, &matrix, self.product.epilogue, out);
-        memory.put(buffers[6], y);
+        memory.put(buffers[4], y);
     }
 
     fn bytes(&self, step: &Step) -> u64 {
-        let rows = 1 + u64::from(self.norm) + 2 * u64::from(self.add_delta);
+        let rows = 1 + u64::from(self.norm);
         self.product.bytes(step) - u64::from(self.product.k_padded)
             + u64::from(self.width) * 4 * rows
     }

@@ -1,4 +1,4 @@
-//! Residual add, RMSNorm and int8 quantisation (`shaders/norm_quantize.wgsl`).
+//! RMSNorm and int8 quantisation (`shaders/norm_quantize.wgsl`).
 
 use super::{Access, BufferId, Op, Step, Tuning, at_least, multiple};
 use crate::Error;
@@ -6,7 +6,27 @@ use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
 
-/// Buffers: `x`, `delta`, `gain`, `q`, `rows`.
+/// Invocations of a workgroup.
+const WORKGROUP: u32 = 256;
+
+/// Columns that an invocation quantises at once: a group of `lib/row.wgsl`.
+pub(super) const GROUP: u32 = 16;
+
+/// Groups of an invocation, and blocks of 32 groups, of a row that `workgroup` invocations quantise.
+pub(super) fn row_sizes(
+    k_padded: u32,
+    workgroup: u32,
+    tuning: &Tuning,
+) -> [(&'static str, u32); 3] {
+    let groups = (k_padded / GROUP).max(1);
+    [
+        ("ROW_STEPS", groups.div_ceil(workgroup)),
+        ("ROW_BLOCKS", groups.div_ceil(32)),
+        ("LANES", tuning.subgroup_lanes),
+    ]
+}
+
+/// Buffers: `x`, `gain`, `q`, `rows`.
 #[derive(Debug, Clone)]
 pub struct NormQuantize {
     /// Elements of a row, a multiple of 4.
@@ -17,8 +37,6 @@ pub struct NormQuantize {
     pub eps: f32,
     /// Whether the row is normalised before it is quantised.
     pub norm: bool,
-    /// Whether `delta` is added to `x` first.
-    pub add_delta: bool,
     /// Largest number of tokens in a run.
     pub max_tokens: u32,
 }
@@ -39,7 +57,6 @@ impl Op for NormQuantize {
 
     fn access(&self) -> &'static [Access] {
         &[
-            Access::ReadWrite,
             Access::Read,
             Access::Read,
             Access::ReadWrite,
@@ -59,9 +76,13 @@ impl Op for NormQuantize {
 
     fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
         vec![
+            ("WG", f64::from(WORKGROUP)),
             ("NORM", f64::from(u8::from(self.norm))),
-            ("ADD_DELTA", f64::from(u8::from(self.add_delta))),
         ]
+    }
+
+    fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
+        row_sizes(self.k_padded, WORKGROUP, tuning).to_vec()
     }
 
     fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {
@@ -75,41 +96,31 @@ impl Op for NormQuantize {
         multiple(OP, "k_padded", 64, u64::from(self.k_padded))?;
         at_least(OP, "k_padded", width, u64::from(self.k_padded))?;
         at_least(OP, "x bytes", tokens * width * 4, sizes[0])?;
-        if self.add_delta {
-            at_least(OP, "delta bytes", tokens * width * 4, sizes[1])?;
-        }
         if self.norm {
-            at_least(OP, "gain bytes", width * 4, sizes[2])?;
+            at_least(OP, "gain bytes", width * 4, sizes[1])?;
         }
-        at_least(OP, "q bytes", tokens * u64::from(self.k_padded), sizes[3])?;
-        at_least(OP, "rows bytes", tokens * 8, sizes[4])
+        at_least(OP, "q bytes", tokens * u64::from(self.k_padded), sizes[2])?;
+        at_least(OP, "rows bytes", tokens * 8, sizes[3])
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
         let (width, k_padded) = (self.width as usize, self.k_padded as usize);
-        let mut x = memory.take(buffers[0]);
-        let mut q = memory.take(buffers[3]);
-        let mut rows = memory.take(buffers[4]);
+        let mut q = memory.take(buffers[2]);
+        let mut rows = memory.take(buffers[3]);
         for t in 0..step.n_tokens as usize {
-            let row: &mut [f32] = &mut bytemuck::cast_slice_mut(&mut x)[t * width..(t + 1) * width];
-            if self.add_delta {
-                let delta = &memory.f32(buffers[1])[t * width..(t + 1) * width];
-                row.iter_mut().zip(delta).for_each(|(x, d)| *x += d);
-            }
-            let gain = self.norm.then(|| &memory.f32(buffers[2])[..width]);
+            let row = &memory.f32(buffers[0])[t * width..(t + 1) * width];
+            let gain = self.norm.then(|| &memory.f32(buffers[1])[..width]);
             let q: &mut [i8] =
                 &mut bytemuck::cast_slice_mut(&mut q)[t * k_padded..(t + 1) * k_padded];
             let scale = reference::norm_quantize(row, gain, self.eps, q);
             rows[2 * t] = scale.amax.to_bits();
             rows[2 * t + 1] = scale.sum_q.cast_unsigned();
         }
-        memory.put(buffers[0], x);
-        memory.put(buffers[3], q);
-        memory.put(buffers[4], rows);
+        memory.put(buffers[2], q);
+        memory.put(buffers[3], rows);
     }
 
     fn bytes(&self, step: &Step) -> u64 {
-        let moved = if self.add_delta { 3 } else { 1 };
-        u64::from(step.n_tokens) * (u64::from(self.width) * 4 * moved + u64::from(self.k_padded))
+        u64::from(step.n_tokens) * (u64::from(self.width) * 4 + u64::from(self.k_padded))
     }
 }

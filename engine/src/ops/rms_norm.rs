@@ -6,7 +6,7 @@ use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
 
-/// Buffers: `x`, `delta`, `gain`, `y`.
+/// Buffers: `x`, `gain`, `y`.
 #[derive(Debug, Clone)]
 pub struct RmsNorm {
     /// Elements of a row, a multiple of 4.
@@ -33,7 +33,7 @@ impl Op for RmsNorm {
     }
 
     fn access(&self) -> &'static [Access] {
-        &[Access::Read, Access::Read, Access::Read, Access::ReadWrite]
+        &[Access::Read, Access::Read, Access::ReadWrite]
     }
 
     fn params(&self) -> Vec<u8> {
@@ -63,36 +63,28 @@ impl Op for RmsNorm {
             u64::from(self.max_tokens) * width * 4,
             sizes[0],
         )?;
-        at_least(
-            OP,
-            "delta bytes",
-            u64::from(self.max_tokens) * width * 4,
-            sizes[1],
-        )?;
-        at_least(OP, "gain bytes", width * 4, sizes[2])?;
+        at_least(OP, "gain bytes", width * 4, sizes[1])?;
         at_least(
             OP,
             "y bytes",
             u64::from(self.max_logits) * width * 4,
-            sizes[3],
+            sizes[2],
         )
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
         let width = self.width as usize;
-        let mut y = memory.take(buffers[3]);
+        let mut y = memory.take(buffers[2]);
         for r in 0..step.n_logits as usize {
             let source = (step.logit_row as usize + r) * width;
             let x = &memory.f32(buffers[0])[source..source + width];
-            let delta = &memory.f32(buffers[1])[source..source + width];
-            let row: Vec<f32> = x.iter().zip(delta).map(|(x, d)| x + d).collect();
             let out = &mut bytemuck::cast_slice_mut(&mut y)[r * width..(r + 1) * width];
-            reference::rms_norm(&row, &memory.f32(buffers[2])[..width], self.eps, out);
+            reference::rms_norm(x, &memory.f32(buffers[1])[..width], self.eps, out);
         }
-        memory.put(buffers[3], y);
+        memory.put(buffers[2], y);
     }
 
     fn bytes(&self, step: &Step) -> u64 {
-        u64::from(step.n_logits) * u64::from(self.width) * 12
+        u64::from(step.n_logits) * u64::from(self.width) * 8
     }
 }

@@ -27,9 +27,35 @@ pub struct RopeAttention {
     pub context: u32,
     /// Element type of the cache.
     pub kv: KvType,
+    /// The positions at which it runs.
+    pub reach: Reach,
+}
+
+/// Positions at which [`RopeAttention`] runs. Few chunks need many workgroups, many chunks are read faster by workgroups that
+/// share them; a step has both, one of which is skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All, by [`Tuning::attention_heads`].
+    All,
+    /// Those before [`Tuning::attention_sharing`], one query head a workgroup.
+    Short,
+    /// All others, by [`Tuning::attention_heads`].
+    Long,
 }
 
 impl RopeAttention {
+    /// What the tuning means for its workgroups.
+    fn tuned(&self, tuning: &Tuning) -> Tuning {
+        let attention_heads = match self.reach {
+            Reach::Short => 1,
+            Reach::All | Reach::Long => tuning.attention_heads,
+        };
+        Tuning {
+            attention_heads,
+            ..*tuning
+        }
+    }
+
     fn attention(&self) -> Attention {
         Attention {
             heads: self.heads,
@@ -86,11 +112,15 @@ impl Op for RopeAttention {
     }
 
     fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
-        self.attention().sizes(tuning)
+        self.attention().sizes(&self.tuned(tuning))
     }
 
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
-        let heads = self.attention().heads_per_workgroup(tuning);
+        let is_short = step.pos < tuning.attention_sharing;
+        if (self.reach == Reach::Short && !is_short) || (self.reach == Reach::Long && is_short) {
+            return [0; 3];
+        }
+        let heads = self.attention().heads_per_workgroup(&self.tuned(tuning));
         [self.heads / heads, step.pos / ATTENTION_CHUNK + 1, 1]
     }
 

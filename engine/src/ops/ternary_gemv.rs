@@ -11,6 +11,8 @@ use crate::shader::Kernel;
 pub enum Epilogue {
     /// They are stored.
     Store,
+    /// They are added to what is there: the residual.
+    Add,
     /// `relu(gate)^2 * up` is stored.
     Relu2,
     /// `silu(gate) * up` is stored.
@@ -23,15 +25,20 @@ impl Epilogue {
     pub const fn code(self) -> u32 {
         match self {
             Self::Store => 0,
-            Self::Relu2 => 1,
-            Self::Silu => 2,
+            Self::Add => 1,
+            Self::Relu2 => 2,
+            Self::Silu => 3,
         }
     }
 
     /// Matrices that are read: two when gated.
     #[must_use]
     pub const fn n_matrices(self) -> u32 {
-        if matches!(self, Self::Store) { 1 } else { 2 }
+        if matches!(self, Self::Store | Self::Add) {
+            1
+        } else {
+            2
+        }
     }
 }
 
@@ -66,7 +73,7 @@ impl TernaryGemv {
     pub(super) fn slices(&self, tuning: &Tuning) -> u32 {
         let quads = (self.k_padded / 64).max(1);
         let wanted = match self.epilogue {
-            Epilogue::Store => tuning.gemv_slices,
+            Epilogue::Store | Epilogue::Add => tuning.gemv_slices,
             Epilogue::Relu2 | Epilogue::Silu => tuning.gated_slices,
         };
         wanted.min(1 << quads.ilog2())

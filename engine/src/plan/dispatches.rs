@@ -4,8 +4,8 @@ use super::{Io, MAX_LOGIT_ROWS, Scratch, pad_cols, pad_rows};
 use crate::KvType;
 use crate::exec::Dispatch;
 use crate::ops::{
-    Attention, BufferId, Embed, Epilogue, LmHead, LogitScan, NormQuantize, Op, RmsNorm, RopeKv,
-    Sample, TernaryGemm, TernaryGemv,
+    Attention, AttentionLoop, BufferId, Embed, Epilogue, LmHead, LogitScan, NormQuantize, Op,
+    RmsNorm, RopeKv, Sample, TernaryGemm, TernaryGemv,
 };
 use crate::weights::{Layer, RowTable, Ternary, Weights};
 use model::{Activation, Architecture};
@@ -19,6 +19,7 @@ pub(super) struct Builder<'a> {
     pub(super) kv: KvType,
     pub(super) scratch: Scratch,
     pub(super) io: Io,
+    pub(super) loops_attention: bool,
 }
 
 impl Builder<'_> {
@@ -63,7 +64,6 @@ impl Builder<'_> {
             name("attn_in"),
             s.x,
             Some(layer.attn_norm),
-            n > 0,
             arch.hidden,
             max_tokens,
         ));
@@ -99,16 +99,16 @@ impl Builder<'_> {
             kv: self.kv,
             max_tokens,
         };
-        out.push(dispatch(
-            name("attention"),
-            attention,
-            vec![s.q_rotated, kv.k, kv.v, s.attn],
-        ));
+        let buffers = vec![s.q_rotated, kv.k, kv.v, s.attn];
+        out.push(if self.loops_attention {
+            dispatch(name("attention"), AttentionLoop(attention), buffers)
+        } else {
+            dispatch(name("attention"), attention, buffers)
+        });
         out.push(self.norm(
             name("attn_out"),
             s.attn,
             layer.attn_sub_norm,
-            false,
             heads,
             max_tokens,
         ));
@@ -116,8 +116,8 @@ impl Builder<'_> {
             name("o"),
             &layer.o,
             arch.hidden,
-            Epilogue::Store,
-            s.delta,
+            Epilogue::Add,
+            s.x,
             max_tokens,
         ));
     }
@@ -130,7 +130,6 @@ impl Builder<'_> {
             name("ffn_in"),
             s.x,
             Some(layer.ffn_norm),
-            true,
             arch.hidden,
             max_tokens,
         ));
@@ -146,7 +145,6 @@ impl Builder<'_> {
             name("ffn_mid"),
             s.inner,
             layer.ffn_sub_norm,
-            false,
             arch.ffn,
             max_tokens,
         ));
@@ -154,8 +152,8 @@ impl Builder<'_> {
             name("down"),
             &layer.down,
             arch.hidden,
-            Epilogue::Store,
-            s.delta,
+            Epilogue::Add,
+            s.x,
             max_tokens,
         ));
     }
@@ -180,7 +178,6 @@ impl Builder<'_> {
         label: String,
         x: BufferId,
         gain: Option<BufferId>,
-        add_delta: bool,
         width: u32,
         max_tokens: u32,
     ) -> Dispatch {
@@ -190,15 +187,10 @@ impl Builder<'_> {
             k_padded: pad_cols(width),
             eps: self.arch.rms_eps,
             norm: gain.is_some(),
-            add_delta,
             max_tokens,
         };
-        let delta = if add_delta { s.delta } else { s.dummy };
-        dispatch(
-            label,
-            op,
-            vec![x, delta, gain.unwrap_or(s.dummy), s.q, s.rows],
-        )
+        let buffers = vec![x, gain.unwrap_or(s.dummy), s.q, s.rows];
+        dispatch(label, op, buffers)
     }
 
     fn product(
@@ -242,7 +234,7 @@ impl Builder<'_> {
         let mut out = vec![dispatch(
             "final_norm".to_owned(),
             norm,
-            vec![s.x, s.delta, weights.final_norm, s.normed],
+            vec![s.x, weights.final_norm, s.normed],
         )];
         for part in &weights.head.parts {
             let op = LmHead {

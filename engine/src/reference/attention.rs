@@ -1,21 +1,29 @@
 //! Reference of `shaders/attention.wgsl`.
 
-use crate::ops::ATTENTION_CHUNK;
+use crate::ops::{ATTENTION_CHUNK, CHUNKS_PER_GROUP};
 
 /// Attention of a query `q [D]` over the positions `k` and `v`, `[n, D]` (n > 0), into `out [D]`:
 /// `out = sum_p exp(s_p - M) v_p / sum_p exp(s_p - M)`, `s = (q . k) / sqrt(D)`, in chunks of [`ATTENTION_CHUNK`] positions that
-/// are merged in ascending order.
+/// are merged in ascending order to groups of [`CHUNKS_PER_GROUP`], and these likewise.
 pub fn attention(q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
     let chunk = ATTENTION_CHUNK as usize * q.len();
-    let mut merged: Option<Partial> = None;
-    for (k, v) in k.chunks(chunk).zip(v.chunks(chunk)) {
-        let next = attention_chunk(q, k, v);
-        merged = Some(match merged {
-            None => next,
-            Some(merged) => merged.merge(&next),
-        });
-    }
-    merged.expect("at least one position").finish(out);
+    let group = CHUNKS_PER_GROUP as usize * chunk;
+    k.chunks(group)
+        .zip(v.chunks(group))
+        .map(|(k, v)| {
+            let chunks = k.chunks(chunk).zip(v.chunks(chunk));
+            merge_all(chunks.map(|(k, v)| attention_chunk(q, k, v)))
+        })
+        .reduce(|merged, next| merged.merge(&next))
+        .expect("at least one position")
+        .finish(out);
+}
+
+/// Some parts of one row, in their order.
+pub(super) fn merge_all(parts: impl Iterator<Item = Partial>) -> Partial {
+    parts
+        .reduce(|merged, next| merged.merge(&next))
+        .expect("at least one part")
 }
 
 /// Attention over some positions, not yet divided.

@@ -1,19 +1,44 @@
 //! Reference of `shaders/attention_combine.wgsl`.
 
 use super::Partial;
+use super::attention::merge_all;
+use crate::ops::CHUNKS_PER_GROUP;
 
-/// Merges the chunks of one row, `partials [n_chunks][D + 4]` = (m, l, two unused, acc), in ascending order into `out [D]`.
+/// Merges the chunks of one row, `partials [n_chunks][D + 4]` = (m, l, two unused, acc), into `out [D]`, as
+/// [`attention`](super::attention()) does.
 pub fn attention_combine(partials: &[f32], out: &mut [f32]) {
-    partials
-        .chunks_exact(out.len() + 4)
-        .map(|partial| Partial {
-            largest: partial[0],
-            sum: partial[1],
-            values: partial[4..].to_vec(),
-        })
+    groups_of(partials, out.len())
         .reduce(|merged, next| merged.merge(&next))
         .expect("at least one chunk")
         .finish(out);
+}
+
+/// Merges the chunks of one row to groups `[n_groups][D + 4]`.
+pub fn combine_groups(partials: &[f32], head_dim: usize, groups: &mut [f32]) {
+    let merged = groups_of(partials, head_dim);
+    for (out, group) in groups.chunks_exact_mut(head_dim + 4).zip(merged) {
+        out[..4].copy_from_slice(&[group.largest, group.sum, 0.0, 0.0]);
+        out[4..].copy_from_slice(&group.values);
+    }
+}
+
+/// Merges parts of one row, chunks or groups, one after the other.
+pub fn merge_row(partials: &[f32], out: &mut [f32]) {
+    merge_all(parts_of(partials, out.len())).finish(out);
+}
+
+fn groups_of(partials: &[f32], head_dim: usize) -> impl Iterator<Item = Partial> {
+    partials
+        .chunks(CHUNKS_PER_GROUP as usize * (head_dim + 4))
+        .map(move |group| merge_all(parts_of(group, head_dim)))
+}
+
+fn parts_of(partials: &[f32], head_dim: usize) -> impl Iterator<Item = Partial> {
+    partials.chunks_exact(head_dim + 4).map(|partial| Partial {
+        largest: partial[0],
+        sum: partial[1],
+        values: partial[4..].to_vec(),
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod attention;
 mod attention_combine;
+mod attention_loop;
 mod embed;
 mod lm_head;
 mod logit_scan;
@@ -16,7 +17,8 @@ mod ternary_gemm;
 mod ternary_gemv;
 
 pub use attention::{Partial, attention, attention_chunk};
-pub use attention_combine::attention_combine;
+pub use attention_combine::{attention_combine, combine_groups, merge_row};
+pub use attention_loop::attention_loop;
 pub use embed::{RowTable, embed};
 pub use lm_head::lm_head;
 pub use logit_scan::{Found, logit_scan};

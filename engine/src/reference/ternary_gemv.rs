@@ -50,9 +50,16 @@ impl TernaryMatrix<'_> {
         let integer = (self.dot(row, q) - scale.sum_q) as f32;
         integer * (self.gamma[row] * (scale.amax / 127.0))
     }
+
+    /// The same, added to `before` with one rounding.
+    fn product_onto(&self, before: f32, row: usize, q: &[i8], scale: RowScale) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "exact while 128 * k < 2^24")]
+        let integer = (self.dot(row, q) - scale.sum_q) as f32;
+        integer.mul_add(self.gamma[row] * (scale.amax / 127.0), before)
+    }
 }
 
-/// Product of the matrix with one int8 row `q [k_padded]` into `y [n_rows]`.
+/// Product of the matrix with one int8 row `q [k_padded]` into `y [n_rows]`, or onto it ([`Epilogue::Add`]).
 pub fn ternary_gemv(
     matrix: &TernaryMatrix<'_>,
     q: &[i8],
@@ -65,6 +72,7 @@ pub fn ternary_gemv(
         let value = matrix.product(row, q, scale);
         *y = match epilogue {
             Epilogue::Store => value,
+            Epilogue::Add => matrix.product_onto(*y, row, q, scale),
             Epilogue::Relu2 => {
                 let positive = value.max(0.0);
                 positive * positive * matrix.product(up_row + row, q, scale)

@@ -187,7 +187,7 @@ impl Reader<'_> {
             "ffn_mid" => arch.ffn,
             _ => panic!("unknown int8 tensor {name}"),
         } as usize;
-        let q = self.bytes(&format!("{prefix}{site}"), 1);
+        let q = self.bytes(&format!("{prefix}{site}"), 0);
         let row = width.next_multiple_of(64);
         let rows = q.chunks_exact(row).take(self.n_tokens);
         rows.flat_map(|row| bytemuck::cast_slice::<u8, i8>(&row[..width]).to_vec())
@@ -203,11 +203,11 @@ impl Reader<'_> {
             "final_norm" => return self.f32("final_norm", 0, hidden),
             _ => {}
         }
-        let (prefix, layer, site) = Self::split(name);
+        let (prefix, _, site) = Self::split(name);
         let at = |label: &str| format!("{prefix}{label}");
         if let Some(norm) = site.strip_suffix("_amax") {
             return self
-                .f32(&at(norm), 2, 2 * n)
+                .f32(&at(norm), 1, 2 * n)
                 .chunks_exact(2)
                 .map(|row| row[0])
                 .collect();
@@ -218,16 +218,8 @@ impl Reader<'_> {
             "v" => self.cache(&at("rope_kv"), 2),
             "attn" => self.f32(&at("attention"), 0, n * heads),
             "ffn_inner" => self.f32(&at("gate_up"), 0, n * arch.ffn as usize),
-            "resid_mid" => self.f32(&at("ffn_in"), 0, n * hidden),
-            "resid" if layer + 1 < arch.layers => {
-                self.f32(&format!("layers.{}.attn_in", layer + 1), 0, n * hidden)
-            }
-            // The last layer's sum is only formed inside the final norm.
-            "resid" => {
-                let x = self.f32(&at("ffn_in"), 0, n * hidden);
-                let delta = self.f32(&at("down"), 0, n * hidden);
-                x.iter().zip(&delta).map(|(x, d)| x + d).collect()
-            }
+            "resid_mid" => self.f32(&at("o"), 0, n * hidden),
+            "resid" => self.f32(&at("down"), 0, n * hidden),
             _ => panic!("unknown tensor {name}"),
         }
     }

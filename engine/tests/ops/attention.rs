@@ -2,12 +2,16 @@ use super::rope_kv::HEADS;
 use crate::common::{self, Random, words};
 use crate::{Devices, assert_floats, step, untouched};
 use engine::KvType;
-use engine::ops::{Attention, Tuning};
+use engine::ops::{Attention, Step, Tuning};
 use engine::reference::store_kv;
 
 const CONTEXT: u32 = 800;
 
-fn op((heads, kv_heads, head_dim): (u32, u32, u32), kv: KvType, max_tokens: u32) -> Attention {
+pub(super) fn op(
+    (heads, kv_heads, head_dim): (u32, u32, u32),
+    kv: KvType,
+    max_tokens: u32,
+) -> Attention {
     Attention {
         heads,
         kv_heads,
@@ -50,30 +54,41 @@ pub(super) fn buffers(op: &Attention, end: u32, random: &mut Random) -> Vec<Vec<
     vec![words(&q), k, v, untouched(width)]
 }
 
-#[test]
-fn agrees_with_the_reference() {
-    let mut devices = Devices::one();
-    let mut random = Random(18);
+/// From the first position to the last, with chunks that are full and chunks that are not.
+const RUNS: [(u32, u32); 7] = [
+    (0, 1),
+    (3, 2),
+    (63, 1),
+    (64, 1),
+    (62, 4),
+    (700, 3),
+    (799, 1),
+];
+
+/// Every shape of heads, type of cache and run: what it is called, the attention, its buffers and the step.
+pub(super) fn each_case(seed: u64, mut check: impl FnMut(&str, Attention, &[Vec<u32>], Step)) {
+    let mut random = Random(seed);
     for heads in HEADS {
         for kv in [KvType::F32, KvType::F16] {
-            for (pos, n) in [
-                (0, 1),
-                (3, 2),
-                (63, 1),
-                (64, 1),
-                (62, 4),
-                (700, 3),
-                (799, 1),
-            ] {
+            for (pos, n) in RUNS {
+                // One token of room is left over.
                 let op = op(heads, kv, n + 1);
                 let buffers = buffers(&op, pos + n, &mut random);
-                devices.check(&op, &buffers, step(pos, n), |expected, got| {
-                    let what = format!("{heads:?}, {kv:?}, {n} from {pos}");
-                    assert_floats(&what, &expected[3], &got[3], 1e-5);
-                });
+                let what = format!("{heads:?}, {kv:?}, {n} from {pos}");
+                check(&what, op, &buffers, step(pos, n));
             }
         }
     }
+}
+
+#[test]
+fn agrees_with_the_reference() {
+    let mut devices = Devices::one();
+    each_case(18, |what, op, buffers, step| {
+        devices.check(&op, buffers, step, |expected, got| {
+            assert_floats(what, &expected[3], &got[3], 1e-5);
+        });
+    });
 }
 
 /// Scores of thousands: the maximum is subtracted before the exponential.

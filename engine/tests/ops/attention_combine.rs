@@ -2,10 +2,10 @@ use super::rope_kv::HEADS;
 use crate::common::{self, Random, words};
 use crate::{Devices, UNTOUCHED, assert_floats, step, untouched};
 use engine::KvType;
-use engine::ops::{AttentionCombine, RopeAttention};
+use engine::ops::{AttentionCombine, Reach, RopeAttention};
 
 /// Random partials of the chunks that a position uses; those it must not read are NaN.
-fn partials(op: &AttentionCombine, pos: u32, random: &mut Random) -> Vec<u32> {
+pub(super) fn partials(op: &AttentionCombine, pos: u32, random: &mut Random) -> Vec<u32> {
     let mut out = Vec::new();
     for _ in 0..op.heads {
         for chunk in 0..op.context.div_ceil(64) {
@@ -18,6 +18,8 @@ fn partials(op: &AttentionCombine, pos: u32, random: &mut Random) -> Vec<u32> {
             out.extend(partial);
         }
     }
+    let groups = op.heads * op.context.div_ceil(64 * 8) * (op.head_dim + 4);
+    out.extend(untouched(groups as usize));
     out
 }
 
@@ -31,6 +33,7 @@ fn agrees_with_the_reference() {
                 heads,
                 head_dim,
                 context: 1300,
+                finish: true,
             };
             let out = untouched((heads * head_dim) as usize);
             let buffers = vec![partials(&op, pos, &mut random), out];
@@ -58,17 +61,19 @@ fn with_attention_it_is_softmax() {
             v_offset: width + kv_width,
             context: 700,
             kv: KvType::F32,
+            reach: Reach::All,
         };
         let combine = AttentionCombine {
             heads,
             head_dim,
             context: 700,
+            finish: true,
         };
         let qkv = random.normals((width + 2 * kv_width) as usize);
         let mut k = random.normals((kv_heads * 700 * head_dim) as usize);
         let mut v = random.normals((kv_heads * 700 * head_dim) as usize);
         let table = [1.0, 0.0].repeat(700 * head_dim as usize / 2);
-        let partials = (heads * 11 * (head_dim + 4)) as usize;
+        let partials = (heads * (11 + 2) * (head_dim + 4)) as usize;
         let inputs = [
             words(&qkv),
             words(&table),

@@ -1,23 +1,24 @@
+use super::attention_combine::partials;
 use super::ternary_gemv::{EPILOGUES, codes, tiled_shapes};
 use crate::common::{Random, words};
 use crate::{Devices, assert_floats, run, step, untouched};
-use engine::ops::{NormGemv, NormQuantize, TernaryGemv, Tuning};
+use engine::Executor;
+use engine::ops::{
+    AttentionCombine, Epilogue, Merged, NormGemv, NormQuantize, TernaryGemv, Tuning,
+};
 
-fn op(
-    (n_rows, width, rows_per_tile): (u32, u32, u32),
-    (norm, add_delta): (bool, bool),
-) -> NormGemv {
+fn op((n_rows, width, rows_per_tile): (u32, u32, u32), norm: bool) -> NormGemv {
     NormGemv {
         product: TernaryGemv {
             n_rows,
             k_padded: width.next_multiple_of(64),
             rows_per_tile,
-            epilogue: engine::ops::Epilogue::Store,
+            epilogue: Epilogue::Store,
         },
         width,
         eps: 1e-5,
         norm,
-        add_delta,
+        merged: None,
     }
 }
 
@@ -30,14 +31,17 @@ fn buffers(op: &NormGemv, random: &mut Random) -> Vec<Vec<u32>> {
         words(&gamma),
         words(&random.normals(width)),
         words(&random.normals(width)),
-        words(&random.normals(width)),
-        untouched(width),
-        untouched(op.product.n_rows as usize),
+        words(&random.normals(op.product.n_rows as usize)),
     ]
 }
 
-/// The same by norm_quantize and ternary_gemv on the first device: the updated row and the product.
-fn in_two_steps(devices: &mut Devices, op: &NormGemv, b: &[Vec<u32>]) -> Option<[Vec<u32>; 2]> {
+/// The product of a row by norm_quantize and ternary_gemv on the first device.
+fn in_two_steps(
+    devices: &mut Devices,
+    op: &NormGemv,
+    b: &[Vec<u32>],
+    x: &[u32],
+) -> Option<Vec<u32>> {
     let (_, executor) = devices.0.first_mut()?;
     let k_padded = op.product.k_padded;
     let norm = NormQuantize {
@@ -45,24 +49,16 @@ fn in_two_steps(devices: &mut Devices, op: &NormGemv, b: &[Vec<u32>]) -> Option<
         k_padded,
         eps: op.eps,
         norm: op.norm,
-        add_delta: op.add_delta,
         max_tokens: 1,
     };
     let q = untouched(k_padded as usize / 4);
-    let (x, delta, gain) = (b[2].clone(), b[3].clone(), b[4].clone());
-    let quantised = run(
-        executor,
-        norm,
-        &[x, delta, gain, q, untouched(2)],
-        step(0, 1),
-    );
-    let (q, rows) = (quantised[3].clone(), quantised[4].clone());
-    let product = [b[0].clone(), b[1].clone(), q, rows, b[6].clone()];
+    let inputs = [x.to_vec(), b[3].clone(), q, untouched(2)];
+    let quantised = run(executor, norm, &inputs, step(0, 1));
+    let (q, rows) = (quantised[2].clone(), quantised[3].clone());
+    let product = [b[0].clone(), b[1].clone(), q, rows, b[4].clone()];
     let product = run(executor, op.product.clone(), &product, step(0, 1));
-    Some([quantised[0].clone(), product[4].clone()])
+    Some(product[4].clone())
 }
-
-const FLAGS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
 
 /// On every device the bits of the two kernels that it replaces.
 #[test]
@@ -72,17 +68,61 @@ fn equals_norm_quantize_and_ternary_gemv_bit_for_bit() {
     for (i, (n_rows, k_padded, tile)) in tiled_shapes().into_iter().step_by(2).enumerate() {
         // Widths that are no multiple of 64 too.
         let width = k_padded - 4 * (i as u32 % 3);
-        let mut op = op((n_rows, width, tile), FLAGS[i % 4]);
-        op.product.epilogue = EPILOGUES[i % 3];
+        let mut op = op((n_rows, width, tile), i % 2 == 0);
+        op.product.epilogue = EPILOGUES[i % EPILOGUES.len()];
         let buffers = buffers(&op, &mut random);
-        let Some([x, y]) = in_two_steps(&mut devices, &op, &buffers) else {
+        let Some(y) = in_two_steps(&mut devices, &op, &buffers, &buffers[2]) else {
             return;
         };
         let got = devices.run(&op, &buffers, step(0, 1)).unwrap();
-        assert_eq!(got[6], y, "{op:?}: y");
-        let expected_x = if op.add_delta { &x } else { &buffers[5] };
-        assert_eq!(got[5], *expected_x, "{op:?}: x_out");
+        assert_eq!(got[4], y, "{op:?}: y");
         assert_eq!(got[2], buffers[2], "{op:?}: x is left alone");
+    }
+}
+
+/// The row that attention has left in parts, before and behind the position from which on there are groups: the bits of
+/// attention_combine, norm_quantize and ternary_gemv.
+#[test]
+fn merges_as_attention_combine_does_bit_for_bit() {
+    let mut devices = Devices::all();
+    let mut random = Random(15);
+    for (heads, head_dim) in [(4, 128), (3, 64), (5, 32)] {
+        let mut op = op((40, heads * head_dim, 8), true);
+        op.product.epilogue = Epilogue::Add;
+        let merged = Merged {
+            heads,
+            head_dim,
+            context: 1300,
+        };
+        for pos in [0, 64, 400, 511, 512, 575, 1151, 1299] {
+            let combine = |finish| AttentionCombine {
+                heads,
+                head_dim,
+                context: 1300,
+                finish,
+            };
+            let row = untouched((heads * head_dim) as usize);
+            let left = vec![partials(&combine(true), pos, &mut random), row.clone()];
+            let (Some(whole), Some(groups)) = (
+                devices.run(&combine(true), &left, step(pos, 1)),
+                devices.run(&combine(false), &left, step(pos, 1)),
+            ) else {
+                return;
+            };
+            let mut buffers = buffers(&op, &mut random);
+            let expected = in_two_steps(&mut devices, &op, &buffers, &whole[1]).unwrap();
+            let fused = NormGemv {
+                merged: Some(merged),
+                ..op.clone()
+            };
+            buffers[2] = groups[0].clone();
+            let got = devices.run(&fused, &buffers, step(pos, 1)).unwrap();
+            assert_eq!(got[4], expected, "{heads} heads of {head_dim} at {pos}");
+            devices.check(&fused, &buffers, step(pos, 1), |expected, got| {
+                let what = format!("{heads} heads of {head_dim} at {pos}");
+                assert_floats(&what, &expected[4], &got[4], CODE_NEXT_TO_A_TIE);
+            });
+        }
     }
 }
 
@@ -91,12 +131,12 @@ fn agrees_with_the_reference() {
     let mut devices = Devices::all();
     let mut random = Random(12);
     for shape in [(17, 64, 8), (100, 572, 8), (33, 5500, 16)] {
-        for flags in FLAGS {
-            let op = op(shape, flags);
+        for norm in [false, true] {
+            let op = op(shape, norm);
             let buffers = buffers(&op, &mut random);
             devices.check(&op, &buffers, step(0, 1), |expected, got| {
-                let what = format!("{shape:?}, {flags:?}");
-                assert_floats(&what, &expected[6], &got[6], CODE_NEXT_TO_A_TIE);
+                let what = format!("{shape:?}, norm {norm}");
+                assert_floats(&what, &expected[4], &got[4], CODE_NEXT_TO_A_TIE);
             });
         }
     }
@@ -106,31 +146,49 @@ fn agrees_with_the_reference() {
 /// compares it with arithmetic that is not the device's.
 const CODE_NEXT_TO_A_TIE: f64 = 2e-3;
 
-/// Every split of a row over invocations gives the same bits, also with more quads than are loaded ahead.
+/// Every split of a row over invocations, and every number of them, gives the same bits, also with more quads than are loaded
+/// ahead.
 #[test]
 fn every_tuning_gives_the_same_bits() {
     let mut devices = Devices::all();
     let mut random = Random(13);
-    let op = op((40, 1084, 8), (true, true));
-    let buffers = buffers(&op, &mut random);
-    let expected = devices.run(&op, &buffers, step(0, 1));
-    for gemv_slices in [32, 8, 4, 2] {
-        devices.set_tuning(Tuning {
-            gemv_slices,
-            ..Tuning::default()
+    for (width, epilogue) in [(1084, Epilogue::Silu), (5500, Epilogue::Add)] {
+        let mut op = op((40, width, 8), true);
+        op.product.epilogue = epilogue;
+        let buffers = buffers(&op, &mut random);
+        let expected = devices.run(&op, &buffers, step(0, 1));
+        let lanes = devices.0.first().map_or(0, |(_, executor)| match executor {
+            Executor::Gpu(gpu) => gpu.tuning().subgroup_lanes,
+            Executor::Cpu(_) => 0,
         });
-        let got = devices.run(&op, &buffers, step(0, 1));
-        assert_eq!(expected, got, "{gemv_slices} slices");
+        for (fused_workgroup, gemv_slices, subgroup_lanes) in [
+            (512, 32, lanes),
+            (1024, 16, 0),
+            (256, 4, lanes),
+            (128, 1, 0),
+        ] {
+            devices.set_tuning(Tuning {
+                gemv_slices,
+                gated_slices: gemv_slices,
+                fused_workgroup,
+                residual_workgroup: fused_workgroup,
+                subgroup_lanes,
+                ..Tuning::default()
+            });
+            let got = devices.run(&op, &buffers, step(0, 1));
+            let what = format!("{fused_workgroup} invocations, {gemv_slices} slices");
+            assert_eq!(expected, got, "{what}, {subgroup_lanes} lanes");
+        }
     }
 }
 
 #[test]
 fn a_nan_reaches_the_product() {
     let mut devices = Devices::all();
-    let op = op((8, 64, 8), (true, true));
+    let op = op((8, 64, 8), true);
     let mut buffers = buffers(&op, &mut Random(14));
     buffers[2][37] = f32::NAN.to_bits();
     if let Some(got) = devices.run(&op, &buffers, step(0, 1)) {
-        assert!(got[6].iter().all(|&y| f32::from_bits(y).is_nan()));
+        assert!(got[4].iter().all(|&y| f32::from_bits(y).is_nan()));
     }
 }

@@ -2,14 +2,13 @@ use crate::common::{Random, words};
 use crate::{Devices, assert_floats, step, untouched};
 use engine::ops::NormQuantize;
 
-fn op(width: u32, norm: bool, add_delta: bool) -> NormQuantize {
+fn op(width: u32, norm: bool) -> NormQuantize {
     let k_padded = width.next_multiple_of(64);
     NormQuantize {
         width,
         k_padded,
         eps: 1e-5,
         norm,
-        add_delta,
         max_tokens: 5,
     }
 }
@@ -19,11 +18,9 @@ fn buffers(op: &NormQuantize, n: usize, random: &mut Random) -> Vec<Vec<u32>> {
     // Room for five tokens: the rest must be left alone.
     let mut x = words(&random.normals(n * width));
     x.resize(5 * width, crate::UNTOUCHED);
-    let delta = words(&random.normals(5 * width));
     let gain = words(&random.normals(width));
     vec![
         x,
-        delta,
         gain,
         untouched(5 * op.k_padded as usize / 4),
         untouched(10),
@@ -53,20 +50,19 @@ fn agrees_with_the_reference() {
     let mut devices = Devices::all();
     let mut random = Random(1);
     for width in [4, 64, 100, 576, 1092, 2560] {
-        for (norm, add_delta) in [(false, false), (false, true), (true, false), (true, true)] {
+        for norm in [false, true] {
             for n in [1, 3] {
-                let op = op(width, norm, add_delta);
-                let what = format!("width {width}, norm {norm}, delta {add_delta}, {n} tokens");
+                let op = op(width, norm);
+                let what = format!("width {width}, norm {norm}, {n} tokens");
                 let buffers = buffers(&op, n, &mut random);
                 devices.check(&op, &buffers, step(0, n as u32), |expected, got| {
-                    assert_eq!(expected[0], got[0], "{what}: x");
-                    assert_codes(&what, &expected[3], &got[3], 1);
+                    assert_codes(&what, &expected[2], &got[2], 1);
                     let amax = |rows: &[u32]| rows.iter().copied().step_by(2).collect::<Vec<_>>();
-                    assert_floats(&what, &amax(&expected[4]), &amax(&got[4]), 1e-6);
+                    assert_floats(&what, &amax(&expected[3]), &amax(&got[3]), 1e-6);
                     let k_words = op.k_padded as usize / 4;
-                    for (row, codes) in got[4]
+                    for (row, codes) in got[3]
                         .chunks_exact(2)
-                        .zip(got[3].chunks_exact(k_words))
+                        .zip(got[2].chunks_exact(k_words))
                         .take(n)
                     {
                         let codes: &[i8] = bytemuck::cast_slice(codes);
@@ -100,19 +96,13 @@ fn vectors_are_exact() {
     for (x, amax, codes) in rows {
         let op = NormQuantize {
             max_tokens: 1,
-            ..op(x.len() as u32, false, false)
+            ..op(x.len() as u32, false)
         };
-        let buffers = vec![
-            words(x),
-            words(&[0.0]),
-            words(&[0.0]),
-            untouched(16),
-            untouched(2),
-        ];
+        let buffers = vec![words(x), words(&[0.0]), untouched(16), untouched(2)];
         if let Some(got) = devices.run(&op, &buffers, step(0, 1)) {
-            let bytes: &[i8] = bytemuck::cast_slice(&got[3]);
+            let bytes: &[i8] = bytemuck::cast_slice(&got[2]);
             assert_eq!(&bytes[..codes.len()], codes, "{x:?}");
-            assert_eq!(f32::from_bits(got[4][0]), amax, "{x:?}");
+            assert_eq!(f32::from_bits(got[3][0]), amax, "{x:?}");
         }
     }
 }
@@ -122,22 +112,16 @@ fn a_nan_reaches_the_scale() {
     let mut devices = Devices::all();
     let op = NormQuantize {
         max_tokens: 1,
-        ..op(64, false, false)
+        ..op(64, false)
     };
     let mut x = vec![1.0; 64];
     x[37] = f32::NAN;
-    let buffers = vec![
-        words(&x),
-        words(&[0.0]),
-        words(&[0.0]),
-        untouched(16),
-        untouched(2),
-    ];
+    let buffers = vec![words(&x), words(&[0.0]), untouched(16), untouched(2)];
     if let Some(got) = devices.run(&op, &buffers, step(0, 1)) {
         assert!(
-            f32::from_bits(got[4][0]).is_nan(),
+            f32::from_bits(got[3][0]).is_nan(),
             "amax {}",
-            f32::from_bits(got[4][0])
+            f32::from_bits(got[3][0])
         );
     }
 }

@@ -2,7 +2,7 @@ use super::rope_kv::HEADS;
 use crate::common::{Random, words};
 use crate::{Devices, assert_floats, run, step, untouched};
 use engine::KvType;
-use engine::ops::{Attention, AttentionCombine, RopeAttention, RopeKv, Tuning, rope_table};
+use engine::ops::{Attention, AttentionCombine, Reach, RopeAttention, RopeKv, Tuning, rope_table};
 use engine::reference::store_kv;
 
 const CONTEXT: u32 = 200;
@@ -18,6 +18,7 @@ fn op((heads, kv_heads, head_dim): (u32, u32, u32), kv: KvType) -> RopeAttention
         v_offset: k_offset + kv_heads * head_dim + 4,
         context: CONTEXT,
         kv,
+        reach: Reach::All,
     }
 }
 
@@ -37,7 +38,7 @@ fn buffers(op: &RopeAttention, position: u32, random: &mut Random) -> Vec<Vec<u3
         }
     }
     let [k, v] = caches;
-    let partials = op.heads as usize * CONTEXT.div_ceil(64) as usize * (head_dim + 4);
+    let partials = op.heads as usize * (CONTEXT.div_ceil(64) as usize + 1) * (head_dim + 4);
     let table = rope_table(10_000.0, op.head_dim, CONTEXT);
     vec![words(&qkv), words(&table), k, v, untouched(partials)]
 }
@@ -94,6 +95,7 @@ fn equals_rope_kv_and_attention_bit_for_bit() {
                     heads: op.heads,
                     head_dim: op.head_dim,
                     context: CONTEXT,
+                    finish: true,
                 };
                 let merged = [got[4].clone(), untouched(out.len())];
                 let merged = devices.run(&combine, &merged, step(position, 1)).unwrap();

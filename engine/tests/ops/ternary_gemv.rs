@@ -29,12 +29,17 @@ pub(super) fn buffers(op: &TernaryGemv, n: usize, random: &mut Random) -> Vec<Ve
         );
         q.extend(bytemuck::pod_collect_to_vec::<i8, u32>(&row));
     }
+    let outputs = n * op.n_rows as usize;
+    let y = match op.epilogue {
+        Epilogue::Add => words(&random.normals(outputs)),
+        Epilogue::Store | Epilogue::Relu2 | Epilogue::Silu => untouched(outputs),
+    };
     vec![
         codes(random, op.weight_bytes() / 4),
         words(&gamma),
         q,
         rows,
-        untouched(n * op.n_rows as usize),
+        y,
     ]
 }
 
@@ -60,7 +65,12 @@ pub(super) fn tiled_shapes() -> Vec<(u32, u32, u32)> {
     out
 }
 
-pub(super) const EPILOGUES: [Epilogue; 3] = [Epilogue::Store, Epilogue::Relu2, Epilogue::Silu];
+pub(super) const EPILOGUES: [Epilogue; 4] = [
+    Epilogue::Store,
+    Epilogue::Add,
+    Epilogue::Relu2,
+    Epilogue::Silu,
+];
 
 /// `1 / (1 + exp(-x))` is where device and reference differ most.
 pub(super) fn limit(epilogue: Epilogue) -> f64 {

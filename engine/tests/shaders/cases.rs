@@ -1,8 +1,8 @@
 //! One op of each kernel.
 
 use engine::ops::{
-    Attention, AttentionCombine, Embed, Epilogue, LmHead, LogitScan, NormGemv, NormQuantize, Op,
-    RmsNorm, RopeAttention, RopeKv, Sample, TernaryGemm, TernaryGemv,
+    Attention, AttentionCombine, AttentionLoop, Embed, Epilogue, LmHead, LogitScan, NormGemv,
+    NormQuantize, Op, Reach, RmsNorm, RopeAttention, RopeKv, Sample, TernaryGemm, TernaryGemv,
 };
 use engine::{Executor, KvType, Rows};
 
@@ -78,7 +78,6 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
         k_padded: 128,
         eps,
         norm: true,
-        add_delta: true,
         max_tokens: 4,
     };
     let embed = Embed {
@@ -111,13 +110,9 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
                 width: 188,
                 eps,
                 norm: true,
-                add_delta: true,
+                merged: None,
             }),
-            [
-                product_params.as_slice(),
-                &[("width", 188), ("eps", eps.to_bits())],
-            ]
-            .concat(),
+            vec![("eps", eps.to_bits())],
         ),
         (Box::new(product.clone()), product_params.clone()),
         (
@@ -128,6 +123,10 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
             product_params,
         ),
         (Box::new(rope), rope_params),
+        (
+            Box::new(AttentionLoop(attention.clone())),
+            attention_params.clone(),
+        ),
         (Box::new(attention), attention_params.clone()),
         (
             Box::new(RopeAttention {
@@ -138,6 +137,7 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
                 v_offset: 560,
                 context: 300,
                 kv: KvType::F16,
+                reach: Reach::All,
             }),
             [
                 attention_params.as_slice(),
@@ -150,6 +150,7 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
                 heads: 6,
                 head_dim: 64,
                 context: 300,
+                finish: true,
             }),
             {
                 // The kernel does not read the group, and the op does not know it.

@@ -45,6 +45,21 @@ function wrap(prototype, name, around) {
 }
 shim.wrap = wrap;
 
+/** A device that is slow: milliseconds for each thing that is waited for, one behind the other. May be changed at any time; 0 = as fast as it is. */
+shim.slowMillis = 0;
+let freeAt = 0;
+async function inTurn(done) {
+  await done;
+  const now = performance.now();
+  freeAt = Math.max(now, freeAt) + shim.slowMillis;
+  await new Promise((resolve) => setTimeout(resolve, freeAt - now));
+}
+if (self.GPUDevice) {
+  for (const [prototype, name] of [[GPUBuffer.prototype, "mapAsync"], [GPUQueue.prototype, "onSubmittedWorkDone"]]) {
+    wrap(prototype, name, (old, _, parameters) => (shim.slowMillis > 0 ? inTurn(old(...parameters)) : old(...parameters)));
+  }
+}
+
 if (self.GPUDevice) {
   // What each device holds. A buffer goes when it is destroyed, when the browser collects it, or with its device.
   const held = new WeakMap();

@@ -75,6 +75,8 @@ const handlers = {
     fake.running.cancelled = true;
     fake.running.release?.();
   },
+  Pause: () => post({ Status: "DownloadPaused" }),
+  Resume: () => post({ Status: "DownloadResumed" }),
   SelfTest: ({ id }) => finish(id, { Tested: script.selfTest }),
   async Benchmark({ id }) {
     const run = begin(id);
@@ -94,7 +96,8 @@ const handlers = {
 
 function begin(id) {
   const run = { id, cancelled: false };
-  run.held = () => new Promise((resolve) => (run.release = resolve));
+  // A cancel may have come before the place where it holds.
+  run.held = () => run.cancelled || new Promise((resolve) => (run.release = resolve));
   fake.running = run;
   return run;
 }

@@ -5,13 +5,12 @@ import { launch } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
 import { isShard, serveSite } from "../site.mjs";
+import { CRASH } from "../steps.mjs";
 
 const QUESTION = "Tell me everything about the sea.";
 const TOY = { model: "models/toy", greedy: 1, max_tokens: 60, context: 512 };
 const PLAN = [{ at: "token", n: 5 }, { at: "token", n: 30 }, { at: "token", n: 40 }];
 
-/** What wgpu logs by itself when the process that it waits for dies, and Chromium about the adapter that it withholds. */
-const CRASH = /on_submitted_work_done promise failed|mapAsync|external Instance reference|Failed to load resource|No available adapters/;
 /** 120 s without an adapter, and time for a busy machine. */
 const PATIENCE_MILLIS = 10 * 60_000;
 
@@ -21,6 +20,7 @@ try {
   const shim = await Shim.install(server, browser);
   const chat = await ChatPage.open(browser, server.url, TOY);
   chat.watcher.expect(CRASH);
+  chat.watcher.expect(/No available adapters/);
   await chat.ask(QUESTION);
   const undisturbed = await chat.finished();
   await chat.newChat.click();

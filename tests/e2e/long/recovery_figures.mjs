@@ -3,12 +3,11 @@ import assert from "node:assert/strict";
 import { GPU, launch } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { isShard, serveSite } from "../site.mjs";
+import { CRASH } from "../steps.mjs";
 
 const RUNS = Number(process.env.TERN_RUNS ?? 20);
 const QUESTION = "Write a short story about a bird that crosses the ocean.";
 const LOADED = /model loaded in (\d+) ms: device (\d+), read (\d+), upload (\d+), prepare (\d+)/g;
-/** What wgpu logs by itself when the process that it waits for dies. */
-const CRASH = /on_submitted_work_done promise failed|mapAsync|external Instance reference|Failed to load resource/;
 const BACK = /the answer goes on, (\d+) ms behind the loss/g;
 
 const server = await serveSite();

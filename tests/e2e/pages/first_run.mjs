@@ -3,11 +3,18 @@ export class FirstRun {
   constructor(page) {
     this.page = page;
     this.heading = page.getByRole("heading", { name: "A language model that lives on this device" });
-    this.download = page.getByRole("button", { name: /^(Download and start|Continue download)$/ });
+    this.download = page.getByTestId("download");
+    this.another = page.getByRole("button", { name: "Another model…", exact: true });
     this.pause = page.getByRole("button", { name: "Pause", exact: true });
+    this.resume = page.getByRole("button", { name: "Resume", exact: true });
     this.progress = page.getByRole("progressbar", { name: "Loading the model" });
     this.installHint = page.getByTestId("install-hint");
     this.skipInstall = page.getByRole("button", { name: "Use this tab instead" });
+  }
+
+  /** How much of the model has come, from 0 to 1. */
+  done() {
+    return this.progress.evaluate(({ value, max }) => value / max);
   }
 
   /** The facts about the model by their labels. */

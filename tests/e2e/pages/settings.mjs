@@ -8,6 +8,11 @@ export class SettingsPage {
     this.import = page.getByRole("button", { name: "Import chats", exact: true });
     this.erase = page.getByRole("button", { name: "Erase everything", exact: true });
     this.model = page.getByRole("region", { name: "Model", exact: true });
+    this.address = page.getByRole("textbox", { name: "Address of a model" });
+    this.lookUp = page.getByRole("button", { name: "Look up", exact: true });
+    this.found = page.getByTestId("looked-up");
+    this.useFound = page.getByTestId("use-found");
+    this.lookFailed = page.getByTestId("look-failed");
   }
 
   async open() {
@@ -21,6 +26,11 @@ export class SettingsPage {
 
   textSize(name) {
     return this.page.getByRole("group", { name: "Text size" }).getByRole("radio", { name, exact: true });
+  }
+
+  /** Whether answers come at full speed or save energy. */
+  answers(name) {
+    return this.page.getByRole("group", { name: "Answers" }).getByRole("radio", { name, exact: true });
   }
 
   /** A button of the question that is open. */

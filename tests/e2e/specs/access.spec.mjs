@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { launch } from "../browser.mjs";
 import { FIRST_VISIT, serveFake } from "../fake.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { STATES, reach, resize } from "../states.mjs";
+import { hasFocus, setUp, tabTo, until } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -46,14 +47,7 @@ function smallTargets(least) {
 
 describe("axe-core", () => {
   let server, browser;
-  before(async () => {
-    server = await serveFake({});
-    browser = await launch({ gpu: "none" });
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(() => serveFake({}), (here) => ({ server, browser } = here), { gpu: "none" });
 
   for (const state of STATES.filter(({ isVariation }) => !isVariation)) {
     test(`${state.name} has no serious finding, light and dark, wide and narrow, and targets that fingers hit`, TIMEOUT, async () => {
@@ -91,14 +85,9 @@ describe("axe-core", () => {
 
 describe("keyboard", () => {
   let server, browser;
-  before(async () => {
-    server = await serveFake({ offer: FIRST_VISIT, answers: { "First question": "A short answer." }, answer: "One two three four five.", paceMillis: 5, holdAfter: 4 });
-    browser = await launch({ gpu: "none" });
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  const answers = { "First question": "A short answer." };
+  const visit = { offer: FIRST_VISIT, answers, answer: "One two three four five.", paceMillis: 5, holdAfter: 4 };
+  setUp(() => serveFake(visit), (here) => ({ server, browser } = here), { gpu: "none" });
 
   test("the whole way, from the first visit to the settings", TIMEOUT, async () => {
     const chat = await ChatPage.visit(await browser.newContext({ viewport: { width: 1366, height: 1024 } }), server.url);
@@ -214,26 +203,4 @@ describe("screen readers", () => {
 async function heard(chat) {
   const said = await chat.page.evaluate(() => window.heard.filter(({ text }) => text !== "").map(({ text }) => text));
   return said.filter((text, index) => text !== said[index - 1]);
-}
-
-/** Presses Tab until `target` has the focus. */
-async function tabTo(chat, target) {
-  await target.waitFor();
-  for (let presses = 0; presses < 60; presses += 1) {
-    if (await hasFocus(target)) return;
-    await chat.page.keyboard.press("Tab");
-  }
-  assert.fail(`the keyboard does not get to ${target}`);
-}
-
-function hasFocus(target) {
-  return target.evaluate((element) => element === document.activeElement);
-}
-
-async function until(condition, message) {
-  const end = Date.now() + 15_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < end, message);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { GPU, launch } from "../browser.mjs";
 import { serve } from "../server.mjs";
 import { REPOSITORIES, serveHub } from "../site.mjs";
+import { until } from "../steps.mjs";
 
 const BYTES = Uint8Array.from({ length: 1000 }, (_, index) => index % 251);
 
@@ -108,14 +109,6 @@ test("a hub redirects to its store, and its requests are noted and spoiled like 
   assert.notEqual(next.sha, listing.sha);
   await hub.close();
 });
-
-async function until(condition) {
-  const end = Date.now() + 10_000;
-  while (!condition()) {
-    assert.ok(Date.now() < end, String(condition));
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
 
 // Runs in the page: doubles some numbers on the GPU.
 async function compute() {

@@ -1,9 +1,10 @@
 // The default model answers in the page with the very tokens of the native program, and prefill equals decode.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { DEFAULT_MODEL, nativeIds, serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const QUESTION = "What is the capital of France?";
 const ANSWER = "The capital of France is Paris.";
@@ -11,14 +12,9 @@ const TIMEOUT = { timeout: 20 * 60_000 };
 
 describe(`default model on ${GPU}`, () => {
   let server, browser, chat;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
+  setUp(serveSite, async (here) => {
+    ({ server, browser } = here);
     chat = await ChatPage.open(browser, server.url, { greedy: 1, context: 512 });
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   test("answers, token for token as the native program does", TIMEOUT, async () => {

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { promisify } from "node:util";
-import { GPU, launch, required } from "../browser.mjs";
+import { GPU, required } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { BASE, TOY, serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const MAX_TOKENS = 8;
@@ -15,14 +16,7 @@ const LABEL = "This is a base model: it continues your text and does not answer 
 
 describe(`base model on ${GPU}`, () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(serveSite, (here) => ({ server, browser } = here));
 
   const ask = async (model, text) => {
     const chat = await ChatPage.open(browser, server.url, { model: `models/${model.name}`, greedy: 1, max_tokens: MAX_TOKENS });

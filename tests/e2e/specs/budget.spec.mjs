@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
 import { TOY, serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 /** Between these tokens of the answer everything is counted; before, kernels are compiled and the loop begins to run ahead. */
@@ -40,14 +41,7 @@ const COUNT = `
 
 describe(`calls of a decoded token on ${GPU}`, () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(serveSite, (here) => ({ server, browser } = here));
 
   test("six dispatches a layer, one submit, half a map, and nothing is made", TIMEOUT, async () => {
     const shim = await Shim.install(server, browser, COUNT);

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
-import { Profile, launch } from "../browser.mjs";
+import { Profile } from "../browser.mjs";
 import { inFake, serveFake } from "../fake.mjs";
 import { ChatPage } from "../pages/chat.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 5 * 60_000 };
 const ANSWERS = {
@@ -17,14 +18,7 @@ const ANSWERS = {
 
 describe("chats", () => {
   let server, browser;
-  before(async () => {
-    server = await serveFake({ answers: ANSWERS });
-    browser = await launch({ gpu: "none" });
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(() => serveFake({ answers: ANSWERS }), (here) => ({ server, browser } = here), { gpu: "none" });
 
   /** A page with two chats, the second one open, the list shown. */
   async function twoChats(context) {
@@ -310,7 +304,7 @@ describe("a person's browser", () => {
     await chat.settings.answer("Erase everything").waitFor();
     // What the page stores when it starts again afterwards would hide what was left.
     await server.stop();
-    chat.watcher.expect(/./);
+    chat.watcher.expect(/Failed to load resource|net::ERR_CONNECTION_REFUSED/);
     await chat.settings.answer("Erase everything").click();
     await chat.page.waitForURL(/^chrome-error:|127/, { waitUntil: "commit" }).catch(() => undefined);
     await server.start();

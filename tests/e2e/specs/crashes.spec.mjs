@@ -1,10 +1,11 @@
 // Real crashes of Chromium's GPU process at exact points of the work: each answer is the undisturbed one, token for token.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
 import { TOY as PACKAGE, isShard, serveSite } from "../site.mjs";
+import { CRASH, inWorker, setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const QUESTION = "Tell me everything about the sea, the wind and the birds that cross both.";
@@ -15,8 +16,6 @@ const SHARDS = PACKAGE.shards.map((name) => `/models/toy/${name}`);
 const QUIET = ["GPU restarted, continuing…", "Answering…", "toy is ready"];
 /** What it says instead when nothing was asked yet, and then. */
 const IDLE = ["Restarting the model…", "toy is ready"];
-/** What wgpu logs by itself when the process that it waits for dies. */
-const CRASH = /on_submitted_work_done promise failed|mapAsync|external Instance reference|Failed to load resource/;
 
 const CASES = [
   { name: "while the weights are uploaded", plan: [{ at: "write", n: 2 }], duringLoad: true },
@@ -32,9 +31,8 @@ const CASES = [
 describe(`crashes at exact points on ${GPU}`, () => {
   let server, browser, shim;
   const undisturbed = {};
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
+  setUp(serveSite, async (here) => {
+    ({ server, browser } = here);
     shim = await Shim.install(server, browser);
     for (const [mode, parameters] of Object.entries(MODES)) {
       const chat = await ChatPage.open(browser, server.url, { ...TOY, ...parameters });
@@ -42,10 +40,6 @@ describe(`crashes at exact points on ${GPU}`, () => {
       undisturbed[mode] = await chat.finished();
       await chat.close();
     }
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   test("the answers that are disturbed are long, and differ", () => {
@@ -111,9 +105,4 @@ function watchStatus() {
     const text = document.querySelector("[data-testid=status]")?.textContent;
     if (text && window.statuses.at(-1) !== text) window.statuses.push(text);
   }).observe(document, { childList: true, characterData: true, subtree: true });
-}
-
-async function inWorker(page, code, argument) {
-  const worker = page.workers().find((candidate) => candidate.url().endsWith("worker_loader.js"));
-  return worker.evaluate(code, argument);
 }

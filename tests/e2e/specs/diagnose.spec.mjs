@@ -1,11 +1,12 @@
 // The diagnostics: without a model and with one, from every screen that may need them; what they try, and what they tell.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { FIRST_VISIT, fakeWorker, inFake, replaceWorker, serveFake } from "../fake.mjs";
 import { ChatPage, PATIENCE } from "../pages/chat.mjs";
 import { HASH } from "../pages/diagnostics.mjs";
 import { isShard, serveSite } from "../site.mjs";
+import { hasFocus, setUp, tabTo, until } from "../steps.mjs";
 
 const NO_ADAPTER = { code: "NoAdapter", retry: "Again", detail: "requestAdapter gave null" };
 const TIMEOUT = { timeout: 10 * 60_000 };
@@ -16,14 +17,7 @@ const LOSS = /on_submitted_work_done promise failed|mapAsync|external Instance r
 
 describe(`diagnostics on ${GPU}`, () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(serveSite, (here) => ({ server, browser } = here));
 
   test("a link shows them without a model, and what they try needs none", TIMEOUT, async () => {
     const chat = await ChatPage.visit(await browser.newContext(), server.url, { model: "models/toy" }, HASH);
@@ -46,6 +40,24 @@ describe(`diagnostics on ${GPU}`, () => {
     await diagnostics.done.click();
     await chat.firstRun.download.waitFor();
     assert.ok(!chat.page.url().includes("#"), chat.page.url());
+    await chat.close();
+  });
+
+  test("window.__ternBench measures a made-up model of a published shape, and says what it can't", TIMEOUT, async () => {
+    const chat = await ChatPage.visit(await browser.newContext(), server.url, { model: "models/toy" });
+    await chat.waitFor("offer");
+    const options = { shape: "tiny", prompts: [64], contexts: [16, 128], tokens: 8, repetitions: 2 };
+    const report = await chat.page.evaluate((value) => window.__ternBench(value), options);
+    assert.equal(report.shape, "tiny");
+    assert.ok(report.weight_bytes > 500_000, JSON.stringify(report));
+    const lengths = (times) => times.map(({ context, tokens, millis }) => [context, tokens, millis.length]);
+    assert.deepEqual(lengths(report.prefill), [[0, 64, 2]]);
+    assert.deepEqual(lengths(report.decode), [[16, 8, 2], [128, 8, 2]]);
+    for (const { millis } of [...report.prefill, ...report.decode]) assert.ok(millis.every((value) => value > 0), JSON.stringify(report));
+    for (const wrong of [{ shape: "none" }, { shape: "tiny", tokens: 0 }, { shape: "tiny", contexts: [5000] }, { sheep: "tiny" }]) {
+      await assert.rejects(chat.page.evaluate((value) => window.__ternBench(value), wrong), /expected|needed/, JSON.stringify(wrong));
+    }
+    assert.equal(server.count(isShard), 0, "weights were fetched");
     await chat.close();
   });
 
@@ -113,14 +125,7 @@ describe(`diagnostics on ${GPU}`, () => {
 
 describe("ways to the diagnostics", () => {
   let server, browser;
-  before(async () => {
-    server = await serveFake({ offer: FIRST_VISIT });
-    browser = await launch({ gpu: "none" });
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(() => serveFake({ offer: FIRST_VISIT }), (here) => ({ server, browser } = here), { gpu: "none" });
 
   test("by keyboard from the first visit, through all of them, and back", TIMEOUT, async () => {
     const chat = await ChatPage.visit(await browser.newContext({ viewport: { width: 1366, height: 1024 } }), server.url);
@@ -190,24 +195,3 @@ describe("ways to the diagnostics", () => {
     await chat.close();
   });
 });
-
-async function tabTo(chat, target) {
-  await target.waitFor();
-  for (let presses = 0; presses < 60; presses += 1) {
-    if (await hasFocus(target)) return;
-    await chat.page.keyboard.press("Tab");
-  }
-  assert.fail(`the keyboard does not get to ${target}`);
-}
-
-function hasFocus(target) {
-  return target.evaluate((element) => element === document.activeElement);
-}
-
-async function until(condition) {
-  const end = Date.now() + 60_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < end, String(condition));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

@@ -1,9 +1,9 @@
 // What a model writes is text: nothing in it is ever loaded, run or followed. And a violation of the page's policy is seen.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { launch } from "../browser.mjs";
+import { describe, test } from "node:test";
 import { serveFake } from "../fake.mjs";
 import { ChatPage } from "../pages/chat.mjs";
+import { setUp, until } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 5 * 60_000 };
 const EVIL = "http://evil.example";
@@ -33,17 +33,12 @@ or just ${EVIL}/bare, and https://bank.example@evil.example/user.
 
 describe("hostile answers", () => {
   let server, browser, chat;
-  before(async () => {
-    server = await serveFake({ answers: { "Attack me": HOSTILE }, paceMillis: 1 });
-    browser = await launch({ gpu: "none" });
+  setUp(() => serveFake({ answers: { "Attack me": HOSTILE }, paceMillis: 1 }), async (here) => {
+    ({ server, browser } = here);
     chat = await ChatPage.open(browser, server.url);
     await chat.ask("Attack me");
     await chat.finished();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  }, { gpu: "none" });
 
   test("nothing is loaded or run", TIMEOUT, async () => {
     const found = await chat.answers.last().evaluate((answer) => ({
@@ -118,14 +113,7 @@ describe("the policy", () => {
     },
   };
   let server, browser;
-  before(async () => {
-    server = await serveFake({});
-    browser = await launch({ gpu: "none" });
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(() => serveFake({}), (here) => ({ server, browser } = here), { gpu: "none" });
 
   // The specs rest on this: whatever breaks the policy fails them.
   for (const [name, violate] of Object.entries(VIOLATIONS)) {
@@ -140,11 +128,3 @@ describe("the policy", () => {
     });
   }
 });
-
-async function until(condition) {
-  const end = Date.now() + 15_000;
-  while (!condition()) {
-    assert.ok(Date.now() < end, "nothing was seen");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

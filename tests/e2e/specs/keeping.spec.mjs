@@ -1,11 +1,13 @@
 // What goes wrong with what is kept: a database that fails or hangs, records that go bad or go missing. Chats lie in
 // a database of their own, and none of this may touch them.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { GPU, launch, required } from "../browser.mjs";
-import { assertStored, beginDownload, pressDownload } from "../downloads.mjs";
+import { assertStored, beginDownload, pressDownload, refusal } from "../downloads.mjs";
 import { inFake, replaceWorker } from "../fake.mjs";
+import { ChatPage } from "../pages/chat.mjs";
 import { SMALL_MODEL, TOY, isShard, serveSite } from "../site.mjs";
 import { flipBits, loseEverything, loseRecords, stored } from "../stored.mjs";
 import { makePackage } from "../toy.mjs";
@@ -91,6 +93,17 @@ describe(`keeping models on ${GPU}`, () => {
     assert.equal((await chat.dialogue())[0], QUESTION);
   }
 
+  /** What the app itself takes of its origin's room, once it can be opened offline. */
+  async function bytesOfTheApp() {
+    const context = await browser.newContext();
+    const chat = await ChatPage.visit(context, server.url, OF_TOY);
+    await chat.waitFor("offer");
+    await chat.page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+    const { usage } = await chat.page.evaluate(() => navigator.storage.estimate());
+    await chat.close();
+    return usage;
+  }
+
   /** Leaves the app for a page of its origin in which nothing runs. */
   const leave = (chat) => chat.page.goto(`${server.url}/manifest.webmanifest`);
 
@@ -129,6 +142,39 @@ describe(`keeping models on ${GPU}`, () => {
     assert.deepEqual(fetchedSince(from), [...TOY.shards].sort());
     await assertStored(chat, TOY.shards);
     await assertChat(chat);
+    await chat.close();
+  });
+
+  test("a quota that ends at 60 % is told in MB, and once there is as much room the rest comes (3)", TIMEOUT, async () => {
+    const origin = server.url;
+    const { shards, text } = JSON.parse(await readFile(join(required("TERN_DEFAULT_MODEL"), "manifest.json"), "utf8"));
+    const size = [...shards, text.tokenizer].reduce((sum, { bytes }) => sum + bytes, 0);
+    const allowed = (await bytesOfTheApp()) + Math.floor(0.6 * size);
+    const context = await browser.newContext();
+    const chat = new ChatPage(context, server.url);
+    chat.attach(await context.newPage());
+    const session = await context.newCDPSession(chat.page);
+    const allow = (quotaSize) => session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize });
+    // Before anything is stored: Chromium believes for half a minute in the room that it has seen.
+    await allow(allowed);
+    await chat.go({ greedy: 1, max_tokens: 8, context: 1024 });
+    await pressDownload(chat);
+    const words = await refusal(chat);
+    const megabytes = Number(/Free (\d+) MB/.exec(words)?.[1]);
+    // What is missing, and what is there of files that are not whole, one for each connection.
+    assert.ok(megabytes >= 0.4 * size / 1e6 - 1 && megabytes <= 0.4 * size / 1e6 + 18, words);
+    const kept = await stored(chat.page);
+    assert.deepEqual(kept.files.filter(({ isWhole }) => !isWhole), []);
+    assert.deepEqual(kept.strays, []);
+    await allow(allowed + megabytes * 1e6);
+    const from = server.requests.length;
+    await chat.retry.click();
+    await chat.waitForState("ready");
+    const names = shards.map(({ file }) => file);
+    const missing = names.filter((name) => !kept.files.some(({ file }) => file === name));
+    assert.ok(missing.length > 0 && missing.length < names.length, `${missing}`);
+    assert.deepEqual([...new Set(fetchedSince(from))], missing);
+    await assertStored(chat, names);
     await chat.close();
   });
 

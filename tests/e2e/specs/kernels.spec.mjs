@@ -1,10 +1,11 @@
 // What native validation cannot prove: the browser's own compiler takes every kernel variant, and the results are exact there.
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 20 * 60_000 };
 /** Every one, plain and again behind the cut where it is longer. */
@@ -13,14 +14,7 @@ const TRUNCATE = 17;
 
 describe(`kernels in the browser on ${GPU}`, () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(serveSite, (here) => ({ server, browser } = here));
 
   test("every variant compiles", TIMEOUT, async () => {
     const chat = await ChatPage.open(browser, server.url, { model: "models/g256" });

@@ -1,11 +1,12 @@
 // Pages that are ended while the model is being put on the device, as iPadOS ends those that take too much memory: the next page
 // knows, takes less after two, and asks after four, instead of being ended for ever.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
 import { serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const TOY = { model: "models/toy", greedy: 1, max_tokens: 8, context: 1024, start: 1 };
@@ -14,14 +15,9 @@ const POINT = { at: "write", n: 2 };
 
 describe(`pages that are ended while the model is loaded, on ${GPU}`, () => {
   let server, browser, shim;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
+  setUp(serveSite, async (here) => {
+    ({ server, browser } = here);
     shim = await Shim.install(server, browser, `shim.onPoint = () => ask("GET", "/__point");`);
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   test("after two of them the model is started with half its context, once, and says so", TIMEOUT, async () => {

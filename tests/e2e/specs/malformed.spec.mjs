@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch, required } from "../browser.mjs";
-import { refusal, sleep } from "../downloads.mjs";
+import { after, describe, test } from "node:test";
+import { GPU, required } from "../browser.mjs";
+import { refusal } from "../downloads.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { TOY, serveSite } from "../site.mjs";
+import { setUp, sleep } from "../steps.mjs";
 import { stored } from "../stored.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
@@ -49,16 +50,11 @@ const CASES = [
 
 describe(`malformed packages on ${GPU} (29)`, () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
+  setUp(serveSite, (here) => {
+    ({ server, browser } = here);
     server.mount("/models/broken/", BROKEN);
-    browser = await launch();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-    await rm(BROKEN, { recursive: true, force: true });
   });
+  after(() => rm(BROKEN, { recursive: true, force: true }));
 
   for (const [what, spoil, named] of CASES) {
     test(`${what}: refused by name, again after a reload, and another model works`, TIMEOUT, async () => {

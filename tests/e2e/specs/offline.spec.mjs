@@ -1,6 +1,6 @@
 // The promise: one visit, then everything works without a network, for ever.
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import { GPU, Profile } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { DEFAULT_MODEL, TOY, isShard, nativeAnswer, serveSite } from "../site.mjs";

@@ -1,10 +1,11 @@
 // A device that has no memory for the model as it is wanted: it is started with less, and the person is told what that costs.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
 import { isShard, serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const TOY = { model: "models/toy", greedy: 1, max_tokens: 8 };
@@ -22,14 +23,7 @@ const FULL_BEYOND = (bytes) => `
   });`;
 
 let server, browser;
-before(async () => {
-  server = await serveSite();
-  browser = await launch();
-}, TIMEOUT);
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+setUp(serveSite, (here) => ({ server, browser } = here));
 
 /** Bytes alive on the GPU when the model waits for a question. */
 async function bytesAt(context) {

@@ -1,30 +1,26 @@
 // A real crash of Chromium's GPU process in the middle of an answer: the answer completes as if nothing had happened.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const QUESTION = "Write a short story about a bird that crosses the ocean.";
-const TIMEOUT = { timeout: 20 * 60_000 };
 /** What wgpu logs by itself when the process that it waits for dies. */
 const CRASH = /on_submitted_work_done promise failed/;
+const TIMEOUT = { timeout: 20 * 60_000 };
 const PARAMETERS = { greedy: 1, max_tokens: 48, context: 512 };
 
 describe(`recovery on ${GPU}`, () => {
   let server, browser, undisturbed;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
+  setUp(serveSite, async (here) => {
+    ({ server, browser } = here);
     const chat = await ChatPage.open(browser, server.url, PARAMETERS);
     await chat.ask(QUESTION);
     undisturbed = await chat.finished();
     chat.assertNoErrors();
     await chat.close();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   test("there is something to disturb", () => {

@@ -1,11 +1,13 @@
 // What the page says when it cannot work: plain words and what to do, no blank page, no endless spinner; and what was said
 // before can still be read.
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { afterEach, describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
+import { refusal } from "../downloads.mjs";
 import { replaceWorker, serveFake } from "../fake.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { isShard, serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const TOY = { model: "models/toy", greedy: 1, max_tokens: 8 };
@@ -30,26 +32,12 @@ const NO_STORAGE = `() => {
   };
 }`;
 
-/** Waits for the page's refusal and returns its words. */
-async function refusal(chat) {
-  await chat.fault.waitFor({ timeout: 120_000 });
-  assert.equal(await chat.state(), "failed");
-  return (await chat.fault.innerText()).trim();
-}
-
 describe("browsers that cannot run the model", () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch({ gpu: "none" });
-  }, TIMEOUT);
+  setUp(serveSite, (here) => ({ server, browser } = here), { gpu: "none" });
   afterEach(() => {
     replaceWorker(server, undefined);
     server.plan(undefined);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   test("no adapter: said after some tries, with a button to try again", TIMEOUT, async () => {
@@ -125,17 +113,10 @@ describe("browsers that cannot run the model", () => {
 
 describe(`browsers with a trait, on ${GPU}`, () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
-  }, TIMEOUT);
+  setUp(serveSite, (here) => ({ server, browser } = here));
   afterEach(() => {
     replaceWorker(server, undefined);
     server.plan(undefined);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   test("an adapter that is missing at first is asked for again", TIMEOUT, async () => {

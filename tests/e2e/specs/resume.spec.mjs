@@ -1,10 +1,11 @@
 // What is interrupted goes on: a download behind the shards that are stored, an answer behind its last second.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { PORTAL } from "../server.mjs";
 import { TOY, isShard, serveSite } from "../site.mjs";
+import { setUp, sleep, until } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 20 * 60_000 };
 const SHARDS = TOY.shards.map((name) => `/models/toy/${name}`);
@@ -14,35 +15,30 @@ const LONG = { model: "models/toy", greedy: 1, max_tokens: 600 };
 
 describe(`interruptions on ${GPU}`, () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(serveSite, (here) => ({ server, browser } = here));
 
   test("there are enough shards to see resuming", () => assert.ok(SHARDS.length >= 5, String(SHARDS.length)));
 
   test("a reload in the middle of the download keeps the shards that are stored", TIMEOUT, async () => {
     const context = await browser.newContext();
     const from = server.requests.length;
-    // The fourth shard never comes: its connection stalls in the middle.
-    server.plan(({ path, count }) => (path === SHARDS[3] && count === 0 ? { stallAt: 20_000 } : undefined));
+    // The fourth shard and those behind it don't come: their connections, two at a time, stall in the middle.
+    server.plan(({ path, count }) => (SHARDS.indexOf(path) >= 3 && count === 0 ? { stallAt: 20_000 } : undefined));
     try {
       const chat = await ChatPage.visit(context, server.url, { model: "models/toy", greedy: 1, max_tokens: 8 });
       await chat.waitFor("offer");
       await chat.firstRun.download.click();
-      await until(() => server.count((path) => path === SHARDS[3]) === 1);
+      await until(() => server.count((path) => path === SHARDS[4]) === 1);
       await chat.firstRun.progress.waitFor();
+      server.plan(undefined);
       await chat.reload();
       await chat.waitFor("offer");
       await chat.page.getByRole("button", { name: "Continue download" }).click();
       await chat.ask("Hello");
       await chat.finished();
       const fetched = server.requests.slice(from).map(({ path }) => path).filter(isShard);
-      assert.deepEqual(fetched, [...SHARDS.slice(0, 4), ...SHARDS.slice(3)], "exactly the stored shards are kept");
+      // Two come at a time, so neighbours may change places.
+      assert.deepEqual(fetched.sort(), [...SHARDS.slice(0, 5), ...SHARDS.slice(3)].sort(), "exactly the stored shards are kept");
       await chat.close();
     } finally {
       server.plan(undefined);
@@ -160,12 +156,4 @@ async function crashTab(page) {
   session.send("Page.crash").catch(() => undefined);
   await crashed;
   await page.close();
-}
-
-async function until(condition) {
-  while (!condition()) await sleep(50);
-}
-
-function sleep(millis) {
-  return new Promise((resolve) => setTimeout(resolve, millis));
 }

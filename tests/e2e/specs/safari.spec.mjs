@@ -1,10 +1,11 @@
 // What Safari does and Chromium does not, by code that runs in the worker before its own. All of it is recovered from.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
 import { isShard, serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const QUESTION = "Tell me everything about the sea.";
@@ -47,17 +48,12 @@ const COMMON = `
 
 describe(`Safari's ways on ${GPU}`, () => {
   let server, browser, undisturbed;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
+  setUp(serveSite, async (here) => {
+    ({ server, browser } = here);
     const chat = await ChatPage.open(browser, server.url, TOY);
     await chat.ask(QUESTION);
     undisturbed = await chat.finished();
     await chat.close();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   for (const [name, code] of Object.entries(STORIES)) {

@@ -1,11 +1,12 @@
 // Drivers that compute nonsense or refuse a kernel, by code that changes kernels before they are compiled: another variant takes
 // over, and when there is none nobody gets to read the nonsense.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
 import { serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const QUESTION = "Tell me everything about the sea.";
@@ -21,17 +22,12 @@ const change = (code) => `
 
 describe(`self-test on ${GPU}`, () => {
   let server, browser, sound;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
+  setUp(serveSite, async (here) => {
+    ({ server, browser } = here);
     const chat = await ChatPage.open(browser, server.url, TOY);
     await chat.ask(QUESTION);
     sound = { ...(await chat.finished()), model: await chat.model(), variant: (await chat.report()).variant };
     await chat.close();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   async function open(code) {
@@ -48,7 +44,7 @@ describe(`self-test on ${GPU}`, () => {
   });
 
   for (const [name, code] of [
-    ["a variant that computes nonsense", `if (code.includes("dot4I8Packed")) code = code.replaceAll("dot4I8Packed(", "1 + dot4I8Packed(");`],
+    ["a variant that computes nonsense", `code = code.replace("dot4I8Packed(codes & mask", "1 + dot4I8Packed(codes & mask");`],
     ["a variant that does not compile", `if (code.includes("dot4I8Packed")) code += "\\nnonsense";`],
   ]) {
     test(`${name} is dropped for one that passes, with the same answer`, TIMEOUT, async () => {

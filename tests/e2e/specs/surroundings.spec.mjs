@@ -2,10 +2,11 @@
 // a disk without room. No answer is lost, none is altered, and nobody is blamed.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage, PATIENCE } from "../pages/chat.mjs";
 import { serveSite } from "../site.mjs";
+import { CRASH, setUp, sleep } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const QUESTION = "Tell me everything about the sea.";
@@ -14,8 +15,6 @@ const LONG = { model: "models/toy", greedy: 1, max_tokens: 400 };
 const TEN_YEARS_MILLIS = 10 * 365 * 86_400_000;
 /** Longer than a worker may be silent (30 s). */
 const FREEZE_MILLIS = 40_000;
-/** What wgpu logs by itself when the process that it waits for dies. */
-const CRASH = /on_submitted_work_done promise failed|mapAsync|external Instance reference|Failed to load resource/;
 
 /** In the page: `window.clockError` is added to what the wall clock says. */
 function breakClock() {
@@ -45,18 +44,13 @@ function limitDisk() {
 
 describe(`the world around the page on ${GPU}`, () => {
   let server, browser, undisturbed;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
+  setUp(serveSite, async (here) => {
+    ({ server, browser } = here);
     const chat = await ChatPage.open(browser, server.url, LONG);
     await chat.ask(QUESTION);
     undisturbed = await chat.finished();
     await chat.close();
     assert.ok(undisturbed.ids.length >= 200, `only ${undisturbed.ids.length} tokens`);
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   const assertUndisturbed = (answer, told) => {
@@ -147,7 +141,3 @@ describe(`the world around the page on ${GPU}`, () => {
     await chat.close();
   });
 });
-
-function sleep(millis) {
-  return new Promise((resolve) => setTimeout(resolve, millis));
-}

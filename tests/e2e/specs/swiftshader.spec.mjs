@@ -1,22 +1,16 @@
 // Chromium's own CPU adapter, which is what a person without a GPU gets: another Vulkan driver, no f16, no subgroups.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 20 * 60_000 };
 
 describe("SwiftShader", { skip: GPU === "own" && "TERN_CHROMIUM chooses its own adapter" }, () => {
   let server, browser;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch({ gpu: "swiftshader" });
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  setUp(serveSite, (here) => ({ server, browser } = here), { gpu: "swiftshader" });
 
   test("the page starts and a small model answers", TIMEOUT, async () => {
     const chat = await ChatPage.open(browser, server.url, { model: "models/g256", greedy: 1, max_tokens: 8 });

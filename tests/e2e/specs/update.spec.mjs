@@ -10,6 +10,7 @@ import { launch } from "../browser.mjs";
 import { fakeWorker, inFake } from "../fake.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { DIST, serveSite } from "../site.mjs";
+import { sleep } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 5 * 60_000 };
 const UPDATE = "A new version of Tern is ready";
@@ -158,7 +159,3 @@ describe("parts of different builds", () => {
     await chat.close();
   });
 });
-
-function sleep(millis) {
-  return new Promise((resolve) => setTimeout(resolve, millis));
-}

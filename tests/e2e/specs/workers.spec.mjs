@@ -1,11 +1,12 @@
 // Workers that fail as a whole: a panic, an endless loop, an end from outside, a full memory. Another worker takes over, and the
 // answer is the undisturbed one, token for token; a worker that can never start is given up after a few, with an explanation.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { GPU, launch } from "../browser.mjs";
+import { describe, test } from "node:test";
+import { GPU } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { Shim } from "../shim.mjs";
 import { TOY as PACKAGE, isShard, serveSite } from "../site.mjs";
+import { setUp } from "../steps.mjs";
 
 const TIMEOUT = { timeout: 10 * 60_000 };
 const QUESTION = "Tell me everything about the sea.";
@@ -77,17 +78,12 @@ const FULL = { at: "memory", n: 0 };
 
 describe(`workers that fail on ${GPU}`, () => {
   let server, browser, undisturbed;
-  before(async () => {
-    server = await serveSite();
-    browser = await launch();
+  setUp(serveSite, async (here) => {
+    ({ server, browser } = here);
     const chat = await ChatPage.open(browser, server.url, TOY);
     await chat.ask(QUESTION);
     undisturbed = await chat.finished();
     await chat.close();
-  }, TIMEOUT);
-  after(async () => {
-    await browser?.close();
-    await server?.close();
   });
 
   async function open(code, plan) {

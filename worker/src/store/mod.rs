@@ -3,10 +3,14 @@
 //! [`Store`] is the raw database: in a browser IndexedDB, in tests a twin in memory that fails on demand. It is keyed by
 //! content: the bytes of a file lie under its SHA-256, cut into records of at most [`RECORD_BYTES`], so that two models
 //! can share a file but never mistake one. A file counts as stored when the journal says so, and the journal's entry is
-//! committed in the same transaction as the records. [`Shelf`] is what the loader uses: it minds the time, opens a lost
+//! committed in the same transaction as the records. What has come of a file that is not whole lies beside it in parts
+//! ([`StoredPart`]), which go in that transaction. [`Shelf`] is what the loader uses: it minds the time, opens a lost
 //! database anew, and checks every hash.
 
+mod notes;
+mod parts;
 mod shelf;
+mod tuned;
 
 use std::future::Future;
 
@@ -14,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Blob;
 
+pub use parts::StoredPart;
 pub(crate) use shelf::{Held, Shelf, sum};
+pub(crate) use tuned::StoredTrial;
 
 /// Most bytes of one record. Browsers have lost larger ones.
 pub const RECORD_BYTES: u64 = 8 << 20;
@@ -111,7 +117,7 @@ pub trait Store {
     /// [`StoreError::Full`], [`StoreError::Lost`].
     fn put_package(&self, package: &StoredPackage) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// Stores a file's records and its journal entry: all of it or nothing.
+    /// Stores a file's records and its journal entry, and removes its parts ([`StoredPart::keys_of`]): all of it or nothing.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Lost`].
@@ -129,6 +135,28 @@ pub trait Store {
         &self,
         file: &StoredFile,
     ) -> impl Future<Output = Result<Option<Self::Bytes>, StoreError>>;
+
+    /// Adds or replaces a single record, which no journal entry counts.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Lost`].
+    fn put_record(
+        &self,
+        key: &str,
+        bytes: &Self::Bytes,
+    ) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// A single record; `None` when it is missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`].
+    fn record(&self, key: &str) -> impl Future<Output = Result<Option<Self::Bytes>, StoreError>>;
+
+    /// The keys of all records that begin so.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`].
+    fn record_keys(&self, start: &str) -> impl Future<Output = Result<Vec<String>, StoreError>>;
 
     /// Removes a package's entry (if named), journal entries and records, by their keys.
     ///

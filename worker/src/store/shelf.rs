@@ -7,10 +7,12 @@ use model::Manifest;
 use model::manifest::{FileHash, MANIFEST_FILE};
 use protocol::{ByteCount, Fault, FaultCode, StorageReport, StorageState, StoredModel};
 
+use super::parts::begun_bytes;
 use super::{Store, StoreError, StoredFile, StoredPackage};
+use crate::fit::room;
 use crate::load::Package;
 use crate::race::minding;
-use crate::{Blob, Host, Policy};
+use crate::{Blob, Host, Policy, repacking};
 
 /// Milliseconds between two looks at a database that is silent.
 const TICK_MILLIS: u32 = 1000;
@@ -70,6 +72,10 @@ impl<'a, H: Host> Shelf<'a, H> {
         Err(Fault::new(FaultCode::Storage, detail))
     }
 
+    pub(super) const fn host(&self) -> &'a H {
+        self.host
+    }
+
     /// Waits for `work`, but not for ever. Time counts in ticks of a running event loop, so that a worker that was frozen
     /// meanwhile does not blame the database.
     async fn timed<T>(
@@ -88,7 +94,7 @@ impl<'a, H: Host> Shelf<'a, H> {
 
     /// Runs an operation; a lost connection is opened anew and the operation repeated, which changes nothing since every
     /// operation may be repeated.
-    async fn run<T, F: Future<Output = Result<T, StoreError>>>(
+    pub(super) async fn run<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         doing: &str,
         operation: impl Fn(&'a H::Store) -> F,
@@ -132,13 +138,20 @@ impl<'a, H: Host> Shelf<'a, H> {
     /// What is stored of a package with this manifest.
     pub(crate) async fn held(&self, package: &Package) -> Result<Held, Fault> {
         let hashes = self.hashes(&package.base_url).await?;
-        let (mut stored_bytes, mut complete) = (0, true);
+        let (mut stored_bytes, mut complete) = (0u64, true);
+        let mut missing = Vec::new();
         for file in distinct_files(&package.manifest) {
             if hashes.contains(&file.sha256) {
-                stored_bytes += file.bytes;
+                stored_bytes = stored_bytes.saturating_add(file.bytes);
             } else {
                 complete = false;
+                missing.push(file);
             }
+        }
+        if !complete {
+            let parts = self.parts().await?;
+            let begun = missing.into_iter().map(|file| begun_bytes(file, &parts));
+            stored_bytes = stored_bytes.saturating_add(sum(begun));
         }
         Ok(Held {
             stored_bytes,
@@ -271,10 +284,15 @@ impl<'a, H: Host> Shelf<'a, H> {
         Ok(sum(free.iter().map(|file| file.bytes)))
     }
 
-    /// Deletes a package. Returns the bytes that this frees.
+    /// Deletes a package, and what has come of files that are not whole: nobody knows whose they are. Returns the bytes that
+    /// this frees.
     pub(crate) async fn delete(&self, base_url: &str) -> Result<u64, Fault> {
-        self.drop_files(Some(base_url), |file| file.package == base_url)
-            .await
+        let freed = self
+            .drop_files(Some(base_url), |file| file.package == base_url)
+            .await?;
+        repacking::forget(self, base_url).await?;
+        let parts = self.parts().await?;
+        Ok(freed.saturating_add(self.drop_parts(parts.iter()).await?))
     }
 
     /// Deletes everything. Returns the bytes that this frees.
@@ -285,7 +303,11 @@ impl<'a, H: Host> Shelf<'a, H> {
             bytes += self.delete(&package.url).await?;
         }
         // Entries whose package was never noted.
-        Ok(bytes + self.drop_files(None, |_| true).await?)
+        bytes += self.drop_files(None, |_| true).await?;
+        repacking::forget_all(self).await?;
+        self.drop_trials().await?;
+        let parts = self.parts().await?;
+        Ok(bytes + self.drop_parts(parts.iter()).await?)
     }
 
     /// What is stored.
@@ -318,24 +340,27 @@ impl<'a, H: Host> Shelf<'a, H> {
         })
     }
 
-    /// The fault of a store without room for `missing_bytes` more.
-    pub(crate) async fn full(&self, missing_bytes: u64, detail: &str) -> Fault {
-        let estimate = self.host.store().estimate().await;
+    /// Browsers count what was deleted a moment later.
+    pub(crate) async fn wait_for_room(&self) {
+        self.host.sleep(self.policy.room_wait_millis).await;
+    }
+
+    /// The fault of a store without room for `needed_bytes` more.
+    pub(crate) async fn full(&self, needed_bytes: u64, detail: &str) -> Fault {
+        let room = room(self.host.store().estimate().await);
         let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
-        let allowed = match (estimate.usage_bytes, estimate.quota_bytes) {
-            (Some(usage), Some(quota)) => {
-                format!(
-                    ", the browser allows {}",
-                    megabytes(quota.saturating_sub(usage))
-                )
-            }
-            _ => String::new(),
-        };
-        let needed = megabytes(missing_bytes);
-        Fault::new(
-            FaultCode::StorageFull,
-            format!("the model needs {needed} MB more{allowed} ({detail})"),
-        )
+        let allowed = room.map_or_else(String::new, |room| {
+            format!(", the browser allows {}", megabytes(room))
+        });
+        let needed = megabytes(needed_bytes);
+        let detail = format!("the model needs {needed} MB more{allowed} ({detail})");
+        // Where an estimate has room for all, the disk has not.
+        let missing = needed_bytes.checked_sub(room.unwrap_or(0));
+        let missing_bytes = missing.filter(|bytes| *bytes > 0).unwrap_or(needed_bytes);
+        Fault {
+            missing_bytes: Some(ByteCount::saturating(missing_bytes)),
+            ..Fault::new(FaultCode::StorageFull, detail)
+        }
     }
 }
 

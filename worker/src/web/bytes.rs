@@ -5,12 +5,14 @@ use std::rc::Rc;
 use js_sys::{Array, ArrayBuffer, Function, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use crate::Blob;
+use crate::network::Buffer;
+use crate::{Blob, RECORD_BYTES};
 
-/// Bytes that make Chromium's collector look, see [`nudge_collector`]. With a shard's own bytes they stay below 64 MB.
-const NUDGE_BYTES: f64 = 40.0 * 1024.0 * 1024.0;
-/// Room for a stream whose buffer is full.
-const ELSEWHERE_BYTES: u32 = 4096;
+/// Bytes that make Chromium's collector look, see [`nudge_collector`]: 34 MiB still do. A sample of the
+/// heap may see them beside the two shards that are on their way from the network, and has to stay below 64 MB.
+const NUDGE_BYTES: f64 = 34.0 * 1024.0 * 1024.0;
+/// Room to begin with for a file of unknown length.
+const FIRST_BYTES: u64 = 64 * 1024;
 
 /// A whole ArrayBuffer. The last copy of this handle gives its memory back at once, instead of when the browser collects
 /// its garbage: a model is a hundred such buffers, one after the other.
@@ -46,6 +48,10 @@ impl Blob for JsBytes {
     fn to_vec(&self) -> Vec<u8> {
         Uint8Array::new(self.buffer()).to_vec()
     }
+
+    fn copied(bytes: &[u8]) -> Self {
+        Self::new(Uint8Array::from(bytes).buffer())
+    }
 }
 
 /// Frees a buffer by moving its contents into one of no length. Browsers without `transfer` (before 2024) collect it later.
@@ -78,67 +84,76 @@ pub(super) fn nudge_collector() {
     }
 }
 
-/// Takes parts of unknown number and becomes one buffer of the right length.
+/// Takes pieces of unknown number and becomes one buffer of the right length.
 pub(super) struct Collector {
     bytes: Uint8Array,
-    /// Its length, which it does not know itself while a stream has its buffer.
-    capacity: u32,
     length: u32,
+    /// How long it will be, they say.
+    expected: u64,
 }
 
 impl Collector {
-    /// Room for `capacity` bytes to begin with.
-    pub(super) fn new(capacity: u32) -> Self {
+    /// Room for about `bytes` to begin with: servers and manifests may claim anything.
+    pub(super) fn new(bytes: u64) -> Self {
+        let capacity = bytes.clamp(FIRST_BYTES, RECORD_BYTES);
         Self {
-            bytes: Uint8Array::new_with_length(capacity),
-            capacity,
+            bytes: Uint8Array::new_with_length(capacity as u32),
             length: 0,
+            expected: bytes,
         }
     }
 
-    /// The free end of the buffer, for a stream to write into. When there is none, a little room elsewhere: most bodies
-    /// end exactly where they said, and it takes another read to see that.
-    pub(super) fn room(&self) -> Uint8Array {
-        if self.length < self.capacity {
-            self.bytes.subarray(self.length, self.capacity)
-        } else {
-            Uint8Array::new_with_length(ELSEWHERE_BYTES)
-        }
-    }
-
-    /// Takes back what [`Collector::room`] gave: the stream has moved the buffer and filled the beginning of the room.
-    /// Returns the number of new bytes.
-    pub(super) fn take_back(&mut self, filled: &Uint8Array) -> u32 {
-        if self.length == self.capacity {
-            return self.push(filled);
-        }
-        self.bytes = Uint8Array::new(&filled.buffer());
-        self.length += filled.length();
-        filled.length()
-    }
-
-    /// Appends a part, and frees it. Returns its length.
-    pub(super) fn push(&mut self, part: &Uint8Array) -> u32 {
-        let n_bytes = part.length();
-        let end = self.length + n_bytes;
-        if end > self.capacity {
-            let room = end.max(self.capacity.saturating_mul(2));
-            let grown = Uint8Array::new_with_length(room);
+    /// Appends a piece.
+    pub(super) fn push(&mut self, piece: &Uint8Array) {
+        let end = self.length + piece.length();
+        let capacity = self.bytes.length();
+        if end > capacity {
+            // What is said is not believed at once, but it says where doubling may stop.
+            let doubled = capacity.saturating_mul(2);
+            let doubled = match u32::try_from(self.expected) {
+                Ok(expected) if expected >= end => doubled.min(expected),
+                _ => doubled,
+            };
+            let grown = Uint8Array::new_with_length(end.max(doubled));
             grown.set(&self.bytes.subarray(0, self.length), 0);
             release(&self.bytes.buffer());
             self.bytes = grown;
-            self.capacity = room;
         }
-        self.bytes.set(part, self.length);
+        self.bytes.set(piece, self.length);
         self.length = end;
-        release(&part.buffer());
-        n_bytes
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        release(&self.bytes.buffer());
+    }
+}
+
+impl Buffer for Collector {
+    type Bytes = JsBytes;
+
+    fn len(&self) -> u64 {
+        u64::from(self.length)
     }
 
-    /// What was collected.
-    pub(super) fn finish(self) -> JsBytes {
-        let buffer = self.bytes.buffer();
-        if self.length == self.capacity {
+    fn append(&mut self, bytes: &JsBytes) {
+        self.push(&Uint8Array::new(bytes.buffer()));
+    }
+
+    fn tail(&self, start: u64) -> JsBytes {
+        let start = start.min(u64::from(self.length)) as u32;
+        JsBytes::new(self.bytes.buffer().slice_with_end(start, self.length))
+    }
+
+    fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    fn finish(mut self) -> JsBytes {
+        let bytes = std::mem::replace(&mut self.bytes, Uint8Array::new_with_length(0));
+        let buffer = bytes.buffer();
+        if self.length == bytes.length() {
             return JsBytes::new(buffer);
         }
         let exact = buffer.slice_with_end(0, self.length);

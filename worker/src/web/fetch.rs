@@ -1,21 +1,22 @@
-//! HTTP bodies, with a limit on their length and on silence.
+//! HTTP answers: heads as the download machine reads them, bodies piece by piece.
 
-use gloo::timers::future::TimeoutFuture;
-use js_sys::{Function, Object, Promise, Reflect, Uint8Array};
+use std::ops::Range;
+
+use js_sys::{Date, Function, Object, Promise, Reflect, Uint8Array};
+use model::download::Head;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, ReadableStream, RequestCache, RequestInit, Response};
+use web_sys::{
+    AbortController, Headers, ReadableStream, ReferrerPolicy, RequestCache, RequestInit, Response,
+    ResponseType,
+};
 
-use super::bytes::{Collector, JsBytes};
+use super::bytes::{Collector, release};
 use super::scope;
-use crate::race::{First, first};
-use crate::{CacheMode, FetchError};
+use crate::network::{Ask, Body};
 
-/// A transfer that brings nothing for so long is broken off.
-const STALL_MILLIS: u32 = 30_000;
-
-/// Room to begin with for a body of unknown length.
-const FIRST_BYTES: u64 = 64 * 1024;
+/// Bytes that a stream may fill at a time. What is larger saves calls; what is smaller is closer to what a killed page loses.
+const PIECE_BYTES: u32 = 128 * 1024;
 
 /// Breaks the transfer off when it is dropped; an ended one does not mind.
 struct AbortOnDrop(AbortController);
@@ -26,101 +27,128 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The body behind `url`, at most `max_bytes` long.
-pub(super) async fn fetch(
-    url: &str,
-    max_bytes: u64,
-    cache: CacheMode,
-    on_bytes: &mut dyn FnMut(u64),
-) -> Result<JsBytes, FetchError> {
+/// Asks a server, and waits for the head of its answer.
+pub(super) async fn ask(ask: Ask) -> Result<(Head, JsBody), String> {
     let abort = AbortOnDrop(AbortController::new().map_err(network)?);
     let init = RequestInit::new();
     init.set_signal(Some(&abort.0.signal()));
-    init.set_cache(match cache {
-        CacheMode::Default => RequestCache::Default,
-        CacheMode::Reload => RequestCache::Reload,
+    init.set_referrer_policy(ReferrerPolicy::NoReferrer);
+    init.set_cache(if ask.fresh {
+        RequestCache::Reload
+    } else {
+        RequestCache::Default
     });
-    let response = unstalled(JsFuture::from(scope().fetch_with_str_and_init(url, &init))).await?;
-    let response: Response = response.unchecked_into();
-    if !response.ok() {
-        return Err(FetchError::Status(response.status()));
+    if let Some(range) = ask.range_header() {
+        let headers = Headers::new().map_err(network)?;
+        headers.append("Range", &range).map_err(network)?;
+        init.set_headers(&headers);
     }
-    let stated_bytes = response
-        .headers()
-        .get("content-length")
-        .ok()
-        .flatten()
-        .and_then(|text| text.parse::<u64>().ok());
-    if stated_bytes.is_some_and(|stated| stated > max_bytes) {
-        return Err(FetchError::TooLong);
-    }
-    let Some(body) = response.body() else {
-        return Ok(Collector::new(0).finish());
-    };
-    // What the server states may be the length of a compressed body, so it is only a hint.
-    let capacity = stated_bytes.unwrap_or(FIRST_BYTES).min(max_bytes).max(1);
-    let mut reader = BodyReader::new(&body, u32::try_from(capacity).unwrap_or(1))?;
-    let mut length = 0;
-    while let Some(n_bytes) = reader.read().await? {
-        length += u64::from(n_bytes);
-        if length > max_bytes {
-            return Err(FetchError::TooLong);
-        }
-        on_bytes(length);
-    }
-    Ok(reader.finish())
+    let promise = scope().fetch_with_str_and_init(&ask.url, &init);
+    let response: Response = JsFuture::from(promise)
+        .await
+        .map_err(network)?
+        .unchecked_into();
+    let headers = response.headers();
+    let head = Head::read(
+        response.status(),
+        |name| headers.get(name).ok().flatten(),
+        response.type_() == ResponseType::Basic,
+        Date::now() / 1000.0,
+    );
+    let body = JsBody::new(abort, response.body().as_ref())?;
+    Ok((head, body))
 }
 
-/// Reads a body part by part into one buffer.
-struct BodyReader {
-    /// A stream's reader, of either kind.
-    reader: JsValue,
-    /// Whether the stream writes into the buffer itself. Otherwise each part comes in a buffer of its own, which the
-    /// browser keeps until it collects its garbage: Safari's streams can't do better yet.
-    into_place: bool,
-    collected: Collector,
+/// The body of an answer.
+pub(super) struct JsBody {
+    /// Ends the transfer with this.
+    _abort: AbortOnDrop,
+    /// A stream's reader, of either kind; `None` when there is no body.
+    reader: Option<JsValue>,
+    /// What the stream writes into. Otherwise each piece comes in a buffer of its own, which the browser keeps until it
+    /// collects its garbage: Safari's streams can't do better yet.
+    place: Option<Uint8Array>,
+    piece: Option<Uint8Array>,
 }
 
-impl BodyReader {
-    fn new(body: &ReadableStream, capacity: u32) -> Result<Self, FetchError> {
-        let options = Object::new();
-        let byob = Reflect::set(&options, &"mode".into(), &"byob".into())
-            .and_then(|_| call(body, "getReader", &options));
-        let (reader, into_place) = match byob {
-            Ok(reader) => (reader, true),
-            Err(_) => (body.get_reader().into(), false),
+impl JsBody {
+    fn new(abort: AbortOnDrop, body: Option<&ReadableStream>) -> Result<Self, String> {
+        let mut place = None;
+        let reader = match body {
+            None => None,
+            Some(body) => {
+                let options = Object::new();
+                let byob = Reflect::set(&options, &"mode".into(), &"byob".into())
+                    .and_then(|_| call(body, "getReader", &options));
+                Some(match byob {
+                    Ok(reader) => {
+                        place = Some(Uint8Array::new_with_length(PIECE_BYTES));
+                        reader
+                    }
+                    Err(_) => call(body, "getReader", &JsValue::UNDEFINED).map_err(network)?,
+                })
+            }
         };
         Ok(Self {
+            _abort: abort,
             reader,
-            into_place,
-            collected: Collector::new(capacity),
+            place,
+            piece: None,
         })
     }
 
-    /// Reads a part and says how long it is; `None` at the end.
-    async fn read(&mut self) -> Result<Option<u32>, FetchError> {
-        let room = if self.into_place {
-            self.collected.room().into()
-        } else {
-            JsValue::UNDEFINED
+    /// Gives back what the last piece took.
+    fn drop_piece(&mut self) {
+        if let Some(piece) = self.piece.take()
+            && self.place.is_none()
+        {
+            release(&piece.buffer());
+        }
+    }
+}
+
+impl Drop for JsBody {
+    fn drop(&mut self) {
+        self.drop_piece();
+        if let Some(place) = &self.place {
+            release(&place.buffer());
+        }
+    }
+}
+
+impl Body for JsBody {
+    type Buffer = Collector;
+
+    async fn next(&mut self) -> Result<Option<u64>, String> {
+        self.drop_piece();
+        let Some(reader) = &self.reader else {
+            return Ok(None);
         };
-        let promise: Promise = call(&self.reader, "read", &room)
+        let place = self
+            .place
+            .as_ref()
+            .map_or(JsValue::UNDEFINED, |place| place.clone().into());
+        let promise: Promise = call(reader, "read", &place)
             .map_err(network)?
             .unchecked_into();
-        let part = unstalled(JsFuture::from(promise)).await?;
+        let part = JsFuture::from(promise).await.map_err(network)?;
         let get = |name: &str| Reflect::get(&part, &JsValue::from_str(name)).map_err(network);
-        let done = get("done")?.is_truthy();
-        let bytes = get("value")?.dyn_into::<Uint8Array>().ok();
-        let length = match bytes {
-            Some(bytes) if self.into_place => self.collected.take_back(&bytes),
-            Some(bytes) => self.collected.push(&bytes),
-            None => 0,
-        };
-        Ok((!done).then_some(length))
+        let is_end = get("done")?.is_truthy();
+        let piece = get("value")?.dyn_into::<Uint8Array>().ok();
+        if let (Some(place), Some(piece)) = (&mut self.place, &piece) {
+            // The stream has moved the buffer.
+            *place = Uint8Array::new(&piece.buffer());
+        }
+        let n_bytes = piece.as_ref().map_or(0, Uint8Array::length);
+        self.piece = piece;
+        Ok((!is_end).then_some(u64::from(n_bytes)))
     }
 
-    fn finish(self) -> JsBytes {
-        self.collected.finish()
+    fn copy(&self, part: Range<u64>, buffer: &mut Collector) {
+        if let Some(piece) = &self.piece {
+            // A piece is shorter than 2^32 bytes in a 32-bit worker.
+            buffer.push(&piece.subarray(part.start as u32, part.end as u32));
+        }
     }
 }
 
@@ -131,22 +159,8 @@ fn call(object: &JsValue, name: &str, argument: &JsValue) -> Result<JsValue, JsV
         .call1(object, argument)
 }
 
-fn network(error: JsValue) -> FetchError {
-    FetchError::Network(words(&error))
-}
-
-/// Waits for the network, but not for ever.
-async fn unstalled<T: Into<JsValue>>(
-    work: impl Future<Output = Result<T, JsValue>>,
-) -> Result<JsValue, FetchError> {
-    match first(work, TimeoutFuture::new(STALL_MILLIS)).await {
-        First::Left(Ok(value)) => Ok(value.into()),
-        First::Left(Err(error)) => Err(FetchError::Network(words(&error))),
-        First::Right(()) => Err(FetchError::Network(format!(
-            "nothing came for {} seconds",
-            STALL_MILLIS / 1000
-        ))),
-    }
+fn network(error: JsValue) -> String {
+    words(&error)
 }
 
 /// The message of a JavaScript error.

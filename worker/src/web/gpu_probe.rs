@@ -35,6 +35,7 @@ pub(super) const PROBE: DeviceProbe = DeviceProbe {
             .performance()
             .map_or(0.0, |performance| performance.now())
     },
+    agent: || super::scope().navigator().user_agent().unwrap_or_default(),
 };
 
 /// Wraps `requestDevice`. Does nothing in a browser without WebGPU.
@@ -146,6 +147,7 @@ fn report() -> DeviceReport {
         limits: limits(&get(&device, "limits")),
         engine: String::new(),
         variant: String::new(),
+        is_tuned: false,
         generation: 0,
     }
 }

@@ -1,14 +1,16 @@
 //! Time, network and hashes of a browser worker.
 
 use gloo::timers::future::TimeoutFuture;
+use model::download::Head;
 use protocol::Event;
 use wasm_bindgen_futures::JsFuture;
 
-use super::bytes::JsBytes;
+use super::bytes::{Collector, JsBytes};
 use super::clock::EventLoop;
+use super::fetch::JsBody;
 use super::idb_store::IdbStore;
 use super::{fetch, scope, wire};
-use crate::{CacheMode, FetchError, Host};
+use crate::{Ask, Host};
 
 /// The browser as a [`Host`].
 pub(super) struct WebHost {
@@ -27,6 +29,8 @@ impl WebHost {
 
 impl Host for WebHost {
     type Bytes = JsBytes;
+    type Buffer = Collector;
+    type Body = JsBody;
     type Store = IdbStore;
 
     fn store(&self) -> &IdbStore {
@@ -54,14 +58,20 @@ impl Host for WebHost {
         wire::post(&event);
     }
 
-    async fn fetch(
-        &self,
-        url: &str,
-        max_bytes: u64,
-        cache: CacheMode,
-        on_bytes: &mut dyn FnMut(u64),
-    ) -> Result<JsBytes, FetchError> {
-        fetch::fetch(url, max_bytes, cache, on_bytes).await
+    fn random(&self) -> f64 {
+        js_sys::Math::random()
+    }
+
+    fn bytes(&self, bytes: &[u8]) -> JsBytes {
+        JsBytes::new(js_sys::Uint8Array::from(bytes).buffer())
+    }
+
+    fn buffer(&self, bytes: u64) -> Collector {
+        Collector::new(bytes)
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<(Head, JsBody), String> {
+        fetch::ask(ask).await
     }
 
     async fn sha256(&self, bytes: &JsBytes) -> Result<String, String> {

@@ -1,7 +1,7 @@
 //! The store in IndexedDB, through rexie.
 //!
 //! Database `tern-models`, version 1, with three object stores: `packages` (by URL), `journal` (by URL and hash) and
-//! `records` (by hash and part, each an ArrayBuffer of at most 8 MiB).
+//! `records` (by hash and number, each an ArrayBuffer of at most 8 MiB; files that are not whole lie there in parts).
 //!
 //! Every operation runs as a task of its own. A future of rexie that is dropped while its request runs takes its
 //! callbacks with it, and the browser's call of one of them would be an error; so what is cancelled or timed out here is
@@ -11,18 +11,21 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use js_sys::{ArrayBuffer, Uint8Array};
-use rexie::{ObjectStore, Rexie, Transaction, TransactionMode, TransactionResult};
+use js_sys::ArrayBuffer;
+use rexie::{KeyRange, ObjectStore, Rexie, Transaction, TransactionMode, TransactionResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::StorageEstimate;
 
-use super::bytes::{JsBytes, nudge_collector, release};
-use super::scope;
-use crate::store::{Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage};
-use crate::{Blob as _, race};
+use super::bytes::{JsBytes, nudge_collector};
+use super::refusal::refusal;
+use super::{records, scope};
+use crate::race;
+use crate::store::{
+    Estimate, RECORD_BYTES, Store, StoreError, StoredFile, StoredPackage, StoredPart,
+};
 
 const DATABASE: &str = "tern-models";
 const VERSION: u32 = 1;
@@ -109,7 +112,7 @@ impl Store for IdbStore {
             let writing = Writing::begin(&database, &[PACKAGES])?;
             let store = writing.store(PACKAGES)?;
             let put = store.put(&value, Some(&key)).await.map(drop);
-            writing.end(put, 0).await
+            writing.end(put, || vec![value]).await
         })
         .await
     }
@@ -119,20 +122,20 @@ impl Store for IdbStore {
         nudge(&file);
         self.run(|database| async move {
             let (key, entry) = (JsValue::from_str(&file.key()), to_js(&file)?);
-            let records: Vec<_> = file
-                .record_keys()
-                .zip(0u32..)
-                .map(|(key, part)| (record(&bytes, part), Some(JsValue::from_str(&key))))
-                .collect();
+            let keys = file.record_keys().map(|key| JsValue::from_str(&key));
+            let records = records::passing(&bytes).zip(keys.map(Some));
             let writing = Writing::begin(&database, &[RECORDS, JOURNAL])?;
             let (into_records, into_journal) = (writing.store(RECORDS)?, writing.store(JOURNAL)?);
-            // Both are asked for before either is waited for, so that the transaction can't end between them.
-            let (records, entry) = race::both(
-                into_records.put_all(records.into_iter()),
+            let parts = beginning(&StoredPart::keys_of(&file.sha256))?;
+            // All are asked for before one is waited for, so that the transaction can't end between them.
+            let put = race::both(
+                into_records.put_all(records),
                 into_journal.put(&entry, Some(&key)),
-            )
-            .await;
-            writing.end(records.and(entry).map(drop), bytes.len()).await
+            );
+            let ((records, entry), parts) =
+                race::both(put, into_records.delete(parts.into())).await;
+            let result = records.and(entry).and(parts);
+            writing.end(result, || records::all(&bytes)).await
         })
         .await
     }
@@ -143,20 +146,66 @@ impl Store for IdbStore {
         self.run(|database| async move {
             let reading = reading(&database, &[RECORDS, JOURNAL])?;
             let journal = reading.store(JOURNAL).map_err(lost)?;
-            let key = JsValue::from_str(&file.key());
-            if !journal.key_exists(key).await.map_err(lost)? {
-                return Ok(None);
-            }
             let records = reading.store(RECORDS).map_err(lost)?;
+            let mut known = Some(journal.key_exists(JsValue::from_str(&file.key())));
             let mut parts: Vec<ArrayBuffer> = Vec::new();
             for key in file.record_keys() {
-                let value = records.get(JsValue::from_str(&key)).await.map_err(lost)?;
-                match value.and_then(|value| value.dyn_into().ok()) {
+                let value = records.get(JsValue::from_str(&key));
+                // The journal is asked together with the first record: nearly always it says yes.
+                let value = match known.take() {
+                    Some(known) => {
+                        let (known, value) = race::both(known, value).await;
+                        if !known.map_err(lost)? {
+                            return Ok(None);
+                        }
+                        value
+                    }
+                    None => value.await,
+                };
+                match value.map_err(lost)?.and_then(|value| value.dyn_into().ok()) {
                     Some(part) => parts.push(part),
                     None => return Ok(None),
                 }
             }
-            Ok(Some(joined(parts)))
+            Ok(Some(records::joined(parts)))
+        })
+        .await
+    }
+
+    async fn put_record(&self, key: &str, bytes: &JsBytes) -> Result<()> {
+        let (key, bytes) = (JsValue::from_str(key), bytes.clone());
+        self.run(|database| async move {
+            let writing = Writing::begin(&database, &[RECORDS])?;
+            let store = writing.store(RECORDS)?;
+            let put = store.put(bytes.buffer(), Some(&key)).await.map(drop);
+            writing.end(put, || vec![bytes.buffer().into()]).await
+        })
+        .await
+    }
+
+    async fn record(&self, key: &str) -> Result<Option<JsBytes>> {
+        let key = JsValue::from_str(key);
+        self.run(|database| async move {
+            let reading = reading(&database, &[RECORDS])?;
+            let records = reading.store(RECORDS).map_err(lost)?;
+            let value = records.get(key).await.map_err(lost)?;
+            Ok(value
+                .and_then(|value| value.dyn_into().ok())
+                .map(JsBytes::new))
+        })
+        .await
+    }
+
+    async fn record_keys(&self, start: &str) -> Result<Vec<String>> {
+        let range = beginning(start)?;
+        self.run(|database| async move {
+            let reading = reading(&database, &[RECORDS])?;
+            let records = reading.store(RECORDS).map_err(lost)?;
+            let keys = records
+                .get_all_keys(Some(range), None)
+                .await
+                .map_err(lost)?;
+            Ok(keys.iter().filter_map(JsValue::as_string).collect())
         })
         .await
     }
@@ -188,7 +237,7 @@ impl Store for IdbStore {
                 Ok(())
             }
             .await;
-            writing.end(deleted, 0).await
+            writing.end(deleted, Vec::new).await
         })
         .await
     }
@@ -222,24 +271,20 @@ impl Writing {
         self.transaction.store(name).map_err(lost)
     }
 
-    /// Commits what `result` has asked for, or undoes it. `bytes` were to be stored.
-    async fn end(self, result: rexie::Result<()>, bytes: u64) -> Result<()> {
+    /// Commits what `result` has asked for, or undoes it. `values` makes what was to be stored once more: until the browser refuses
+    /// it, nothing here holds it.
+    async fn end(
+        self,
+        result: rexie::Result<()>,
+        values: impl FnOnce() -> Vec<JsValue>,
+    ) -> Result<()> {
         match result {
             Ok(()) => match self.transaction.done().await {
                 Ok(TransactionResult::Committed) => Ok(()),
-                // Rexie does not tell why a transaction was aborted. A lack of room is the usual reason, and the browser
-                // says how much there is.
                 Ok(TransactionResult::Aborted) => {
-                    let estimate = estimate().await.unwrap_or_default();
-                    let room = |quota: u64| quota.saturating_sub(estimate.usage_bytes.unwrap_or(0));
-                    if estimate
-                        .quota_bytes
-                        .is_some_and(|quota| room(quota) <= 2 * bytes)
-                    {
-                        Err(StoreError::Full("the transaction was aborted".to_owned()))
-                    } else {
-                        Err(StoreError::Lost("the transaction was aborted".to_owned()))
-                    }
+                    let why = refusal(DATABASE, RECORDS, &values()).await;
+                    let name = why.as_deref().unwrap_or("for an unknown reason");
+                    Err(meant(format!("the transaction was aborted: {name}")))
                 }
                 Err(error) => Err(lost(error)),
             },
@@ -249,6 +294,15 @@ impl Writing {
             }
         }
     }
+}
+
+/// The keys that begin so.
+fn beginning(start: &str) -> Result<KeyRange> {
+    let (lower, upper) = (
+        JsValue::from_str(start),
+        JsValue::from_str(&format!("{start}\u{ffff}")),
+    );
+    KeyRange::bound(&lower, &upper, None, None).map_err(|error| StoreError::Lost(error.to_string()))
 }
 
 fn reading(database: &Rexie, stores: &[&str]) -> Result<Transaction> {
@@ -270,33 +324,6 @@ async fn all<T: DeserializeOwned>(database: Rc<Rexie>, store: &str) -> Result<Ve
         .into_iter()
         .filter_map(|value| serde_wasm_bindgen::from_value(value).ok())
         .collect())
-}
-
-/// The bytes of one record: all of them, or a copy of a part.
-fn record(bytes: &JsBytes, part: u32) -> JsValue {
-    let buffer = bytes.buffer();
-    if bytes.len() <= RECORD_BYTES {
-        return buffer.clone().into();
-    }
-    let start = u64::from(part) * RECORD_BYTES;
-    let end = bytes.len().min(start + RECORD_BYTES);
-    // An ArrayBuffer is shorter than 2^32 bytes in a 32-bit worker.
-    buffer.slice_with_end(start as u32, end as u32).into()
-}
-
-fn joined(parts: Vec<ArrayBuffer>) -> JsBytes {
-    if let [whole] = &parts[..] {
-        return JsBytes::new(whole.clone());
-    }
-    let length = parts.iter().map(ArrayBuffer::byte_length).sum();
-    let bytes = Uint8Array::new_with_length(length);
-    let mut at = 0;
-    for part in parts {
-        bytes.set(&Uint8Array::new(&part), at);
-        at += part.byte_length();
-        release(&part);
-    }
-    JsBytes::new(bytes.buffer())
 }
 
 async fn estimate() -> std::result::Result<Estimate, JsValue> {
@@ -321,8 +348,11 @@ fn to_js(value: &impl Serialize) -> Result<JsValue> {
 
 /// What an error of a running operation means.
 fn lost(error: rexie::Error) -> StoreError {
-    let words = words(&error);
-    // The name of the browser's exception is all that there is to tell by.
+    meant(words(&error))
+}
+
+/// The name of the browser's exception is all that there is to tell by.
+fn meant(words: String) -> StoreError {
     if words.contains("QuotaExceeded") {
         StoreError::Full(words)
     } else {

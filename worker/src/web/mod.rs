@@ -7,6 +7,8 @@ mod gpu_probe;
 mod host;
 mod idb_store;
 mod logger;
+mod records;
+mod refusal;
 mod wire;
 
 use std::rc::Rc;

@@ -2,7 +2,7 @@
 
 use protocol::{
     BenchmarkReport, BenchmarkStep, Event, Fault, FaultCode, Hello, Outcome, Request, RequestId,
-    SelfTestReport, Settings, Status,
+    SelfTestReport, Settings, ShapeJob, ShapeTime, Status,
 };
 use worker::EngineFault;
 
@@ -219,6 +219,117 @@ fn a_device_lost_during_a_benchmark_is_told_like_any_other() {
     let world = greeted(script, &[benchmark()]);
     assert_eq!(fault(&world, ID).code, FaultCode::DeviceLost);
     assert!(losses(&world).is_empty());
+}
+
+fn shape(job: ShapeJob) -> Request {
+    Request::MeasureShape {
+        id: ID,
+        settings: Settings::default(),
+        job,
+    }
+}
+
+fn shape_job() -> ShapeJob {
+    ShapeJob {
+        shape: "2b-4t".into(),
+        prompts: vec![8, 100],
+        contexts: vec![20, 200],
+        tokens: 10,
+        repetitions: 2,
+    }
+}
+
+#[test]
+fn a_shape_is_measured_at_every_length_with_a_model_and_without() {
+    for world in [
+        play(Script::default(), &[shape(shape_job())], |_, _| {}),
+        greeted(Script::default(), &[shape(shape_job())]),
+    ] {
+        let Outcome::ShapeMeasured(report) = outcome(&world, ID) else {
+            panic!("expected figures, got {:?}", world.events())
+        };
+        assert_eq!((&*report.shape, report.load_millis), ("2b-4t", 60.0));
+        let lengths = |times: &[ShapeTime]| -> Vec<(u32, u32, usize)> {
+            let length = |time: &ShapeTime| (time.context, time.tokens, time.millis.len());
+            times.iter().map(length).collect()
+        };
+        assert_eq!(lengths(&report.prefill), [(0, 8, 2), (0, 100, 2)]);
+        assert_eq!(lengths(&report.decode), [(20, 10, 2), (200, 10, 2)]);
+        // The scripted engine makes a token in 7 ms, and a longer prompt takes longer.
+        let all = |times: &[ShapeTime]| times.iter().flat_map(|time| time.millis.clone()).collect();
+        let decode: Vec<f64> = all(&report.decode);
+        assert!(decode.iter().all(|millis| *millis >= 70.0), "{decode:?}");
+        let prefill: Vec<f64> = all(&report.prefill);
+        assert!(prefill.is_sorted() && prefill[0] > 0.0, "{prefill:?}");
+    }
+}
+
+#[test]
+fn a_shape_that_cannot_be_measured_is_a_bad_request() {
+    let jobs = [
+        ShapeJob {
+            prompts: vec![],
+            contexts: vec![],
+            ..shape_job()
+        },
+        ShapeJob {
+            prompts: vec![0],
+            ..shape_job()
+        },
+        ShapeJob {
+            contexts: vec![0],
+            ..shape_job()
+        },
+        ShapeJob {
+            tokens: 0,
+            ..shape_job()
+        },
+        ShapeJob {
+            repetitions: 0,
+            ..shape_job()
+        },
+        ShapeJob {
+            repetitions: 33,
+            ..shape_job()
+        },
+        ShapeJob {
+            prompts: vec![1; 17],
+            ..shape_job()
+        },
+        // The context of the scripted engine has 300.
+        ShapeJob {
+            prompts: vec![300],
+            ..shape_job()
+        },
+        ShapeJob {
+            prompts: vec![u32::MAX],
+            ..shape_job()
+        },
+        ShapeJob {
+            contexts: vec![290],
+            ..shape_job()
+        },
+        ShapeJob {
+            contexts: vec![u32::MAX],
+            ..shape_job()
+        },
+    ];
+    for job in jobs {
+        let world = greeted(Script::default(), &[shape(job.clone())]);
+        assert_eq!(fault(&world, ID).code, FaultCode::BadRequest, "{job:?}");
+    }
+}
+
+#[test]
+fn measuring_a_shape_ends_when_it_is_cancelled() {
+    for millis in [10, 100, 700, 2500] {
+        let (world, run) = crate::support::worker(Script::default());
+        world.push(Request::Hello(Hello::own()));
+        world.push(shape(shape_job()));
+        world.push_later(millis, Request::Cancel { id: ID });
+        world.run_until_idle(run);
+        assert_eq!(outcome(&world, ID), Outcome::Cancelled, "{millis}");
+    }
 }
 
 #[test]

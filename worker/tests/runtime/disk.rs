@@ -70,10 +70,10 @@ pub(crate) fn delete(id: u32, model_url: &str) -> Request {
 
 /// The files that were fetched, without their folder.
 pub(crate) fn fetched(world: &World) -> Vec<String> {
-    let fetches = world.fetches.borrow();
-    fetches
+    let asked = world.network.asked.borrow();
+    asked
         .iter()
-        .map(|(url, _)| url.rsplit('/').next().unwrap().to_owned())
+        .map(|ask| ask.url.rsplit('/').next().unwrap().to_owned())
         .collect()
 }
 

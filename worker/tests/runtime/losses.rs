@@ -130,12 +130,12 @@ fn another_device_for_the_same_package_reads_nothing_but_its_weights() {
         &[load(RequestId(2)), question(3, 0)],
         |world, event| {
             if event.id() == Some(LOAD) && event.is_terminal() {
-                world.fetches.borrow_mut().clear();
+                world.network.asked.borrow_mut().clear();
             }
         },
     );
     assert_eq!(shown(&world, 3).ids, undisturbed().ids);
-    assert_eq!(world.fetches.borrow().len(), 0);
+    assert_eq!(world.network.asked.borrow().len(), 0);
 }
 
 #[test]

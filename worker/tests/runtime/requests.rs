@@ -1,13 +1,12 @@
 //! Greeting, loading, diagnostics, and requests that make no sense.
 
 use crate::support::{
-    BASE_URL, LOAD, Open, Script, World, fault, load, play, question, shown, worker,
+    BASE_URL, LOAD, Mishap, Open, Script, World, fault, load, play, question, shown, worker,
 };
 use protocol::{
     Event, FaultCode, Hello, LoadProgress, LoadStage, Outcome, PROTOCOL_VERSION, Request,
-    RequestId, Retry, Settings, Status,
+    RequestId, Retry, Settings,
 };
-use worker::{CacheMode, FetchError};
 
 fn outcome(world: &World, id: u32) -> Outcome {
     let id = RequestId(id);
@@ -23,14 +22,12 @@ fn outcome(world: &World, id: u32) -> Outcome {
 }
 
 /// Loads the tiny package from a network that misbehaves.
-fn load_with(
-    mishaps: impl IntoIterator<Item = (&'static str, Vec<Result<Vec<u8>, FetchError>>)>,
-) -> std::rc::Rc<World> {
+fn load_with(mishaps: impl IntoIterator<Item = (&'static str, Vec<Mishap>)>) -> std::rc::Rc<World> {
     let (world, run) = worker(Script::default());
-    world.mishaps.borrow_mut().extend(
+    world.network.mishaps.borrow_mut().extend(
         mishaps
             .into_iter()
-            .map(|(ending, results)| (ending, results.into())),
+            .map(|(ending, mishaps)| (ending, mishaps.into())),
     );
     world.push(Request::Hello(Hello::own()));
     world.push(load(LOAD));
@@ -122,101 +119,9 @@ fn loading_reports_every_shard_and_ends_with_the_model() {
 }
 
 #[test]
-fn a_shaky_network_is_tried_again() {
-    let world = load_with([
-        (
-            "00001.bin",
-            vec![
-                Err(FetchError::Network("reset".into())),
-                Err(FetchError::Status(503)),
-            ],
-        ),
-        ("manifest.json", vec![Err(FetchError::Status(429))]),
-    ]);
-    assert!(matches!(outcome(&world, 1), Outcome::Loaded(_)));
-    let retries: Vec<_> = world
-        .events()
-        .into_iter()
-        .filter_map(|event| match event {
-            Event::Status(Status::FetchRetry { file, attempt }) => Some((file, attempt)),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(
-        retries,
-        [
-            ("manifest.json".into(), 2),
-            ("00001.bin".into(), 2),
-            ("00001.bin".into(), 3)
-        ]
-    );
-}
-
-#[test]
-fn a_network_that_stays_down_ends_the_request() {
-    let world = load_with([(
-        "00001.bin",
-        vec![Err(FetchError::Network("reset".into())); 9],
-    )]);
-    let fault = fault(&world, LOAD);
-    assert_eq!(
-        (fault.code, fault.retry),
-        (FaultCode::Network, Retry::Again)
-    );
-    assert!(
-        fault.detail.contains("00001.bin") && fault.detail.contains("reset"),
-        "{fault}"
-    );
-    assert_eq!(
-        world
-            .fetches
-            .borrow()
-            .iter()
-            .filter(|(url, _)| url.ends_with("00001.bin"))
-            .count(),
-        4
-    );
-}
-
-#[test]
-fn a_missing_file_is_not_tried_again() {
-    let world = load_with([("00002.bin", vec![Err(FetchError::Status(404))])]);
-    assert_eq!(fault(&world, LOAD).code, FaultCode::NotFound);
-    assert_eq!(
-        world
-            .fetches
-            .borrow()
-            .iter()
-            .filter(|(url, _)| url.ends_with("00002.bin"))
-            .count(),
-        1
-    );
-}
-
-#[test]
-fn wrong_bytes_are_fetched_past_the_cache_once() {
-    for wrong in [Ok(vec![1; 38_400]), Ok(vec![]), Err(FetchError::TooLong)] {
-        let world = load_with([("00000.bin", vec![wrong.clone()])]);
-        assert!(matches!(outcome(&world, 1), Outcome::Loaded(_)));
-        let modes: Vec<_> = world
-            .fetches
-            .borrow()
-            .iter()
-            .filter(|(url, _)| url.ends_with("00000.bin"))
-            .map(|(_, mode)| *mode)
-            .collect();
-        assert_eq!(modes, [CacheMode::Default, CacheMode::Reload]);
-        let world = load_with([("00000.bin", vec![wrong.clone(), wrong])]);
-        let fault = fault(&world, LOAD);
-        assert_eq!(fault.code, FaultCode::Corrupt);
-        assert!(fault.detail.starts_with("00000.bin: "), "{fault}");
-    }
-}
-
-#[test]
 fn bad_manifests_are_refused() {
     for bytes in [&b"no json"[..], b"{}", br#"{"schema":2}"#, b"\xff\xfe"] {
-        let world = load_with([("manifest.json", vec![Ok(bytes.to_vec())])]);
+        let world = load_with([("manifest.json", vec![Mishap::Other(bytes.to_vec())])]);
         let fault = fault(&world, LOAD);
         assert_eq!(fault.code, FaultCode::BadModel);
         assert!(fault.detail.contains("manifest.json"), "{fault}");

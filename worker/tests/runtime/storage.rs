@@ -42,23 +42,28 @@ fn a_second_visit_needs_no_network() {
 
 #[test]
 fn an_interrupted_download_goes_on_with_what_is_stored() {
-    for n_stored in 0..3u32 {
+    for told in 0..3u32 {
         let world = served();
-        world.slowness.set(150);
+        world.network.slowness.set(150);
         let run = worker_in(&world, Script::default());
         world.push(Request::Hello(Hello::own()));
         world.push(load(LOAD));
         // The page goes when the given number of shards is stored and the next one is on its way.
         *world.on_event.borrow_mut() = Box::new(move |world, event| {
-            if matches!(event, Event::Loading { progress, .. } if progress.shards_done == n_stored)
-            {
+            if matches!(event, Event::Loading { progress, .. } if progress.shards_done == told) {
                 world.killed.set(true);
             }
         });
         world.run_until_idle(run);
         *world.on_event.borrow_mut() = Box::new(|_, _| {});
-        let stored = world.disk.journal.borrow().len() as u32;
-        assert_eq!(stored, n_stored + 2, "manifest, tokenizer and the shards");
+        let journal = world.disk.journal.borrow().clone();
+        let is_stored = |file: &&str| journal.values().any(|entry| entry.file == **file);
+        let missing: Vec<&str> = ["00000.bin", "00001.bin", "00002.bin"]
+            .into_iter()
+            .filter(|file| !is_stored(file))
+            .collect();
+        let n_stored = 3 - missing.len() as u32;
+        assert!(n_stored >= told, "what is told is stored");
         visit(&world, Script::default(), &[inspect(1), load(RequestId(2))]);
         let offer = offer(&world, 1);
         assert!(!offer.complete);
@@ -67,7 +72,6 @@ fn an_interrupted_download_goes_on_with_what_is_stored() {
             .into_iter()
             .filter(|file| file.ends_with(".bin"))
             .collect();
-        let missing: Vec<String> = (n_stored..3).map(|n| format!("{n:05}.bin")).collect();
         assert_eq!(shards, missing);
         assert!(matches!(outcome(&world, RequestId(2)), Outcome::Loaded(_)));
         let first = progress(&world)[0];
@@ -81,23 +85,18 @@ fn an_interrupted_download_goes_on_with_what_is_stored() {
 #[test]
 fn bytes_are_counted_inside_a_shard_but_not_too_often() {
     let world = served();
-    world.slowness.set(120);
+    world.network.slowness.set(120);
     visit_and_load(&world);
     let steps: Vec<_> = progress(&world)
         .into_iter()
         .filter(|p| p.stage == LoadStage::Download)
         .map(|p| (p.shards_done, p.bytes_done.get(), p.fetched_bytes.get()))
         .collect();
-    assert_eq!(
-        steps,
-        [
-            (0, 0, 0),
-            (0, 38_400, 38_400),
-            (1, 45_568, 45_568),
-            (2, 46_336, 46_336),
-            (3, 46_336, 46_336),
-        ]
-    );
+    assert_eq!(steps.first(), Some(&(0, 0, 0)));
+    assert_eq!(steps.last(), Some(&(3, 46_336, 46_336)));
+    assert!(steps.is_sorted(), "{steps:?}");
+    let inside = steps.iter().filter(|step| step.0 == 0 && step.1 > 0);
+    assert!((1..3).contains(&inside.count()), "{steps:?}");
 }
 
 #[test]
@@ -117,6 +116,10 @@ fn what_has_gone_bad_or_missing_is_fetched_alone() {
             visit_and_load(&world);
             assert_eq!(fetched(&world), [*file], "shard {index}");
             assert!(info(&world).cached);
+            for told in progress(&world) {
+                assert!(told.bytes_done <= told.bytes_total, "{told:?}");
+                assert!(told.shards_done <= told.shards_total, "{told:?}");
+            }
             visit_and_load(&world);
             assert_eq!(fetched(&world), [""; 0], "repaired");
         }
@@ -126,6 +129,16 @@ fn what_has_gone_bad_or_missing_is_fetched_alone() {
         world.disk.records.borrow_mut().remove(&key);
         visit_and_load(&world);
         assert_eq!(fetched(&world), [*file]);
+    }
+}
+
+/// Nothing else would tell that a cache's copy is old; of a shard its hash does.
+#[test]
+fn only_a_manifest_is_asked_for_past_the_browsers_cache() {
+    let world = served();
+    visit_and_load(&world);
+    for ask in &*world.network.asked.borrow() {
+        assert_eq!(ask.fresh, ask.url.ends_with("manifest.json"), "{ask:?}");
     }
 }
 

@@ -241,6 +241,7 @@ impl State {
         self.engine.offer = None;
         self.engine.fault = None;
         self.engine.agreed = false;
+        self.engine.download_paused = false;
         self.engine.stopping = false;
         self.engine.recovering = false;
         self.engine.phase = Phase::Starting;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Plan;
 use super::step::{PieceBytes, Step, StepOutput};
 use crate::hash::hash_bytes;
-use crate::manifest::{FileHash, SCHEMA_VERSION, SourceInfo};
-use crate::{Encoding, Error, Manifest, Scale, Shard};
+use crate::manifest::{FileHash, SCHEMA_VERSION, SourceInfo, TextInfo};
+use crate::{Encoding, Error, Manifest, Scale, Shard, Tensor};
 
 /// A shard with all its pieces.
 #[derive(Debug)]
@@ -177,23 +177,48 @@ impl<'p> Assembler<'p> {
         if let (Some(text), Some(tokenizer)) = (&mut text, tokenizer) {
             text.tokenizer = tokenizer;
         }
-        let mut manifest = Manifest {
-            schema: SCHEMA_VERSION,
-            name: self.plan.name.clone(),
-            license: self.plan.license.clone(),
-            source: SourceInfo {
-                kind: self.plan.kind.to_string(),
-                scale_convention: self.plan.scale_convention.to_string(),
-                files: source_files,
-            },
-            architecture: self.plan.architecture.clone(),
-            ternary: self.plan.ternary,
-            text,
-            memory: Vec::new(),
-            shards,
-            tensors,
-        };
-        manifest.memory = manifest.stated_memory_needs();
-        Ok(manifest)
+        Ok(manifest(self.plan, source_files, text, shards, tensors))
     }
+}
+
+impl Plan {
+    /// The manifest as far as it is known before anything is converted: all but hashes and multipliers. It says what the model
+    /// is and needs; nothing can be loaded with it.
+    pub fn preview(&self) -> Manifest {
+        let shard = |(index, &bytes): (u32, &u64)| Shard {
+            file: shard_name(index),
+            bytes,
+            sha256: String::new(),
+        };
+        let shards = (0u32..).zip(&self.shard_bytes).map(shard).collect();
+        let (text, tensors) = (self.text.clone(), self.tensors.clone());
+        manifest(self, Vec::new(), text, shards, tensors)
+    }
+}
+
+fn manifest(
+    plan: &Plan,
+    source_files: Vec<FileHash>,
+    text: Option<TextInfo>,
+    shards: Vec<Shard>,
+    tensors: Vec<Tensor>,
+) -> Manifest {
+    let mut manifest = Manifest {
+        schema: SCHEMA_VERSION,
+        name: plan.name.clone(),
+        license: plan.license.clone(),
+        source: SourceInfo {
+            kind: plan.kind.to_string(),
+            scale_convention: plan.scale_convention.to_string(),
+            files: source_files,
+        },
+        architecture: plan.architecture.clone(),
+        ternary: plan.ternary,
+        text,
+        memory: Vec::new(),
+        shards,
+        tensors,
+    };
+    manifest.memory = manifest.stated_memory_needs();
+    manifest
 }

@@ -8,6 +8,8 @@ const MAX_NAME: usize = 96;
 const MAX_REVISION: usize = 128;
 /// Most characters of an address.
 const MAX_ADDRESS: usize = 2048;
+/// Longest name of a file.
+const MAX_FILE_NAME: usize = 255;
 /// The revision that is meant where none is written.
 const DEFAULT_REVISION: &str = "main";
 
@@ -49,18 +51,42 @@ pub struct Hub {
 }
 
 /// An address taken apart.
-struct Url<'a> {
+pub(super) struct Url<'a> {
     /// Scheme, host and port.
-    origin: &'a str,
+    pub(super) origin: &'a str,
     /// From the first slash on, without query and fragment.
-    path: &'a str,
+    pub(super) path: &'a str,
+}
+
+impl<'a> Url<'a> {
+    /// The parts of the path between slashes.
+    pub(super) fn parts(&self) -> Vec<&'a str> {
+        self.path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect()
+    }
+
+    /// Whether it is of this device itself.
+    pub(super) fn is_here(&self) -> bool {
+        let host = self.origin.split_once("://").map_or("", |(_, host)| host);
+        is_here(host)
+    }
+}
+
+/// Whether host and port are of this device itself.
+fn is_here(authority: &str) -> bool {
+    match authority.strip_prefix('[') {
+        Some(v6) => v6.starts_with("::1]"),
+        None => matches!(authority.split(':').next(), Some("localhost" | "127.0.0.1")),
+    }
 }
 
 /// Takes an address apart.
 ///
 /// # Errors
 /// If it is not https (or http on this device), has a user name, or characters that no address has.
-fn split_url(address: &str) -> Result<Url<'_>, HubError> {
+pub(super) fn split_url(address: &str) -> Result<Url<'_>, HubError> {
     let wrong = || HubError::Address {
         text: address.to_string(),
     };
@@ -75,13 +101,9 @@ fn split_url(address: &str) -> Result<Url<'_>, HubError> {
     if authority.is_empty() || authority.contains('@') {
         return Err(wrong());
     }
-    let is_here = match authority.strip_prefix('[') {
-        Some(v6) => v6.starts_with("::1]"),
-        None => matches!(authority.split(':').next(), Some("localhost" | "127.0.0.1")),
-    };
     match scheme {
         "https" => {}
-        "http" if is_here => {}
+        "http" if is_here(authority) => {}
         "http" => {
             return Err(HubError::NotSecure {
                 address: address.to_string(),
@@ -193,16 +215,33 @@ impl Hub {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         match parts[..] {
             [owner, name] => Repository::new(owner, name, DEFAULT_REVISION),
-            [owner, name, "tree", revision] => Repository::new(owner, name, revision),
+            [owner, name, "tree", revision] => Repository::new(owner, name, &unescape(revision)),
             [owner, name, "blob" | "resolve", revision, file] => {
-                let mut repository = Repository::new(owner, name, revision)?;
+                let mut repository = Repository::new(owner, name, &unescape(revision))?;
+                let file = unescape(file);
                 // A page of another file of the repository means the repository.
-                repository.file = file.ends_with(".gguf").then(|| file.to_string());
+                let is_weights = file.ends_with(".gguf") && is_file_name(&file);
+                repository.file = is_weights.then_some(file);
                 Ok(repository)
             }
             _ => Err(HubError::NotAModel {
                 address: address.to_string(),
             }),
+        }
+    }
+
+    /// The page of a repository at its revision, or that of the file which was named: what [`Hub::parse`] reads back.
+    pub fn page_url(&self, repository: &Repository) -> String {
+        let Repository {
+            owner,
+            name,
+            revision,
+            file,
+        } = repository;
+        let (origin, revision) = (&self.origin, escape(revision));
+        match file {
+            Some(file) => format!("{origin}/{owner}/{name}/blob/{revision}/{}", escape(file)),
+            None => format!("{origin}/{owner}/{name}/tree/{revision}"),
         }
     }
 
@@ -245,6 +284,33 @@ impl Repository {
             file: None,
         })
     }
+}
+
+/// Whether this can be the name of a file in a repository's uppermost folder.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '/' | '\\');
+    name.len() <= MAX_FILE_NAME && name.chars().all(is_plain)
+}
+
+/// Reads one part of a path, as [`escape`] and browsers write it. What is no escape stays as it is.
+fn unescape(part: &str) -> String {
+    let hex = |byte: Option<&u8>| char::from(*byte?).to_digit(16).map(|digit| digit as u8);
+    let bytes = part.as_bytes();
+    let mut text = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                text.push(high << 4 | low);
+                at += 3;
+            }
+            _ => {
+                text.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(text).unwrap_or_else(|_| part.to_string())
 }
 
 /// Writes a name as one part of a path.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use protocol::{
-    BenchmarkStep, Event, Fault, FaultCode, Hello, LoadProgress, LoadStage, Outcome, Retry, Status,
+    BenchmarkStep, Event, Fault, FaultCode, FetchTrouble, Hello, LoadProgress, LoadStage, Outcome,
+    Retry, Status,
 };
 
 use crate::{ID, bytes, check};
@@ -71,6 +72,14 @@ fn events() {
             r#"{"Tokens":{"id":7,"sequence":3,"text":" Paris","ids":[7042]}}"#,
         ),
         (
+            Event::Slowdown {
+                id: ID,
+                is_slow: true,
+                percent: 43,
+            },
+            r#"{"Slowdown":{"id":7,"is_slow":true,"percent":43}}"#,
+        ),
+        (
             Event::Measuring {
                 id: ID,
                 step: BenchmarkStep::Decode,
@@ -93,6 +102,7 @@ fn events() {
                     code: FaultCode::Corrupt,
                     detail: "shard 2".into(),
                     retry: Retry::Again,
+                    missing_bytes: None,
                 },
             },
             r#"{"Failed":{"id":7,"fault":{"code":"Corrupt","detail":"shard 2","retry":"Again"}}}"#,
@@ -104,7 +114,7 @@ fn events() {
         .collect();
     assert_eq!(
         names.len(),
-        12,
+        13,
         "one case for each kind of event: {names:?}"
     );
     let terminal: Vec<_> = cases
@@ -116,12 +126,33 @@ fn events() {
 }
 
 #[test]
+fn a_fault_may_say_how_much_room_is_missing() {
+    check(
+        &Fault {
+            missing_bytes: Some(bytes(17)),
+            ..Fault::new(FaultCode::StorageFull, "no room")
+        },
+        r#"{"code":"StorageFull","detail":"no room","retry":"Again","missing_bytes":17}"#,
+    );
+}
+
+#[test]
 fn statuses() {
     check(
         &Status::FetchRetry {
             file: "00003.bin".into(),
             attempt: 2,
+            trouble: FetchTrouble::Busy,
+            wait_millis: 500,
         },
-        r#"{"FetchRetry":{"file":"00003.bin","attempt":2}}"#,
+        r#"{"FetchRetry":{"file":"00003.bin","attempt":2,"trouble":"Busy","wait_millis":500}}"#,
+    );
+    check(&Status::DownloadPaused, r#""DownloadPaused""#);
+    check(&Status::DownloadResumed, r#""DownloadResumed""#);
+    check(
+        &Status::Tuned {
+            detail: "packed-shared".into(),
+        },
+        r#"{"Tuned":{"detail":"packed-shared"}}"#,
     );
 }

@@ -1,6 +1,6 @@
 //! Values that are mere names.
 
-use protocol::{FaultCode, FinishReason, Fit, LoadStage, Retry, Role};
+use protocol::{FaultCode, FetchTrouble, FinishReason, Fit, LoadStage, Retry, Role};
 
 use crate::check;
 
@@ -33,6 +33,15 @@ fn plain_names() {
     ] {
         check(&fit, expected);
     }
+    for (trouble, expected) in [
+        (FetchTrouble::Connection, "\"Connection\""),
+        (FetchTrouble::Stalled, "\"Stalled\""),
+        (FetchTrouble::Busy, "\"Busy\""),
+        (FetchTrouble::WebPage, "\"WebPage\""),
+        (FetchTrouble::Wrong, "\"Wrong\""),
+    ] {
+        check(&trouble, expected);
+    }
     for (retry, expected) in [
         (Retry::Never, "\"Never\""),
         (Retry::Again, "\"Again\""),
@@ -47,8 +56,8 @@ fn plain_names() {
     assert_eq!(
         codes.join(" "),
         concat!(
-            r#""VersionMismatch" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "WrongNumbers" "#,
-            r#""Network" "NotFound" "BadModel" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage" "Killed""#
+            r#""VersionMismatch" "BadAddress" "Unsupported" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "WrongNumbers" "#,
+            r#""Network" "NotFound" "Refused" "Busy" "WebPage" "BadModel" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage" "Killed""#
         )
     );
     for (role, expected) in [

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use protocol::{
     AdapterInfo, BenchmarkReport, CompileReport, CompileResult, DeviceReport, DroppedVariant,
     EqualityReport, EqualityResult, FinishReason, Fit, KvType, Limit, LoadTimes, ModelInfo,
-    ModelOffer, Outcome, SamplingSettings, SelfTestReport, StorageReport, StorageState,
-    StoredModel, Usage,
+    ModelOffer, Outcome, SamplingSettings, SelfTestReport, ShapeReport, ShapeTime, StorageReport,
+    StorageState, StoredModel, Usage,
 };
 
 use crate::{bytes, check};
@@ -158,6 +158,7 @@ fn outcomes() {
         }],
         engine: "WebGPU".into(),
         variant: "packed-subgroup-f16".into(),
+        is_tuned: true,
         generation: 1,
     };
     let cases = [
@@ -183,7 +184,7 @@ fn outcomes() {
         ),
         (
             Outcome::Described(described),
-            r#"{"Described":{"adapter":{"vendor":"mesa","architecture":"","device":"","description":"","is_fallback":true},"adapter_features":["shader-f16","subgroups"],"device_features":["subgroups"],"language_features":["packed_4x8_integer_dot_product"],"adapter_limits":[{"name":"maxBufferSize","value":8589934592.0}],"limits":[{"name":"maxBufferSize","value":4294967296.0}],"engine":"WebGPU","variant":"packed-subgroup-f16","generation":1}}"#,
+            r#"{"Described":{"adapter":{"vendor":"mesa","architecture":"","device":"","description":"","is_fallback":true},"adapter_features":["shader-f16","subgroups"],"device_features":["subgroups"],"language_features":["packed_4x8_integer_dot_product"],"adapter_limits":[{"name":"maxBufferSize","value":8589934592.0}],"limits":[{"name":"maxBufferSize","value":4294967296.0}],"engine":"WebGPU","variant":"packed-subgroup-f16","is_tuned":true,"generation":1}}"#,
         ),
         (
             Outcome::Tested(self_test),
@@ -192,6 +193,22 @@ fn outcomes() {
         (
             Outcome::Measured(measured),
             r#"{"Measured":{"model":"Tern 135M","is_made_up":false,"weight_bytes":1,"prefill_tokens":512,"prefill_millis":2000.0,"decode_tokens":60,"decode_millis":3000.0}}"#,
+        ),
+        (
+            Outcome::ShapeMeasured(ShapeReport {
+                shape: "2b-4t".into(),
+                weight_bytes: bytes(1),
+                kv_bytes: bytes(2),
+                activation_bytes: bytes(3),
+                load_millis: 900.0,
+                prefill: vec![ShapeTime {
+                    context: 0,
+                    tokens: 512,
+                    millis: vec![70.5],
+                }],
+                decode: vec![],
+            }),
+            r#"{"ShapeMeasured":{"shape":"2b-4t","weight_bytes":1,"kv_bytes":2,"activation_bytes":3,"load_millis":900.0,"prefill":[{"context":0,"tokens":512,"millis":[70.5]}],"decode":[]}}"#,
         ),
         (
             Outcome::Inspected(offer()),
@@ -212,7 +229,7 @@ fn outcomes() {
         .collect();
     assert_eq!(
         names.len(),
-        11,
+        12,
         "one case for each kind of outcome: {names:?}"
     );
 }

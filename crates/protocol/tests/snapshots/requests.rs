@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{Generate, Hello, KvType, Message, Request, Role, SamplingSettings, Settings};
+use protocol::{
+    Generate, Hello, KvType, Message, Request, Role, SamplingSettings, Settings, ShapeJob,
+};
 
 use crate::{ID, check};
 
@@ -61,6 +63,9 @@ fn requests() {
             r#"{"Generate":{"id":7,"job":{"messages":[{"role":"System","content":"Be kind."},{"role":"User","content":"Say \"hi\"\n<b>"},{"role":"Assistant","content":"hi","ids":[6151]}],"sampling":{"temperature":0.5,"top_k":0,"top_p":0.9,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":4294967295},"max_tokens":256,"resume":[1,2]}}}"#,
         ),
         (Request::Cancel { id: ID }, r#"{"Cancel":{"id":7}}"#),
+        (Request::Pause { id: ID }, r#"{"Pause":{"id":7}}"#),
+        (Request::Resume { id: ID }, r#"{"Resume":{"id":7}}"#),
+        (Request::Online(false), r#"{"Online":false}"#),
         (Request::Retire, r#""Retire""#),
         (Request::LoseDevice, r#""LoseDevice""#),
         (
@@ -70,6 +75,20 @@ fn requests() {
         (
             Request::Benchmark { id: ID, settings },
             r#"{"Benchmark":{"id":7,"settings":{"version":1,"context":2048,"kv":"F32","prefill_chunk":64,"subgroups":true}}}"#,
+        ),
+        (
+            Request::MeasureShape {
+                id: ID,
+                settings,
+                job: ShapeJob {
+                    shape: "2b-4t".into(),
+                    prompts: vec![512],
+                    contexts: vec![128, 512],
+                    tokens: 64,
+                    repetitions: 3,
+                },
+            },
+            r#"{"MeasureShape":{"id":7,"settings":{"version":1,"context":2048,"kv":"F32","prefill_chunk":64,"subgroups":true},"job":{"shape":"2b-4t","prompts":[512],"contexts":[128,512],"tokens":64,"repetitions":3}}}"#,
         ),
         (
             Request::CompileAllVariants { id: ID },
@@ -82,6 +101,12 @@ fn requests() {
                 truncate: 17,
             },
             r#"{"PrefillEqualsDecode":{"id":7,"lengths":[1,64,300],"truncate":17}}"#,
+        ),
+        (
+            Request::LimitRate {
+                tokens_per_second: 10,
+            },
+            r#"{"LimitRate":{"tokens_per_second":10}}"#,
         ),
         (
             Request::DescribeDevice { id: ID },
@@ -106,7 +131,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        15,
+        20,
         "one case for each kind of request: {names:?}"
     );
 }

@@ -6,6 +6,21 @@ use crate::exec::Dispatch;
 use crate::ops::{Access, BufferId};
 use crate::shader::{Choice, Kernel, Target, link};
 use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
+
+/// What a device will say of its work.
+type Verdict = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
+
+/// Kernels that a device is compiling, unless there are none.
+#[derive(Default)]
+pub(crate) struct Compiling(Option<Verdict>);
+
+impl fmt::Debug for Compiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Compiling").field(&self.0.is_some()).finish()
+    }
+}
 
 impl GpuExecutor {
     fn layout(
@@ -122,15 +137,46 @@ impl GpuExecutor {
                 bind_group,
             });
         }
-        if let Some(error) = scope.pop().await {
-            self.device.check("preparing kernels")?;
-            return Err(Error::Validation {
+        self.judged(scope.pop().await)?;
+        Ok(prepared)
+    }
+
+    /// Begins to compile the kernels of dispatches and waits for nothing. Browsers compile them in another process.
+    pub(in crate::exec) fn compile(
+        &mut self,
+        mut dispatches: impl Iterator<Item = Dispatch>,
+        base: &Choice,
+    ) -> Result<Compiling, Error> {
+        self.device.check("preparing kernels")?;
+        let scope = self
+            .device
+            .device
+            .push_error_scope(wgpu::ErrorFilter::Validation);
+        dispatches.try_for_each(|dispatch| {
+            let choice = dispatch.op.choice(base);
+            self.pipeline(&dispatch, &choice).map(drop)
+        })?;
+        Ok(Compiling(Some(Box::pin(scope.pop()))))
+    }
+
+    /// Waits for kernels.
+    pub(in crate::exec) async fn compiled(&self, kernels: Compiling) -> Result<(), Error> {
+        match kernels.0 {
+            Some(verdict) => self.judged(verdict.await),
+            None => Ok(()),
+        }
+    }
+
+    /// What an error scope around the making of kernels means.
+    fn judged(&self, verdict: Option<wgpu::Error>) -> Result<(), Error> {
+        self.device.check("preparing kernels")?;
+        match verdict {
+            None => Ok(()),
+            Some(error) => Err(Error::Validation {
                 doing: "preparing kernels".to_owned(),
                 reason: error.to_string(),
-            });
+            }),
         }
-        self.device.check("preparing kernels")?;
-        Ok(prepared)
     }
 
     fn uniform(&self, params: &[u8]) -> wgpu::Buffer {

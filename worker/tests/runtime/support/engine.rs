@@ -3,24 +3,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use model::Manifest;
 use protocol::{
-    AdapterInfo, CompileReport, CompileResult, DeviceReport, EqualityResult, Fault, FaultCode,
-    SamplingSettings, SelfTestReport, Settings,
+    AdapterInfo, CompileReport, CompileResult, DeviceReport, Fault, FaultCode, SelfTestReport,
+    Settings,
 };
-use worker::{Engine, EngineFault, Loader, MadeUp, Memory, Session};
+use worker::{Engine, EngineFault, Loader, MadeUp, Tunable};
 
 use super::World;
+use super::session::{FakeSession, STOP_AT, lost};
 
-/// Tokens that one chunk of prefill reads.
-const CHUNK: usize = 4;
-/// The answer ends when prompt and answer have this many tokens.
-const STOP_AT: usize = 80;
-/// The id that ends it.
-pub(crate) const STOP_ID: u32 = 0;
+/// Name of kernels, milliseconds of a token, and after how many operations they break and how, if they do.
+pub(crate) type Kernels = (&'static str, u32, Option<(u32, Break)>);
 
 /// What the engine does wrong.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +29,12 @@ pub(crate) struct Script {
     pub(crate) context: u32,
     /// For the sessions in order: how many milliseconds nothing may be asked of them before they are lost.
     pub(crate) idle_losses: VecDeque<Option<u32>>,
+    /// The answer ends when prompt and answer have this many tokens; 0 = 80.
+    pub(crate) stop_at: usize,
+    /// Kernels to choose from.
+    pub(crate) kernels: Vec<Kernels>,
+    /// The adapter that they are on.
+    pub(crate) adapter: &'static str,
     /// Results of self-tests that are asked for, in order; afterwards the usual variant passes.
     pub(crate) self_tests: VecDeque<Result<&'static str, EngineFault>>,
 }
@@ -86,16 +88,8 @@ pub(crate) struct FakeLoader {
     pushed: u32,
     breaks: Option<(u32, Break)>,
     context: u32,
+    stop_at: usize,
     hangs_at: Option<u32>,
-    idle_loss: Option<u32>,
-}
-
-pub(crate) struct FakeSession {
-    world: Rc<World>,
-    cache: Vec<u32>,
-    seed: u32,
-    breaks: Cell<Option<(u32, Break)>>,
-    context: u32,
     idle_loss: Option<u32>,
 }
 
@@ -107,10 +101,6 @@ fn self_test(variant: &str) -> SelfTestReport {
         variant: variant.into(),
         ..SelfTestReport::default()
     }
-}
-
-fn lost() -> EngineFault {
-    EngineFault::Lost("scripted".into())
 }
 
 impl Engine for FakeEngine {
@@ -151,6 +141,10 @@ impl Engine for FakeEngine {
         } else {
             script.context
         };
+        let stop_at = match script.stop_at {
+            0 => STOP_AT,
+            stop_at => stop_at,
+        };
         let expected = manifest.shards.iter().map(|shard| shard.bytes).collect();
         Ok(FakeLoader {
             world: Rc::clone(&self.world),
@@ -159,6 +153,7 @@ impl Engine for FakeEngine {
             pushed: 0,
             breaks,
             context,
+            stop_at,
             hangs_at,
             idle_loss,
         })
@@ -191,7 +186,11 @@ impl Engine for FakeEngine {
         next.unwrap_or(Ok(VARIANT)).map(self_test)
     }
 
-    async fn made_up(&self, _: &Settings) -> Result<MadeUp<FakeSession>, EngineFault> {
+    async fn made_up(
+        &self,
+        _: &Settings,
+        shape: Option<&str>,
+    ) -> Result<MadeUp<FakeSession>, EngineFault> {
         self.world.wait(60).await;
         let breaks = self.script.borrow_mut().sessions.pop_front().flatten();
         let session = FakeSession {
@@ -200,11 +199,63 @@ impl Engine for FakeEngine {
             seed: 0,
             breaks: Cell::new(breaks),
             context: 300,
+            stop_at: STOP_AT,
+            step_millis: None,
             idle_loss: None,
         };
         Ok(MadeUp {
             session,
-            name: "made-up".into(),
+            name: shape.unwrap_or("made-up").into(),
+            vocab: 50,
+        })
+    }
+
+    fn is_tunable(&self) -> bool {
+        !self.script.borrow().kernels.is_empty()
+    }
+
+    fn tunable(&self, manifest: &Manifest) -> Option<Tunable> {
+        let script = self.script.borrow();
+        Some(Tunable {
+            scope: format!("{} {}", script.adapter, manifest.architecture.hidden),
+            kernels: script
+                .kernels
+                .iter()
+                .map(|kernels| kernels.0.into())
+                .collect(),
+        })
+    }
+
+    fn prefer(&self, scope: &str, kernels: &str) {
+        let mut preferred = self.world.preferred.borrow_mut();
+        preferred.push((scope.to_owned(), kernels.to_owned()));
+    }
+
+    async fn trial(
+        &self,
+        _: &Manifest,
+        _: &Settings,
+        kernels: &str,
+    ) -> Result<MadeUp<FakeSession>, EngineFault> {
+        self.world.wait(20).await;
+        self.world.tried.borrow_mut().push(kernels.to_owned());
+        let script = self.script.borrow();
+        let asked = script.kernels.iter().find(|(name, ..)| *name == kernels);
+        let &(name, millis, breaks) = asked.expect("kernels of the script");
+        let session = FakeSession {
+            world: Rc::clone(&self.world),
+            cache: vec![],
+            // Such kernels compute something else.
+            seed: u32::from(name == "wrong"),
+            breaks: Cell::new(breaks),
+            context: 256,
+            stop_at: usize::MAX,
+            step_millis: Some(millis),
+            idle_loss: None,
+        };
+        Ok(MadeUp {
+            session,
+            name: kernels.into(),
             vocab: 50,
         })
     }
@@ -219,6 +270,7 @@ impl Engine for FakeEngine {
             limits: vec![],
             engine: "scripted".into(),
             variant: "none".into(),
+            is_tuned: false,
             generation,
         })
     }
@@ -257,129 +309,9 @@ impl Loader for FakeLoader {
             seed: 0,
             breaks,
             context: self.context,
+            stop_at: self.stop_at,
+            step_millis: None,
             idle_loss: self.idle_loss,
         })
-    }
-}
-
-impl FakeSession {
-    /// One operation on the device.
-    async fn operate(&self, millis: u32) -> Result<(), EngineFault> {
-        self.world.wait(millis).await;
-        match self.breaks.get() {
-            None => Ok(()),
-            Some((0, Break::Lost)) => Err(lost()),
-            Some((0, Break::Hang)) => std::future::pending().await,
-            Some((0, Break::Error)) => {
-                Err(EngineFault::Fault(Fault::new(FaultCode::Gpu, "scripted")))
-            }
-            Some((left, kind)) => {
-                self.breaks.set(Some((left - 1, kind)));
-                Ok(())
-            }
-        }
-    }
-
-    fn sample(&self) -> u32 {
-        if self.cache.len() >= STOP_AT {
-            return STOP_ID;
-        }
-        let mix = |hash: u64, value: u32| (hash ^ u64::from(value)).wrapping_mul(0x0100_0000_01b3);
-        let hash = self
-            .cache
-            .iter()
-            .fold(mix(0xcbf2_9ce4_8422_2325, self.seed), |hash, &token| {
-                mix(hash, token)
-            });
-        1 + ((hash >> 24) % 255) as u32
-    }
-}
-
-impl Session for FakeSession {
-    fn context(&self) -> u32 {
-        self.context
-    }
-
-    async fn lost(&self) -> String {
-        let Some(millis) = self.idle_loss else {
-            return std::future::pending().await;
-        };
-        self.world.wait(millis).await;
-        "scripted, while idle".into()
-    }
-
-    fn set_sampling(&mut self, sampling: &SamplingSettings) {
-        self.seed = sampling.seed;
-    }
-
-    async fn prefill(
-        &mut self,
-        tokens: &[u32],
-        mut pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
-    ) -> Result<bool, EngineFault> {
-        assert!(
-            tokens.len() <= self.context as usize,
-            "more tokens than the context holds"
-        );
-        let shared = self
-            .cache
-            .iter()
-            .zip(tokens)
-            .take_while(|(a, b)| a == b)
-            .count()
-            .min(tokens.len() - 1);
-        self.cache.truncate(shared);
-        let total = tokens.len() - shared;
-        while self.cache.len() < tokens.len() {
-            let done = self.cache.len() - shared;
-            let ControlFlow::Continue(most) = pace(done as u32, total as u32) else {
-                return Ok(false);
-            };
-            let end = (self.cache.len() + CHUNK.min(most as usize)).min(tokens.len());
-            self.operate(30).await?;
-            self.cache.extend(&tokens[self.cache.len()..end]);
-        }
-        Ok(pace(total as u32, total as u32).is_continue())
-    }
-
-    async fn next_token(&mut self) -> Result<u32, EngineFault> {
-        assert!(
-            self.cache.len() < self.context as usize,
-            "more tokens than the context holds"
-        );
-        self.operate(7).await?;
-        let token = self.sample();
-        self.cache.push(token);
-        Ok(token)
-    }
-
-    fn memory(&self) -> Memory {
-        Memory {
-            weight_bytes: 10,
-            kv_bytes: 20,
-            activation_bytes: 30,
-        }
-    }
-
-    async fn prefill_equals_decode(
-        &mut self,
-        lengths: &[u32],
-        truncate: u32,
-    ) -> Result<Vec<EqualityResult>, EngineFault> {
-        let mut results = Vec::new();
-        for &n_tokens in lengths {
-            self.operate(50).await?;
-            self.cache.clear();
-            for truncated in [false, true] {
-                if !truncated || (truncate > 0 && truncate < n_tokens) {
-                    results.push(EqualityResult {
-                        n_tokens,
-                        truncated,
-                        difference: None,
-                    });
-                }
-            }
-        }
-        Ok(results)
     }
 }

@@ -1,8 +1,11 @@
 //! A world without browser and GPU: virtual time, files in memory, a scripted engine.
 
 mod engine;
+mod network;
 mod package;
 mod page;
+mod published;
+mod session;
 mod store;
 mod texts;
 mod world;
@@ -16,11 +19,16 @@ use protocol::{
 use worker::{Policy, Runtime};
 
 pub(crate) use engine::{Break, FakeEngine, Open, Script};
+pub(crate) use network::Mishap;
 pub(crate) use package::{BASE_URL, Tiny};
 pub(crate) use page::{Kept, answer};
+pub(crate) use published::{Published, assert_converted, repositories};
 pub(crate) use store::StoreBreak;
 pub(crate) use texts::FakeTexts;
 pub(crate) use world::{Outside, World};
+
+/// After so many bytes what has come of a file is stored.
+pub(crate) const PART_BYTES: u64 = 4000;
 
 /// The request that loads the model in [`start`].
 pub(crate) const LOAD: RequestId = RequestId(1);
@@ -41,7 +49,10 @@ pub(crate) fn worker_in(world: &Rc<World>, script: Script) -> impl Future<Output
         engine,
         FakeTexts,
         world.inbox(),
-        Policy::default(),
+        Policy {
+            part_bytes: PART_BYTES,
+            ..Policy::default()
+        },
     );
     runtime.run()
 }

@@ -24,9 +24,21 @@ pub(crate) struct Tiny {
 
 impl Default for Tiny {
     fn default() -> Self {
+        Self::with_norms_in([2, 2, 2])
+    }
+}
+
+impl Tiny {
+    /// The same model in five shards, the last three of which are alike.
+    pub(crate) fn with_alike_shards() -> Self {
+        Self::with_norms_in([2, 3, 4])
+    }
+
+    /// The model with its norms in these shards.
+    fn with_norms_in(norms: [u32; 3]) -> Self {
         let mut tiny = Self {
             manifest: manifest(),
-            shards: vec![vec![], vec![], vec![]],
+            shards: vec![vec![]; norms[2] as usize + 1],
         };
         tiny.tensor(0, "embed", [VOCAB, WIDTH], Encoding::F16, VOCAB * WIDTH * 2);
         for name in ["q", "k", "v", "o", "gate", "up", "down"] {
@@ -41,8 +53,11 @@ impl Default for Tiny {
                 WIDTH * WIDTH / 4,
             );
         }
-        for name in ["final_norm", "layers.0.attn_norm", "layers.0.ffn_norm"] {
-            tiny.tensor(2, name, [1, WIDTH], Encoding::F32, WIDTH * 4);
+        for (name, shard) in ["final_norm", "layers.0.attn_norm", "layers.0.ffn_norm"]
+            .into_iter()
+            .zip(norms)
+        {
+            tiny.tensor(shard, name, [1, WIDTH], Encoding::F32, WIDTH * 4);
         }
         for (index, bytes) in tiny.shards.iter().enumerate() {
             tiny.manifest
@@ -51,9 +66,7 @@ impl Default for Tiny {
         }
         tiny
     }
-}
 
-impl Tiny {
     fn tensor(
         &mut self,
         shard: u32,
@@ -137,7 +150,7 @@ fn manifest() -> Manifest {
             chat_template: Some("scripted".into()),
             bos: None,
             eos: None,
-            stop_ids: vec![super::engine::STOP_ID],
+            stop_ids: vec![super::session::STOP_ID],
             sampling: Some(SuggestedSampling {
                 temperature: 0.4,
                 top_p: 0.9,

@@ -11,7 +11,8 @@ impl TextLoader for FakeTexts {
     type Model = FakeTexts;
 
     fn load(&self, _: &TextInfo, tokenizer: Vec<u8>, vocab: u32) -> Result<FakeTexts, Fault> {
-        assert_eq!((&tokenizer[..], vocab), (&b"{}"[..], super::package::VOCAB));
+        // Only the tiny package's tokenizer is no real one.
+        assert!(tokenizer != b"{}" || vocab == super::package::VOCAB);
         Ok(FakeTexts)
     }
 }

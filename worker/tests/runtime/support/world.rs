@@ -1,7 +1,6 @@
-//! Virtual time, the message port and the network.
+//! Virtual time and the message port.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -9,15 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use model::download::Head;
 use protocol::{Event, Request};
 use sha2::{Digest, Sha256};
-use worker::{CacheMode, FetchError, Host, Inbox};
+use worker::{Ask, Host, Inbox};
 
 use super::Tiny;
+use super::network::{self, Answer, Network};
 use super::store::{Disk, FakeStore};
-
-/// Result of a fetch.
-pub(crate) type Fetched = Result<Vec<u8>, FetchError>;
 
 /// What happens when its time has come.
 enum Timer {
@@ -34,17 +32,21 @@ pub(crate) struct World {
     pub(crate) killed: Cell<bool>,
     /// Sees every event as it is posted, and may push requests.
     pub(crate) on_event: RefCell<Hook>,
-    /// What the network does wrong: for each URL ending, the results of its next fetches.
-    pub(crate) mishaps: RefCell<HashMap<&'static str, VecDeque<Fetched>>>,
-    /// Milliseconds that the second half of a file takes.
-    pub(crate) slowness: Cell<u32>,
-    /// Every fetch: URL and whether a cache might answer.
-    pub(crate) fetches: RefCell<Vec<(String, CacheMode)>>,
+    /// Server and connection.
+    pub(crate) network: Network,
     /// What is stored.
     pub(crate) disk: Disk,
-    files: RefCell<HashMap<String, Vec<u8>>>,
+    /// Milliseconds that a session takes for a token.
+    pub(crate) step_millis: Cell<u32>,
+    /// What the engine was told to prefer: scope and kernels.
+    pub(crate) preferred: RefCell<Vec<(String, String)>>,
+    /// Kernels that were tried.
+    pub(crate) tried: RefCell<Vec<String>>,
+    /// How many steps sessions were told to keep in flight, one after the other.
+    pub(crate) ahead: RefCell<Vec<u32>>,
     now: Cell<f64>,
-    timers: RefCell<Vec<(f64, Timer)>>,
+    timers: RefCell<Vec<(f64, u64, Timer)>>,
+    n_timers: Cell<u64>,
     events: RefCell<Vec<Event>>,
 }
 
@@ -54,13 +56,15 @@ impl Default for World {
             inbox: RefCell::default(),
             killed: Cell::new(false),
             on_event: RefCell::new(Box::new(|_, _| {})),
-            mishaps: RefCell::default(),
-            slowness: Cell::new(0),
-            fetches: RefCell::default(),
+            network: Network::default(),
             disk: Disk::default(),
-            files: RefCell::default(),
+            step_millis: Cell::new(7),
+            preferred: RefCell::default(),
+            tried: RefCell::default(),
+            ahead: RefCell::default(),
             now: Cell::new(0.0),
             timers: RefCell::default(),
+            n_timers: Cell::new(0),
             events: RefCell::default(),
         }
     }
@@ -89,7 +93,10 @@ impl World {
 
     /// Puts a package on the server, in a folder of its own.
     pub(crate) fn serve_at(&self, base_url: &str, package: &Tiny) {
-        self.files.borrow_mut().extend(package.files(base_url));
+        self.network
+            .files
+            .borrow_mut()
+            .extend(package.files(base_url));
     }
 
     /// The message port of the worker that lives now.
@@ -108,8 +115,15 @@ impl World {
         self.inbox.take();
         self.timers.take();
         self.events.take();
-        self.fetches.take();
+        self.network.asked.take();
+        self.network.sent_bytes.set(0);
+        self.network.shard_bytes.set(0);
         self.disk.calls.take();
+    }
+
+    /// Milliseconds of virtual time.
+    pub(crate) fn time(&self) -> f64 {
+        self.now.get()
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
@@ -140,7 +154,14 @@ impl World {
     /// Lets a request come after `millis`.
     pub(crate) fn push_later(&self, millis: u32, request: Request) {
         let at = self.now.get() + f64::from(millis);
-        self.timers.borrow_mut().push((at, Timer::Push(request)));
+        self.set_timer(at, Timer::Push(request));
+    }
+
+    fn set_timer(&self, at: f64, timer: Timer) -> u64 {
+        let number = self.n_timers.get();
+        self.n_timers.set(number + 1);
+        self.timers.borrow_mut().push((at, number, timer));
+        number
     }
 
     /// Moves the clock to the next timer; `false` when there is none.
@@ -150,7 +171,7 @@ impl World {
         else {
             return false;
         };
-        let (at, timer) = timers.remove(next);
+        let (at, _, timer) = timers.remove(next);
         drop(timers);
         self.now.set(self.now.get().max(at));
         match timer {
@@ -189,26 +210,36 @@ impl World {
     /// Completes after `millis` of virtual time.
     pub(crate) async fn wait(&self, millis: u32) {
         let at = self.now.get() + f64::from(millis);
-        let mut armed = false;
+        let mut armed = None;
         poll_fn(|context| {
             if self.now.get() >= at {
                 return Poll::Ready(());
             }
             // Every poll comes with the same waker, so one timer is enough.
-            if std::mem::replace(&mut armed, true) {
-                return Poll::Pending;
+            if armed.is_none() {
+                let number = self.set_timer(at, Timer::Wake(context.waker().clone()));
+                armed = Some(Unset(self, number));
             }
-            self.timers
-                .borrow_mut()
-                .push((at, Timer::Wake(context.waker().clone())));
             Poll::Pending
         })
         .await;
     }
 }
 
+/// Takes a timer away that nobody waits for any more.
+struct Unset<'a>(&'a World, u64);
+
+impl Drop for Unset<'_> {
+    fn drop(&mut self) {
+        let timers = &mut *self.0.timers.borrow_mut();
+        timers.retain(|(_, number, _)| *number != self.1);
+    }
+}
+
 impl Host for Outside {
     type Bytes = Vec<u8>;
+    type Buffer = Vec<u8>;
+    type Body = Answer;
     type Store = FakeStore;
 
     fn store(&self) -> &FakeStore {
@@ -242,36 +273,21 @@ impl Host for Outside {
         *self.on_event.borrow_mut() = hook;
     }
 
-    async fn fetch(
-        &self,
-        url: &str,
-        max_bytes: u64,
-        cache: CacheMode,
-        on_bytes: &mut dyn FnMut(u64),
-    ) -> Result<Vec<u8>, FetchError> {
-        self.fetches.borrow_mut().push((url.to_owned(), cache));
-        self.wait(10).await;
-        for (ending, results) in self.mishaps.borrow_mut().iter_mut() {
-            if url.ends_with(ending)
-                && let Some(result) = results.pop_front()
-            {
-                return result;
-            }
-        }
-        let bytes = self
-            .files
-            .borrow()
-            .get(url)
-            .cloned()
-            .ok_or(FetchError::Status(404))?;
-        if bytes.len() as u64 > max_bytes {
-            return Err(FetchError::TooLong);
-        }
-        let half = bytes.len() as u64 / 2;
-        on_bytes(half);
-        self.wait(self.slowness.get()).await;
-        on_bytes(bytes.len() as u64);
-        Ok(bytes)
+    fn random(&self) -> f64 {
+        // The longest waits.
+        1.0
+    }
+
+    fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        bytes.to_vec()
+    }
+
+    fn buffer(&self, _: u64) -> Vec<u8> {
+        Vec::new()
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<(Head, Answer), String> {
+        network::ask(&self.world, ask).await
     }
 
     async fn sha256(&self, bytes: &Vec<u8>) -> Result<String, String> {

@@ -83,6 +83,12 @@ impl Checkpoint {
         self.shards.iter().flatten().chain(&self.tokenizer)
     }
 
+    /// Bytes of the source that have come.
+    pub fn source_bytes(&self) -> u64 {
+        let whole = self.files.iter().map(|file| file.bytes);
+        whole.fold(self.offset, u64::saturating_add)
+    }
+
     /// Forgets a file that is not stored after all, so that it is made again from the bytes that it needs.
     pub fn forget(&mut self, file: &str) {
         for shard in &mut self.shards {

@@ -1,0 +1,89 @@
+//! Another model, by its address.
+
+use app::{Action, Look, strings};
+use leptos::ev::SubmitEvent;
+use leptos::prelude::*;
+use protocol::ModelOffer;
+
+use super::Page;
+use super::first_run::Facts;
+
+/// A field for an address, and what was found there.
+#[component]
+pub(super) fn AddModel(page: Page) -> impl IntoView {
+    let address = RwSignal::new(String::new());
+    let look = page.part(|state| state.engine.look.clone());
+    let can_choose = page.part(app::State::can_choose);
+    let is_asking = move || look.get() == Some(Look::Asking);
+    let on_submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        page.act(Action::LookUp(address.get_untracked()));
+    };
+    let result = move || match look.get() {
+        None => ().into_any(),
+        Some(Look::Asking) => view! { <p class="faint">{strings::LOOKING_UP}</p> }.into_any(),
+        Some(Look::Found(offer)) => view! { <Found page offer /> }.into_any(),
+        Some(Look::Failed(fault)) => view! {
+            <p class="fit bad" data-testid="look-failed">
+                {strings::fault_words(&fault)}
+            </p>
+            <p class="faint detail">{fault.detail.clone()}</p>
+        }
+        .into_any(),
+    };
+    view! {
+        <section class="group" aria-labelledby="group-add">
+            <h2 id="group-add">{strings::GROUP_ADD_MODEL}</h2>
+            <form class="card add-model" on:submit=on_submit>
+                <input
+                    type="text"
+                    data-testid="model-address"
+                    aria-label=strings::MODEL_ADDRESS
+                    placeholder=strings::MODEL_ADDRESS_HINT
+                    autocapitalize="off"
+                    autocomplete="off"
+                    spellcheck="false"
+                    inputmode="url"
+                    enterkeyhint="search"
+                    prop:value=move || address.get()
+                    on:input=move |event| address.set(event_target_value(&event))
+                />
+                <button
+                    type="submit"
+                    class="plain"
+                    data-testid="look-up"
+                    disabled=move || is_asking() || !can_choose.get()
+                >
+                    {strings::LOOK_UP}
+                </button>
+            </form>
+            <div role="status" class="looked-up">{result}</div>
+            <p class="group-note">{strings::ADD_MODEL_NOTE}</p>
+        </section>
+    }
+}
+
+/// What was found, and the button that takes it.
+#[component]
+fn Found(page: Page, offer: ModelOffer) -> impl IntoView {
+    let url = offer.model_url.clone();
+    let words = match offer.complete {
+        true => strings::USE_MODEL,
+        false => strings::DOWNLOAD_MODEL,
+    };
+    let can_choose = page.part(app::State::can_choose);
+    view! {
+        <div class="card offer" data-testid="looked-up">
+            <Facts offer />
+            <button
+                type="button"
+                class="primary"
+                data-testid="use-found"
+                disabled=move || !can_choose.get()
+                on:click=move |_| page.act(Action::UseModel(url.clone()))
+            >
+                {words}
+            </button>
+        </div>
+    }
+}

@@ -1,0 +1,88 @@
+//! Addresses with the server that they mean.
+
+use super::address::{Address, Hub, split_url};
+use crate::error::HubError;
+
+/// The hub that is meant where no server is named.
+pub const HUGGING_FACE: &str = "https://huggingface.co";
+
+/// Where a model lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    hub: Hub,
+    address: Address,
+}
+
+impl Place {
+    /// Reads what a person wrote, as [`Hub::parse`] does for the Hugging Face hub, and besides:
+    ///
+    /// - `/owner/name/tree/REVISION` (or `blob`, `resolve`) on this device itself is a repository of a hub there;
+    /// - the folder of a repository's files at a revision (`resolve/REVISION/`) is a package, as other folders are;
+    /// - a folder of a package may lack its slash.
+    ///
+    /// # Errors
+    /// If it is no address of a model.
+    pub fn parse(text: &str) -> Result<Place, HubError> {
+        let text = text.trim();
+        let mut hub = Hub::new(HUGGING_FACE)?;
+        if let Ok(url) = split_url(text) {
+            let parts = url.parts();
+            let is_of_hub = matches!(parts[..], [_, _, "tree" | "blob" | "resolve", ..]);
+            let is_folder = text.ends_with('/');
+            if is_folder && matches!(parts[..], [_, _, "resolve", _]) {
+                let url = text.to_string();
+                let address = Address::Package { url };
+                return Ok(Place { hub, address });
+            }
+            if url.is_here() && is_of_hub && !is_folder {
+                hub = Hub::new(url.origin)?;
+            }
+        }
+        let address = match hub.parse(text) {
+            Err(HubError::NotAModel { .. }) if lacks_slash(&hub, text) => {
+                hub.parse(&format!("{text}/"))?
+            }
+            other => other?,
+        };
+        Ok(Place { hub, address })
+    }
+
+    /// The server, where the address is of a repository.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// What lies there.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether it has to be converted, as far as that can be known without asking.
+    pub fn is_foreign(&self) -> bool {
+        !matches!(self.address, Address::Package { .. })
+    }
+
+    /// The same place in always the same spelling, which [`Place::parse`] reads.
+    pub fn key(&self) -> String {
+        match &self.address {
+            Address::Repository(repository) => self.hub.page_url(repository),
+            Address::Gguf { url } | Address::Package { url } => url.clone(),
+        }
+    }
+}
+
+/// Whether it looks like a folder on another server.
+fn lacks_slash(hub: &Hub, text: &str) -> bool {
+    let Ok(url) = split_url(text) else {
+        return false;
+    };
+    let is_whole = text.len() == url.origin.len() + url.path.len();
+    let is_file = url.parts().last().is_none_or(|name| has_ending(name));
+    url.origin != hub.origin() && is_whole && !is_file
+}
+
+/// Whether a name ends like a file's. Names of models have dots in numbers.
+fn has_ending(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    !ending.is_empty() && ending.bytes().all(|byte| byte.is_ascii_alphabetic())
+}

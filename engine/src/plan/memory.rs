@@ -1,0 +1,42 @@
+//! How much memory a plan takes. No GPU is needed: the CPU executor's buffers are of the same lengths, and memory that nobody
+//! touches is none.
+
+use crate::bench::synthetic::{Synthetic, architecture};
+use crate::exec::Executor;
+use crate::loader::FLUSH_BYTES;
+use crate::plan::Plan;
+use crate::session::SessionConfig;
+use crate::weights::Allocator;
+use model::Encoding;
+use model::manifest::MAX_SHARD_BYTES;
+
+/// Bytes on the device of BitNet 2B-4T's shape with a head in q8, at the default context and chunk, over those of weights and
+/// cache. It may be 1.05 and is 1.02.
+#[test]
+fn a_session_takes_hardly_more_than_weights_and_cache() {
+    let architecture = architecture("2b-4t").expect("a known shape");
+    let model = Synthetic::new("2b-4t", architecture, Encoding::Q8, 8, 1).expect("a valid model");
+    let config = SessionConfig::default();
+    assert_eq!(config.context, 4096);
+    let mut executor = Executor::cpu();
+    let (weights, _) = Allocator::new(&mut executor, model.manifest())
+        .allocate()
+        .expect("buffers of the weights");
+    let weight_bytes = executor.allocated_bytes();
+    let plan = Plan::build(&mut executor, model.manifest(), &weights, &config);
+    let plan = pollster::block_on(plan).expect("a plan");
+    let needed = weight_bytes + plan.kv_bytes;
+    let ready = executor.allocated_bytes();
+    // While the weights come, copies of some of them are on their way, but there is no cache yet.
+    let loading = weight_bytes + FLUSH_BYTES + MAX_SHARD_BYTES;
+    let ratio = |bytes: u64| bytes as f64 / needed as f64;
+    println!(
+        "weights {weight_bytes}, cache {}, everything else {}: {:.4}; while loading at most {:.4}",
+        plan.kv_bytes,
+        ready - needed,
+        ratio(ready),
+        ratio(loading)
+    );
+    assert!(ratio(ready) <= 1.03, "{}", ratio(ready));
+    assert!(ratio(loading) <= 1.0, "{}", ratio(loading));
+}

@@ -1,0 +1,134 @@
+//! Constants of the kernels' texts against what the ops believe of them.
+
+use crate::{MAX_INVOCATIONS, each_module};
+use engine::ops::{
+    ATTENTION_CHUNK, CHUNKS_PER_GROUP, GEMM_TOKENS, LOGIT_SEGMENT, REPETITION_WINDOW_MAX,
+    RESULT_SLOTS, Step, Tuning,
+};
+use engine::shader::Kernel;
+use naga::Module;
+
+fn override_default(module: &Module, name: &str) -> Option<f64> {
+    let (_, constant) = module
+        .overrides
+        .iter()
+        .find(|(_, o)| o.name.as_deref() == Some(name))?;
+    literal(module, constant.init?)
+}
+
+fn constant(module: &Module, name: &str) -> Option<f64> {
+    let (_, constant) = module
+        .constants
+        .iter()
+        .find(|(_, c)| c.name.as_deref() == Some(name))?;
+    literal(module, constant.init)
+}
+
+fn literal(module: &Module, expression: naga::Handle<naga::Expression>) -> Option<f64> {
+    match module.global_expressions[expression] {
+        naga::Expression::Literal(naga::Literal::U32(value)) => Some(f64::from(value)),
+        naga::Expression::Literal(naga::Literal::F32(value)) => Some(f64::from(value)),
+        naga::Expression::Constant(constant) => literal(module, module.constants[constant].init),
+        _ => None,
+    }
+}
+
+#[test]
+fn constants_agree_with_the_op() {
+    each_module(|op, _, module| {
+        let name = op.kernel().name();
+        let given = op.constants(&Tuning::default());
+        for (constant, _) in &given {
+            let known = module
+                .overrides
+                .iter()
+                .any(|(_, o)| o.name.as_deref() == Some(constant));
+            assert!(known, "{name} has no override {constant}");
+        }
+        let value = |name: &str| {
+            given
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| *value)
+                .or_else(|| override_default(module, name))
+        };
+        let workgroup = value("WG").unwrap();
+        assert!(
+            workgroup <= MAX_INVOCATIONS,
+            "{name}: {workgroup} invocations"
+        );
+        let step = Step {
+            pos: 0,
+            n_tokens: 3,
+            logit_row: 0,
+            n_logits: 1,
+        };
+        let [x, _, _] = op.grid(&step, &Tuning::default());
+        match op.kernel() {
+            // Invocations over work items must be workgroups.
+            Kernel::Embed => assert_eq!(f64::from(x), (16.0 / workgroup).ceil()),
+            Kernel::RopeKv => assert_eq!(f64::from(x), (10.0 * 16.0 / workgroup).ceil()),
+            Kernel::LmHead => {
+                let rows = workgroup / constant(module, "LANES").unwrap()
+                    * constant(module, "TEAM_ROWS").unwrap();
+                assert_eq!(f64::from(x), (9.0 / rows).ceil());
+                let tile = constant(module, "LOGIT_TILE").unwrap();
+                let step = Step {
+                    n_logits: 9,
+                    ..step
+                };
+                assert_eq!(
+                    f64::from(op.grid(&step, &Tuning::default())[2]),
+                    (9.0 / tile).ceil()
+                );
+            }
+            Kernel::TernaryGemm => {
+                assert_eq!(constant(module, "TOKENS"), Some(f64::from(GEMM_TOKENS)))
+            }
+            Kernel::Attention | Kernel::RopeAttention => {
+                assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));
+                let parts = constant(module, "PARTS").unwrap();
+                assert_eq!(workgroup, parts * f64::from(ATTENTION_CHUNK));
+            }
+            Kernel::AttentionCombine => {
+                assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)))
+            }
+            Kernel::AttentionLoop => {
+                assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));
+                assert_eq!(constant(module, "SHARES"), Some(workgroup));
+                let positions = workgroup * constant(module, "PER_SHARE").unwrap();
+                assert_eq!(positions, f64::from(ATTENTION_CHUNK));
+                let rounds = constant(module, "ROUNDS").unwrap();
+                assert_eq!(rounds, (16.0 / workgroup).ceil());
+            }
+            Kernel::Sample => {
+                assert_eq!(
+                    constant(module, "RESULT_SLOTS"),
+                    Some(f64::from(RESULT_SLOTS))
+                );
+                assert_eq!(constant(module, "N_LANES"), Some(workgroup));
+                let greedy = f64::from(engine::reference::GREEDY_BELOW);
+                assert_eq!(constant(module, "GREEDY_BELOW"), Some(greedy));
+            }
+            Kernel::LogitScan => {
+                let segment = f64::from(LOGIT_SEGMENT);
+                assert_eq!(constant(module, "SEGMENT"), Some(segment));
+                assert_eq!(f64::from(x), (5000.0 / segment).ceil());
+                assert_eq!(constant(module, "N_LANES"), Some(workgroup));
+                assert_eq!(workgroup, f64::from(REPETITION_WINDOW_MAX));
+            }
+            Kernel::NormGemv => {
+                let sizes = op.sizes(&Tuning::default());
+                let size = |name| sizes.iter().find(|(n, _)| *n == name).unwrap().1;
+                let (slices, rows) = (f64::from(size("SLICES")), f64::from(size("ROWS")));
+                assert_eq!(slices * rows, workgroup);
+                assert_eq!(f64::from(x), (100.0 / rows).ceil());
+                let chunk = Some(f64::from(ATTENTION_CHUNK));
+                assert_eq!(constant(module, "CHUNK"), chunk);
+                let group = Some(f64::from(CHUNKS_PER_GROUP));
+                assert_eq!(constant(module, "CHUNKS_PER_GROUP"), group);
+            }
+            Kernel::NormQuantize | Kernel::RmsNorm | Kernel::TernaryGemv => {}
+        }
+    });
+}

@@ -1,0 +1,53 @@
+// Sum of squares and largest bits of a row, by workgroup memory. Same signatures and bits as row_totals_subgroup.wgsl.
+// The including kernel declares `override WG: u32`, a multiple of 32.
+const LANES: u32 = 0u;      // as in row_totals_subgroup.wgsl; of no use here
+const ROW_STEPS: u32 = 2u;  // groups of an invocation
+const ROW_BLOCKS: u32 = 16u; // of the row
+var<workgroup> block_squares: array<array<f32, 32>, ROW_BLOCKS>;
+var<workgroup> block_largest: array<array<u32, 32>, 32>; // of 32 invocations
+
+struct RowTotals {
+    squares: f32,
+    largest: u32,
+}
+
+fn row_totals(lid: u32, squares: array<f32, ROW_STEPS>, largest: u32) -> RowTotals {
+    var own = squares;
+    let lane = lid % 32u;
+    for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+        let block = (lid + j * WG) / 32u;
+        if block < ROW_BLOCKS { block_squares[block][lane] = own[j]; }
+    }
+    block_largest[lid / 32u][lane] = largest;
+    workgroupBarrier();
+    for (var mask = 1u; mask < 32u; mask = mask << 1u) {
+        if lane % (2u * mask) == 0u {
+            for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+                let block = (lid + j * WG) / 32u;
+                if block < ROW_BLOCKS { block_squares[block][lane] = block_squares[block][lane] + block_squares[block][lane + mask]; }
+            }
+            block_largest[lid / 32u][lane] = max(block_largest[lid / 32u][lane], block_largest[lid / 32u][lane + mask]);
+        }
+        workgroupBarrier();
+    }
+    var total = 0.0;
+    for (var block = 0u; block < ROW_BLOCKS; block = block + 1u) { // unrolled
+        total = total + block_squares[block][0];
+    }
+    var most = 0u;
+    for (var at = 0u; at < min(WG / 32u, ROW_BLOCKS); at = at + 1u) { most = max(most, block_largest[at][0]); }
+    return RowTotals(total, most);
+}
+
+// Leaves a value of which left_sum gives the sum over the workgroup, wrapping, behind a barrier.
+var<workgroup> left_total: atomic<i32>;
+
+fn leave_sum(lid: u32, value: i32) {
+    if lid == 0u { atomicStore(&left_total, 0); }
+    workgroupBarrier();
+    atomicAdd(&left_total, value);
+}
+
+fn left_sum() -> i32 {
+    return atomicLoad(&left_total);
+}

@@ -1,0 +1,145 @@
+//! Files of a stored package on their way out of the store. The shards of a model are read ahead: while the device takes one,
+//! the next ones come from the disk and are hashed.
+
+use std::collections::HashSet;
+use std::future::Future;
+
+use model::manifest::FileHash;
+use protocol::Fault;
+
+use crate::fetching::{Keeping, Trying, whole};
+use crate::load;
+use crate::progress::Meter;
+use crate::race::Ahead;
+use crate::repacking::{Tools, restore};
+use crate::store::Shelf;
+use crate::{Host, Inbox, Policy};
+
+/// Shards that are read before the device wants them: while one comes from the disk, the one before it is hashed. Each takes up
+/// to 8 MiB of memory.
+const SHARDS_AHEAD: usize = 2;
+
+/// Where files of a package come from.
+pub(crate) struct Source<'a, H> {
+    pub(crate) host: &'a H,
+    pub(crate) policy: &'a Policy,
+    pub(crate) inbox: &'a Inbox,
+    /// Absent when nothing can be kept.
+    pub(crate) shelf: Option<&'a Shelf<'a, H>>,
+    pub(crate) base_url: &'a str,
+    /// How long what the store lacks is asked for.
+    pub(crate) trying: Trying,
+}
+
+impl<H: Host> Source<'_, H> {
+    /// A file that the store lacks: from the network, or made again from what others publish, and into the store where there is
+    /// one.
+    async fn fetch(
+        &self,
+        file: &FileHash,
+        meter: Option<&mut Meter<'_, H>>,
+    ) -> Result<H::Bytes, Fault> {
+        let (host, policy, inbox, base_url) = (self.host, self.policy, self.inbox, self.base_url);
+        match self.shelf {
+            None => whole(host, policy, inbox, base_url, file, meter).await,
+            Some(shelf) => {
+                if let Some(place) = load::foreign(base_url) {
+                    let tools = Tools {
+                        host,
+                        policy,
+                        inbox,
+                        shelf,
+                    };
+                    return restore(tools, &place, file, self.trying).await;
+                }
+                let keeping = Keeping::new(host, shelf, base_url, vec![(file, 1)], meter);
+                keeping.one(policy, inbox, self.trying).await
+            }
+        }
+    }
+}
+
+/// A file of a package: from the store, or, if it is not there or has gone bad, from the network into the store.
+pub(crate) async fn obtain<H: Host>(
+    source: &Source<'_, H>,
+    file: &FileHash,
+    meter: Option<&mut Meter<'_, H>>,
+) -> Result<H::Bytes, Fault> {
+    if let Some(shelf) = source.shelf
+        && let Some(bytes) = shelf.get(source.base_url, file).await?
+    {
+        return Ok(bytes);
+    }
+    source.fetch(file, meter).await
+}
+
+/// What the store says of a file: its bytes, unless it has none that are right.
+type Reading<B> = Result<Option<B>, Fault>;
+
+/// The shards of a package, one after the other.
+pub(crate) struct Shards<'a, H: Host> {
+    source: Source<'a, H>,
+    files: &'a [FileHash],
+    /// The next shard to be given out.
+    next: usize,
+    /// The readings of the shards from `next` on.
+    ahead: Ahead<'a, Reading<H::Bytes>>,
+    /// Hashes of what the store had lost and got again.
+    repaired: HashSet<&'a str>,
+}
+
+impl<'a, H: Host> Shards<'a, H> {
+    pub(crate) fn new(source: Source<'a, H>, files: &'a [FileHash]) -> Self {
+        Self {
+            source,
+            files,
+            next: 0,
+            ahead: Ahead::new(),
+            repaired: HashSet::new(),
+        }
+    }
+
+    /// Runs `work`, and reads ahead meanwhile.
+    pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        self.ahead.beside(work).await
+    }
+
+    /// The next shard; `None` behind the last one. What is wrong with a shard that was read ahead is told, or mended, when it is
+    /// its turn. Nothing else uses the store while one is mended.
+    pub(crate) async fn next(
+        &mut self,
+        meter: &mut Meter<'_, H>,
+    ) -> Result<Option<H::Bytes>, Fault> {
+        let Some(file) = self.files.get(self.next) else {
+            return Ok(None);
+        };
+        self.read_ahead();
+        let stored = self.ahead.next().await.transpose()?.flatten();
+        self.next += 1;
+        self.read_ahead();
+        if stored.is_some() {
+            return Ok(stored);
+        }
+        let bytes = if self.repaired.insert(&file.sha256) {
+            self.source.fetch(file, Some(meter)).await?
+        } else {
+            // Shards may be alike. The other one may have come into the store after this one was looked for there.
+            obtain(&self.source, file, Some(meter)).await?
+        };
+        Ok(Some(bytes))
+    }
+
+    /// Begins to read as many shards as may be in memory. What comes from the network is not asked for ahead: the network has
+    /// its own order.
+    fn read_ahead(&mut self) {
+        let Some(shelf) = self.source.shelf else {
+            return;
+        };
+        let base_url = self.source.base_url;
+        while self.ahead.len() < SHARDS_AHEAD
+            && let Some(file) = self.files.get(self.next + self.ahead.len())
+        {
+            self.ahead.begin(shelf.get(base_url, file));
+        }
+    }
+}

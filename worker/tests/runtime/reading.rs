@@ -1,0 +1,201 @@
+//! Shards that are read ahead of their use: faster, and otherwise as if they were read one after the other.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::disk::{fetched, info, progress, served, visit_and_load};
+use crate::support::{
+    LOAD, Mishap, Open, Script, StoreBreak, Tiny, World, fault, load, visit, worker_in,
+};
+use protocol::{Event, FaultCode, Hello, LoadStage, Outcome, Request};
+
+/// How long a file takes to be read in these tests.
+const READ_MILLIS: u32 = 100;
+/// Shards that are read at once.
+const AHEAD: usize = 2;
+
+/// A world with a package in its store, whose shards take their time from now on.
+fn stored(package: &Tiny) -> Rc<World> {
+    let world = Rc::new(World::default());
+    world.serve(package);
+    visit_and_load(&world);
+    world.disk.get_millis.set(READ_MILLIS);
+    world.disk.most_reading.set(0);
+    world
+}
+
+fn opens(open: Open) -> Script {
+    Script {
+        opens: [open].into(),
+        ..Script::default()
+    }
+}
+
+#[test]
+fn shards_are_read_beside_each_other_but_not_all_at_once() {
+    let world = stored(&Tiny::with_alike_shards());
+    visit_and_load(&world);
+    assert_eq!(world.disk.most_reading.get(), AHEAD);
+    assert_eq!(
+        world.disk.count("get"),
+        2 + 5,
+        "manifest and tokenizer, shards"
+    );
+    // Five shards, two at a time.
+    let times = info(&world).times;
+    let read_millis = times.read_millis + times.upload_millis;
+    let one_by_one = f64::from(5 * READ_MILLIS);
+    assert!(read_millis < 0.7 * one_by_one, "{times:?}");
+    assert!(times.read_millis > 0.5 * one_by_one - 30.0, "{times:?}");
+    let done: Vec<_> = progress(&world)
+        .into_iter()
+        .filter(|p| p.stage == LoadStage::Upload)
+        .map(|p| p.shards_done)
+        .collect();
+    assert!(
+        done.is_sorted() && done.first() == Some(&0) && done.last() == Some(&5),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn what_fails_ahead_is_told_when_it_is_its_turn() {
+    // Manifest, tokenizer and the first shard can be read, nothing behind them.
+    let broken = [vec![StoreBreak::Works; 3], vec![StoreBreak::Lost; 99]].concat();
+    let world = stored(&Tiny::default());
+    world.disk.breaks("get", &broken);
+    visit_and_load(&world);
+    let told = fault(&world, LOAD);
+    assert_eq!(told.code, FaultCode::Storage);
+    assert!(told.detail.starts_with("reading 00001.bin"), "{told}");
+
+    // The device is lost before that is of interest.
+    let world = stored(&Tiny::default());
+    world.disk.breaks("get", &broken);
+    visit(&world, opens(Open::LostAtShard(0)), &[load(LOAD)]);
+    assert_eq!(fault(&world, LOAD).code, FaultCode::DeviceLost);
+}
+
+#[test]
+fn a_lost_device_does_not_wait_for_what_is_read_ahead() {
+    let world = stored(&Tiny::default());
+    let mut breaks = vec![StoreBreak::Works; 3];
+    breaks.extend([StoreBreak::Hang; 9]);
+    world.disk.breaks("get", &breaks);
+    let began = world.time();
+    visit(&world, opens(Open::LostAtShard(0)), &[load(LOAD)]);
+    assert_eq!(fault(&world, LOAD).code, FaultCode::DeviceLost);
+    assert!(world.time() - began < 1000.0, "{}", world.time() - began);
+    assert_eq!(world.disk.reading.get(), 0, "nothing goes on");
+}
+
+#[test]
+fn a_silent_device_is_lost_also_while_the_next_shards_are_there() {
+    let world = stored(&Tiny::default());
+    let began = world.time();
+    visit(&world, opens(Open::HangsAtShard(0)), &[load(LOAD)]);
+    assert_eq!(fault(&world, LOAD).code, FaultCode::DeviceLost);
+    let waited = world.time() - began;
+    assert!((90_000.0..95_000.0).contains(&waited), "{waited}");
+    assert_eq!(
+        world.disk.count("get"),
+        2 + 1 + AHEAD,
+        "no more than may be in memory"
+    );
+}
+
+/// A visit that loads the model and cancels that after so long.
+fn visit_and_cancel(world: &Rc<World>, millis: u32) {
+    let run = worker_in(world, Script::default());
+    world.push(Request::Hello(Hello::own()));
+    world.push(load(LOAD));
+    world.push_later(millis, Request::Cancel { id: LOAD });
+    world.run_until_idle(run);
+}
+
+fn is_cancelled(world: &World) -> bool {
+    let end = Event::Finished {
+        id: LOAD,
+        outcome: Box::new(Outcome::Cancelled),
+    };
+    world.events().contains(&end)
+}
+
+/// Loading ends with the cancel wherever it comes, and what was begun is not followed by anything.
+#[test]
+fn a_cancel_ends_what_is_read_ahead() {
+    let mut cancelled = 0;
+    for millis in (0..700).step_by(7) {
+        let world = stored(&Tiny::default());
+        let calls = Rc::new(Cell::new(None));
+        let noted = Rc::clone(&calls);
+        *world.on_event.borrow_mut() = Box::new(move |world, event| {
+            if event.id() == Some(LOAD) && event.is_terminal() {
+                noted.set(Some(world.disk.calls.borrow().len()));
+            }
+        });
+        visit_and_cancel(&world, millis);
+        cancelled += usize::from(is_cancelled(&world));
+        let n_calls = world.disk.calls.borrow().len();
+        assert_eq!(calls.get(), Some(n_calls), "{millis}");
+        assert_eq!(world.disk.reading.get(), 0, "{millis}");
+    }
+    assert!((30..100).contains(&cancelled), "{cancelled}");
+}
+
+#[test]
+fn a_shard_that_is_mended_is_mended_for_all_that_are_like_it() {
+    let world = stored(&Tiny::with_alike_shards());
+    let entry = {
+        let journal = world.disk.journal.borrow();
+        let entry = journal.values().find(|entry| entry.bytes == 256);
+        entry.unwrap().clone()
+    };
+    let key = entry.record_keys().next().unwrap();
+    let damage: [fn(&World, &str); 2] = [
+        |world, key| world.disk.records.borrow_mut().get_mut(key).unwrap()[7] ^= 1,
+        |world, key| drop(world.disk.records.borrow_mut().remove(key)),
+    ];
+    for damage in damage {
+        damage(&world, &key);
+        visit_and_load(&world);
+        assert!(info(&world).cached);
+        assert_eq!(fetched(&world).len(), 1, "{:?}", fetched(&world));
+        assert_eq!(world.disk.most_reading.get(), AHEAD);
+        visit_and_load(&world);
+        assert_eq!(fetched(&world), [""; 0], "mended");
+    }
+}
+
+#[test]
+fn shards_that_are_all_gone_come_one_by_one() {
+    let world = stored(&Tiny::default());
+    world
+        .disk
+        .records
+        .borrow_mut()
+        .retain(|_, record| record.len() <= 2 || record[0] == b'{');
+    visit_and_load(&world);
+    assert_eq!(fetched(&world), ["00000.bin", "00001.bin", "00002.bin"]);
+    assert!(info(&world).cached);
+    for told in progress(&world) {
+        assert!(told.bytes_done <= told.bytes_total, "{told:?}");
+    }
+}
+
+#[test]
+fn nothing_is_fetched_ahead_where_nothing_can_be_kept() {
+    let world = served();
+    world.disk.breaks("open", &[StoreBreak::Unavailable; 99]);
+    let mishaps = vec![Mishap::Unreachable; 99].into();
+    world
+        .network
+        .mishaps
+        .borrow_mut()
+        .insert("00001.bin", mishaps);
+    visit_and_cancel(&world, 60_000);
+    assert!(is_cancelled(&world));
+    let fetched = fetched(&world);
+    assert!(fetched.contains(&"00001.bin".to_owned()), "{fetched:?}");
+    assert!(!fetched.contains(&"00002.bin".to_owned()), "{fetched:?}");
+}
