@@ -29,38 +29,36 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let first_head = wid.x * HEADS;
     let token = wid.y;
     let position = step.pos + token;
-    let quads = params.head_dim / 4u;
     if position >= params.context { return; }
-    let cache_base = first_head / params.group * params.context * quads;
-    let row = (token * params.heads + first_head) * quads;
-    for (var t = lid; t < HEADS * quads; t = t + WG) {
-        q_heads[t / quads][t % quads] = q[row + t];
+    let cache_base = first_head / params.group * params.context * QUADS;
+    let row = (token * params.heads + first_head) * QUADS;
+    for (var t = lid; t < HEADS * QUADS; t = t + WG) {
+        q_heads[t / QUADS][t % QUADS] = q[row + t];
     }
     workgroupBarrier();
 
-    // What an invocation below JOINED * quads has merged: a quad of one head in each round.
+    // What an invocation below JOINED * QUADS has merged: a quad of one head in each round.
     var grouped: array<Part, JOIN_ROUNDS>;
     var merged: array<Part, JOIN_ROUNDS>;
     for (var start = 0u; start <= position; start = start + CHUNK) {
         let n = min(position + 1u - start, CHUNK);
-        let chunk_base = cache_base + start * quads;
+        let chunk_base = cache_base + start * QUADS;
         var keys: array<vec4<f32>, KEY_STEPS>;
         var values: array<vec4<f32>, VALUE_STEPS>;
         for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
-            let place = key_place(lid, j, n, quads);
-            keys[j] = kv_unpack(k_cache[chunk_base + place.p * quads + place.quad]);
+            let place = key_place(lid, j, n);
+            keys[j] = kv_unpack(k_cache[chunk_base + place.p * QUADS + place.quad]);
         }
         for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
-            let place = value_place(lid, j, n, quads);
-            values[j] = kv_unpack(v_cache[chunk_base + place.p * quads + place.quad]);
+            let place = value_place(lid, j, n);
+            values[j] = kv_unpack(v_cache[chunk_base + place.p * QUADS + place.quad]);
         }
-        score_chunk(lid, n, quads, params.scale, keys);
-        weigh_chunk(lid, n);
-        let parts = sum_values(lid, n, quads, values);
+        weigh_chunk(lid, n, params.scale, keys);
+        let parts = sum_values(lid, n, values);
         for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
-            let joined = join_values(lid, quads, r * JOINED, parts);
-            if lid < JOINED * quads {
-                let head = r * JOINED + lid / quads;
+            let joined = join_values(lid, r * JOINED, parts);
+            if lid < JOINED * QUADS {
+                let head = r * JOINED + lid / QUADS;
                 let in_group = start / CHUNK % CHUNKS_PER_GROUP;
                 grouped[r] = merge_parts(grouped[r], Part(joined, chunk_max(head), chunk_sum(head)), in_group == 0u);
                 if in_group + 1u == CHUNKS_PER_GROUP || start + CHUNK > position {
@@ -71,9 +69,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         // The next chunk's scores overwrite what chunk_max has read.
         workgroupBarrier();
     }
-    if lid < JOINED * quads {
+    if lid < JOINED * QUADS {
         for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
-            out[row + r * JOINED * quads + lid] = merged[r].values / merged[r].sum;
+            out[row + r * JOINED * QUADS + lid] = merged[r].values / merged[r].sum;
         }
     }
 }

@@ -1,5 +1,5 @@
 // Merge of the chunks that rope_attention has left. FINISH: of all of them, with the bits of attention. Else of each group of
-// eight, side by side, as far as there is more than one; norm_gemv merges the rest where it loads its row.
+// sixteen, side by side, as far as there is more than one; norm_gemv merges the rest where it loads its row.
 //
 // partials [heads, n_chunks, D + 4] f32: m, l, two unused, acc; behind them [heads, n_groups, D + 4] of groups, written here
 // out      [heads, D] f32 (FINISH)
@@ -10,7 +10,7 @@
 override WG: u32 = 64;
 override FINISH: bool = true;
 const CHUNK: u32 = 64u;
-const IN_GROUP: u32 = 8u; // CHUNKS_PER_GROUP
+const IN_GROUP: u32 = 16u; // CHUNKS_PER_GROUP
 
 struct Params {
     heads: u32,

@@ -1,19 +1,18 @@
 // LM head: normed float rows times the head's rows.
 //
-//   logits[r][first_row + i] = sum_k y[r][k] * table[i][k]
+//   logits[r][first_row + i] = factor[i] * sum_k y[r][k] * table[i][k]
 //
 // y      [n_logits, hidden] f32
 // table, scales: see the provider of `rows`
 // logits [n_logits, row_stride] f32; only the part's columns are written
-// One workgroup: WG / LANES teams; a team has TEAM_ROWS head rows and up to four logit rows (z), so that a head row is read
-// once for all of them. Its lanes take every LANES-th octet, and their sums are joined by a tree: the order of every sum is
-// fixed by `hidden` alone. Products are summed by explicit fma, which leaves compilers no choice. Needs hidden % 4 == 0.
+// One workgroup: WG / LANES teams; a team has TEAM_ROWS head rows and one logit row (z). Its lanes take every LANES-th pair of
+// octets, all rows' together, so that enough loads are on their way; their sums are joined by a tree: the order of every sum
+// is fixed by `hidden` alone. Products are summed by explicit fma, which leaves compilers no choice. Needs hidden % 4 == 0.
 // needs: step, rows
 
 override WG: u32 = 64;
 const LANES: u32 = 32u;
 const TEAM_ROWS: u32 = 4u;
-const LOGIT_TILE: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> params: RowsParams;
 @group(0) @binding(2) var<storage, read> y: array<vec4<f32>>;
@@ -21,37 +20,15 @@ const LOGIT_TILE: u32 = 4u;
 
 var<workgroup> team_scratch: array<vec4<f32>, 256>;
 
-// One octet of each of a team's head rows.
-struct TeamOctets {
-    a: Octet,
-    b: Octet,
-    c: Octet,
-    d: Octet,
-}
-
-// Octet of a logit row, zero past its end.
-fn y_octet(row: u32, octet: u32) -> Octet {
+// Four columns of a logit row, zero past its end.
+fn y_quad(row: u32, quad: u32) -> vec4<f32> {
     let n4 = params.hidden / 4u;
-    let at = row * n4 + octet * 2u;
-    var lo = vec4<f32>(0.0);
-    var hi = vec4<f32>(0.0);
-    if octet * 2u < n4 { lo = y[at]; }
-    if octet * 2u + 1u < n4 { hi = y[at + 1u]; }
-    return Octet(lo, hi);
+    let values = y[row * n4 + min(quad, n4 - 1u)];
+    return select(vec4<f32>(0.0), values, quad < n4);
 }
 
-fn fma_octet(a: Octet, b: Octet, acc: f32) -> f32 {
-    let lo = fma(a.lo.w, b.lo.w, fma(a.lo.z, b.lo.z, fma(a.lo.y, b.lo.y, fma(a.lo.x, b.lo.x, acc))));
-    return fma(a.hi.w, b.hi.w, fma(a.hi.z, b.hi.z, fma(a.hi.y, b.hi.y, fma(a.hi.x, b.hi.x, lo))));
-}
-
-fn fma_team(w: TeamOctets, y: Octet, acc: vec4<f32>) -> vec4<f32> {
-    return vec4<f32>(
-        fma_octet(w.a, y, acc.x),
-        fma_octet(w.b, y, acc.y),
-        fma_octet(w.c, y, acc.z),
-        fma_octet(w.d, y, acc.w),
-    );
+fn fma_quad(a: vec4<f32>, b: vec4<f32>, acc: f32) -> f32 {
+    return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, acc))));
 }
 
 // Sums over a team's lanes, valid in its first lane.
@@ -64,20 +41,7 @@ fn team_sum(lid: u32, value: vec4<f32>) -> vec4<f32> {
         }
         workgroupBarrier();
     }
-    let total = team_scratch[lid];
-    workgroupBarrier();
-    return total;
-}
-
-fn store(lid: u32, logit_row: u32, row: u32, acc: vec4<f32>) {
-    let total = team_sum(lid, acc);
-    if lid % LANES == 0u {
-        let at = logit_row * params.row_stride + params.first_row + row;
-        if row < params.n_rows { logits[at] = total.x; }
-        if row + 1u < params.n_rows { logits[at + 1u] = total.y; }
-        if row + 2u < params.n_rows { logits[at + 2u] = total.z; }
-        if row + 3u < params.n_rows { logits[at + 3u] = total.w; }
-    }
+    return team_scratch[lid];
 }
 
 @compute @workgroup_size(WG)
@@ -89,27 +53,28 @@ fn main(
     let team = (wid.x + wid.y * grid.x) * (WG / LANES) + lid / LANES;
     let row = team * TEAM_ROWS;
     let last = params.n_rows - 1u;
-    let first = wid.z * LOGIT_TILE;
-    if first >= step.n_logits { return; }
-    let count = min(step.n_logits - first, LOGIT_TILE);
-    var acc0 = vec4<f32>(0.0);
-    var acc1 = vec4<f32>(0.0);
-    var acc2 = vec4<f32>(0.0);
-    var acc3 = vec4<f32>(0.0);
-    for (var octet = lid % LANES; octet < params.n_octets; octet = octet + LANES) {
-        let w = TeamOctets(
-            row_octet(min(row, last), octet),
-            row_octet(min(row + 1u, last), octet),
-            row_octet(min(row + 2u, last), octet),
-            row_octet(min(row + 3u, last), octet),
-        );
-        acc0 = fma_team(w, y_octet(first, octet), acc0);
-        if count > 1u { acc1 = fma_team(w, y_octet(first + 1u, octet), acc1); }
-        if count > 2u { acc2 = fma_team(w, y_octet(first + 2u, octet), acc2); }
-        if count > 3u { acc3 = fma_team(w, y_octet(first + 3u, octet), acc3); }
+    let logit_row = wid.z;
+    if logit_row >= step.n_logits { return; }
+    var sums: array<f32, TEAM_ROWS>;
+    for (var pair = lid % LANES; pair < params.n_octets / 2u; pair = pair + LANES) {
+        var w: array<OctetPair, TEAM_ROWS>;
+        for (var r = 0u; r < TEAM_ROWS; r = r + 1u) { // unrolled
+            w[r] = row_pair(min(row + r, last), pair);
+        }
+        let a = y_quad(logit_row, 4u * pair);
+        let b = y_quad(logit_row, 4u * pair + 1u);
+        let c = y_quad(logit_row, 4u * pair + 2u);
+        let d = y_quad(logit_row, 4u * pair + 3u);
+        for (var r = 0u; r < TEAM_ROWS; r = r + 1u) { // unrolled
+            let half = fma_quad(w[r].first.hi, b, fma_quad(w[r].first.lo, a, sums[r]));
+            sums[r] = fma_quad(w[r].second.hi, d, fma_quad(w[r].second.lo, c, half));
+        }
     }
-    store(lid, first, row, acc0);
-    if count > 1u { store(lid, first + 1u, row, acc1); }
-    if count > 2u { store(lid, first + 2u, row, acc2); }
-    if count > 3u { store(lid, first + 3u, row, acc3); }
+    let totals = team_sum(lid, vec4<f32>(sums[0], sums[1], sums[2], sums[3]));
+    if lid % LANES == 0u {
+        let at = logit_row * params.row_stride + params.first_row + row;
+        for (var r = 0u; r < TEAM_ROWS; r = r + 1u) { // unrolled
+            if row + r < params.n_rows { logits[at + r] = totals[r] * row_factor(row + r); }
+        }
+    }
 }

@@ -12,7 +12,7 @@
 
 override WG: u32 = 256;
 const N_LANES: u32 = 256u; // equals WG
-const SEGMENT: u32 = 2048u;
+const SEGMENT: u32 = 512u;
 
 struct Params {
     vocab: u32,

@@ -109,16 +109,16 @@ fn row_put(group: u32, words: vec4<u32>) {
     q_row[group / 4u][group % 4u] = words;
 }
 
-fn dot_quad(codes: vec4<u32>, quad: u32) -> i32 {
-    return dot_codes(codes.x, q_row[quad][0]) + dot_codes(codes.y, q_row[quad][1])
-        + dot_codes(codes.z, q_row[quad][2]) + dot_codes(codes.w, q_row[quad][3]);
+fn dot_quad(sums: DotSums, codes: vec4<u32>, quad: u32) -> DotSums {
+    let half = add_codes(add_codes(sums, codes.x, q_row[quad][0]), codes.y, q_row[quad][1]);
+    return add_codes(add_codes(half, codes.z, q_row[quad][2]), codes.w, q_row[quad][3]);
 }
 
 // Products of the quads that were not loaded ahead.
-fn rest_of_row(row_base: u32, slice: u32) -> i32 {
-    var acc = 0;
+fn rest_of_row(sums: DotSums, row_base: u32, slice: u32) -> DotSums {
+    var acc = sums;
     for (var quad = slice + AHEAD * SLICES; quad < QUADS; quad = quad + SLICES) {
-        acc = acc + dot_quad(w[row_base + quad * R], quad);
+        acc = dot_quad(acc, w[row_base + quad * R], quad);
     }
     return acc;
 }
@@ -147,18 +147,18 @@ fn main(
     leave_sum(lid, own.sum_q);
     workgroupBarrier();
 
-    var acc = 0;
-    var acc_up = 0;
+    var acc = DotSums();
+    var acc_up = DotSums();
     for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
         let quad = slice + j * SLICES;
         if quad < QUADS {
-            acc = acc + dot_quad(ahead[j], quad);
-            if EPILOGUE >= EPILOGUE_GATED { acc_up = acc_up + dot_quad(ahead_up[j], quad); }
+            acc = dot_quad(acc, ahead[j], quad);
+            if EPILOGUE >= EPILOGUE_GATED { acc_up = dot_quad(acc_up, ahead_up[j], quad); }
         }
     }
-    acc_parts[slice][lid % ROWS] = acc + rest_of_row(row_base, slice);
+    acc_parts[slice][lid % ROWS] = dot_total(rest_of_row(acc, row_base, slice));
     if EPILOGUE >= EPILOGUE_GATED {
-        up_parts[slice][lid % ROWS] = acc_up + rest_of_row(UP_OFFSET + row_base, slice);
+        up_parts[slice][lid % ROWS] = dot_total(rest_of_row(acc_up, UP_OFFSET + row_base, slice));
     }
     workgroupBarrier();
     if lid < ROWS && row < N_ROWS {

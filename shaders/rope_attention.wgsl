@@ -11,6 +11,7 @@
 // needs: step, kv, rope, attention
 
 override WG: u32 = 256;
+const D: u32 = 4u * QUADS;
 
 struct Params {
     heads: u32,
@@ -31,13 +32,13 @@ struct Params {
 
 // As the cache holds them. Kept packed until they are read behind a barrier: a compiler may otherwise see that packing is
 // undone at once, and keep the bits that it should have rounded away (NVIDIA's does).
-var<workgroup> own_key: array<KvQuad, MAX_QUADS>;
-var<workgroup> own_value: array<KvQuad, MAX_QUADS>;
+var<workgroup> own_key: array<KvQuad, QUADS>;
+var<workgroup> own_value: array<KvQuad, QUADS>;
 
 // Elements e and e + 1 (e even) of the head at `base` (even), rotated. Both halves are loaded and one result taken, so that no
 // load waits for a branch.
 fn rotated_pair(base: u32, position: u32, e: u32) -> vec2<f32> {
-    let half = params.head_dim / 2u;
+    let half = D / 2u;
     let is_upper = e >= half;
     let j = select(e, e - half, is_upper);
     let lower = qkv[(base + j) / 2u];
@@ -53,23 +54,18 @@ fn rotated_quad(base: u32, position: u32, e: u32) -> vec4<f32> {
 }
 
 // The token's own key and value as the cache holds them; `write` puts them there.
-fn own_position(lid: u32, kv_head: u32, position: u32, quads: u32, write: bool) {
-    if lid < quads {
-        let packed = kv_pack(rotated_quad(params.k_offset + kv_head * params.head_dim, position, lid * 4u));
+fn own_position(lid: u32, kv_head: u32, position: u32, write: bool) {
+    if lid < QUADS {
+        let packed = kv_pack(rotated_quad(params.k_offset + kv_head * D, position, lid * 4u));
         own_key[lid] = packed;
-        if write { k_cache[(kv_head * params.context + position) * quads + lid] = packed; }
-    } else if lid < 2u * quads {
-        let quad = lid - quads;
-        let at = params.v_offset + kv_head * params.head_dim + quad * 4u;
+        if write { k_cache[(kv_head * params.context + position) * QUADS + lid] = packed; }
+    } else if lid < 2u * QUADS {
+        let quad = lid - QUADS;
+        let at = params.v_offset + kv_head * D + quad * 4u;
         let packed = kv_pack(vec4<f32>(qkv[at / 2u], qkv[at / 2u + 1u]));
         own_value[quad] = packed;
-        if write { v_cache[(kv_head * params.context + position) * quads + quad] = packed; }
+        if write { v_cache[(kv_head * params.context + position) * QUADS + quad] = packed; }
     }
-}
-
-// A position of the same chunk that no workgroup writes.
-fn other_than(own: u32, p: u32) -> u32 {
-    return select(p, select(p - 1u, 1u, p == 0u), p == own);
 }
 
 @compute @workgroup_size(WG)
@@ -79,54 +75,54 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let start = wid.y * CHUNK;
     if start > position || position >= params.context { return; }
     let n = min(position + 1u - start, CHUNK);
-    let quads = params.head_dim / 4u;
     let kv_head = first_head / params.group;
-    let chunk_base = (kv_head * params.context + start) * quads;
+    let chunk_base = (kv_head * params.context + start) * QUADS;
     // Where in the chunk the token's own position is; behind its end in all chunks but the last.
     let own = position - start;
 
-    // The cache is read before anything else, since nothing else takes as long. What would be the own position is another
-    // one's, and replaced below.
+    // The cache is read before anything else, since nothing else takes as long. Places are those of positions that no workgroup
+    // writes; what should be the own position's is replaced below.
+    let others = select(n, max(n, 2u) - 1u, own < CHUNK);
+    let readable = chunk_base + select(0u, QUADS, own == 0u);
     var stored_keys: array<KvQuad, KEY_STEPS>;
     var stored_values: array<KvQuad, VALUE_STEPS>;
     for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
-        let place = key_place(lid, j, n, quads);
-        stored_keys[j] = k_cache[chunk_base + other_than(own, place.p) * quads + place.quad];
+        let place = key_place(lid, j, others);
+        stored_keys[j] = k_cache[readable + place.p * QUADS + place.quad];
     }
     for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
-        let place = value_place(lid, j, n, quads);
-        stored_values[j] = v_cache[chunk_base + other_than(own, place.p) * quads + place.quad];
+        let place = value_place(lid, j, others);
+        stored_values[j] = v_cache[readable + place.p * QUADS + place.quad];
     }
     if own < CHUNK {
-        own_position(lid, kv_head, position, quads, first_head % params.group == 0u);
+        own_position(lid, kv_head, position, first_head % params.group == 0u);
     }
-    for (var t = lid; t < HEADS * quads; t = t + WG) {
-        q_heads[t / quads][t % quads] = rotated_quad((first_head + t / quads) * params.head_dim, position, t % quads * 4u);
+    for (var t = lid; t < HEADS * QUADS; t = t + WG) {
+        q_heads[t / QUADS][t % QUADS] = rotated_quad((first_head + t / QUADS) * D, position, t % QUADS * 4u);
     }
     workgroupBarrier();
 
     var keys: array<vec4<f32>, KEY_STEPS>;
     var values: array<vec4<f32>, VALUE_STEPS>;
     for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
-        let place = key_place(lid, j, n, quads);
+        let place = key_place(lid, j, n);
         keys[j] = kv_unpack(stored_keys[j]);
         if place.p == own { keys[j] = kv_unpack(own_key[place.quad]); }
     }
+    weigh_chunk(lid, n, params.scale, keys);
     for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
-        let place = value_place(lid, j, n, quads);
+        let place = value_place(lid, j, n);
         values[j] = kv_unpack(stored_values[j]);
         if place.p == own { values[j] = kv_unpack(own_value[place.quad]); }
     }
-    score_chunk(lid, n, quads, params.scale, keys);
-    weigh_chunk(lid, n);
-    let parts = sum_values(lid, n, quads, values);
+    let parts = sum_values(lid, n, values);
     for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
-        let joined = join_values(lid, quads, r * JOINED, parts);
-        if lid < JOINED * quads {
-            let head = r * JOINED + lid / quads;
-            let at = ((first_head + head) * params.n_chunks + wid.y) * (quads + 1u);
-            partials[at + 1u + lid % quads] = joined;
-            if lid % quads == 0u { partials[at] = vec4<f32>(chunk_max(head), chunk_sum(head), 0.0, 0.0); }
+        let joined = join_values(lid, r * JOINED, parts);
+        if lid < JOINED * QUADS {
+            let head = r * JOINED + lid / QUADS;
+            let at = ((first_head + head) * params.n_chunks + wid.y) * (QUADS + 1u);
+            partials[at + 1u + lid % QUADS] = joined;
+            if lid % QUADS == 0u { partials[at] = vec4<f32>(chunk_max(head), chunk_sum(head), 0.0, 0.0); }
         }
     }
 }

@@ -32,13 +32,13 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 fn partial_dot(row_base: u32, slice: u32) -> i32 {
-    var acc = 0;
+    var acc = DotSums();
     for (var quad = slice; quad < params.n_quads; quad = quad + SLICES) {
         let codes = w[row_base + quad * R];
-        acc = acc + dot_codes(codes.x, q[quad * 4u]) + dot_codes(codes.y, q[quad * 4u + 1u])
-            + dot_codes(codes.z, q[quad * 4u + 2u]) + dot_codes(codes.w, q[quad * 4u + 3u]);
+        acc = add_codes(add_codes(acc, codes.x, q[quad * 4u]), codes.y, q[quad * 4u + 1u]);
+        acc = add_codes(add_codes(acc, codes.z, q[quad * 4u + 2u]), codes.w, q[quad * 4u + 3u]);
     }
-    return acc;
+    return dot_total(acc);
 }
 
 @compute @workgroup_size(WG)

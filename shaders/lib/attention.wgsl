@@ -13,18 +13,19 @@ const PARTS: u32 = 4u;      // invocations that share a position's score: 256 / 
 const SHARES: u32 = 16u;    // invocations that share a head's maximum and sum, four positions each
 const OTHER_SHARES: u32 = 15u;
 const PER_SHARE: u32 = 4u;  // CHUNK / SHARES
-const MAX_QUADS: u32 = 64u; // of a head
+const QUADS: u32 = 64u;     // of a head: D / 4, at most 64. A constant, since divisions by it are many
 const HEADS: u32 = 1u;      // query heads of a workgroup, at most 4
 const JOINED: u32 = 1u;     // heads whose weighted values are joined at once, at most 2
 const JOIN_ROUNDS: u32 = 1u; // HEADS / JOINED
-const KEY_STEPS: u32 = 2u;   // D / 4 / PARTS, rounded up
-const VALUE_STEPS: u32 = 2u; // CHUNK / (256 / (D / 4)), rounded up
-const OTHER_SLICES: u32 = 3u; // 256 / (D / 4), rounded down, less one
+const KEY_STEPS: u32 = 2u;   // QUADS / PARTS, rounded up
+const SLICES: u32 = 4u;     // invocations that share a quad of the values: 256 / QUADS
+const OTHER_SLICES: u32 = 3u;
+const VALUE_STEPS: u32 = 2u; // CHUNK / SLICES, rounded up
 
 // Heads have an index of their own, so that bounds are checked once for all of them.
-var<workgroup> q_heads: array<array<vec4<f32>, 64>, HEADS>;       // quads, rotated
-var<workgroup> score_parts: array<array<array<f32, 16>, 16>, HEADS>; // [SHARES][PER_SHARE * PARTS]
-var<workgroup> chunk_weights: array<array<f32, 64>, HEADS>;       // scores, then their exponentials
+var<workgroup> q_heads: array<array<vec4<f32>, QUADS>, HEADS>;       // quads, rotated
+var<workgroup> score_parts: array<array<array<f32, 4>, 64>, HEADS>; // by position, PARTS each
+var<workgroup> chunk_weights: array<array<f32, 64>, HEADS>;       // exponentials, by position
 var<workgroup> share_max: array<array<f32, 16>, HEADS>;
 var<workgroup> share_sum: array<array<f32, 16>, HEADS>;
 var<workgroup> value_parts: array<array<vec4<f32>, 256>, JOINED>; // by invocation
@@ -36,16 +37,16 @@ struct Place {
 }
 
 // The j-th key quad that an invocation needs of the chunk's first n positions (n > 0).
-fn key_place(lid: u32, j: u32, n: u32, quads: u32) -> Place {
-    return Place(min(lid / PARTS, n - 1u), min(lid % PARTS + j * PARTS, quads - 1u));
+fn key_place(lid: u32, j: u32, n: u32) -> Place {
+    return Place(min(lid / PARTS, n - 1u), min(lid % PARTS + j * PARTS, QUADS - 1u));
 }
 
 // The j-th value quad: four elements of the head, of every n-th position.
-fn value_place(lid: u32, j: u32, n: u32, quads: u32) -> Place {
-    return Place(min(lid / quads + j * (256u / quads), n - 1u), lid % quads);
+fn value_place(lid: u32, j: u32, n: u32) -> Place {
+    return Place(min(lid / QUADS + j * SLICES, n - 1u), lid % QUADS);
 }
 
-// Largest score of a head; valid after score_chunk.
+// Largest score of a head; valid after weigh_chunk.
 fn chunk_max(head: u32) -> f32 {
     var largest = share_max[head][0];
     for (var i = 0u; i < OTHER_SHARES; i = i + 1u) { // unrolled
@@ -63,8 +64,9 @@ fn chunk_sum(head: u32) -> f32 {
     return sum;
 }
 
-// Scores of the chunk's first n positions (n > 0). Those behind get the first one's, which changes no maximum.
-fn score_chunk(lid: u32, n: u32, quads: u32, scale: f32, keys: array<vec4<f32>, KEY_STEPS>) {
+// Exponentials of the scores of the chunk's first n positions (n > 0), zero behind them, and their sums. One invocation
+// keeps four scores of a head from the first to the last step: fewer barriers are worth more than more invocations.
+fn weigh_chunk(lid: u32, n: u32, scale: f32, keys: array<vec4<f32>, KEY_STEPS>) {
     let part = lid % PARTS;
     var key = keys;
     var sums: array<vec4<f32>, HEADS>;
@@ -72,82 +74,68 @@ fn score_chunk(lid: u32, n: u32, quads: u32, scale: f32, keys: array<vec4<f32>, 
         sums[h] = vec4<f32>(0.0);
         for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
             let i = part + j * PARTS;
-            if i < quads { sums[h] = fma(q_heads[h][i], key[j], sums[h]); }
+            if i < QUADS { sums[h] = fma(q_heads[h][i], key[j], sums[h]); }
         }
     }
     for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
-        score_parts[h][lid / 16u][lid % 16u] = (sums[h].x + sums[h].y) + (sums[h].z + sums[h].w);
+        score_parts[h][lid / PARTS][part] = (sums[h].x + sums[h].y) + (sums[h].z + sums[h].w);
+    }
+    workgroupBarrier();
+    let head = min(lid / SHARES, HEADS - 1u);
+    let share = lid % SHARES;
+    var scores: array<f32, PER_SHARE>;
+    if lid < HEADS * SHARES {
+        for (var j = 0u; j < PER_SHARE; j = j + 1u) { // unrolled
+            // Those behind the end get the first one's score, which changes no maximum.
+            let p = share * PER_SHARE + j;
+            let parts = score_parts[head][select(0u, p, p < n)];
+            scores[j] = ((parts[0] + parts[1]) + (parts[2] + parts[3])) * scale;
+        }
+        share_max[head][share] = max(max(scores[0], scores[1]), max(scores[2], scores[3]));
     }
     workgroupBarrier();
     if lid < HEADS * SHARES {
-        let head = lid / SHARES;
-        let share = lid % SHARES;
-        let parts = score_parts[head][share];
-        let first = score_parts[head][0];
-        var largest = 0.0;
+        let largest = chunk_max(head);
         for (var j = 0u; j < PER_SHARE; j = j + 1u) { // unrolled
             let p = share * PER_SHARE + j;
-            let known = ((parts[4u * j] + parts[4u * j + 1u]) + (parts[4u * j + 2u] + parts[4u * j + 3u])) * scale;
-            let score = select(((first[0] + first[1]) + (first[2] + first[3])) * scale, known, p < n);
-            chunk_weights[head][p] = score;
-            largest = select(max(largest, score), score, j == 0u);
+            scores[j] = select(0.0, exp(scores[j] - largest), p < n);
+            chunk_weights[head][p] = scores[j];
         }
-        share_max[head][share] = largest;
-    }
-    workgroupBarrier();
-}
-
-// The exponentials in the scores' place, zero from the n-th on, and their sums.
-fn weigh_chunk(lid: u32, n: u32) {
-    for (var t = lid; t < HEADS * CHUNK; t = t + 256u) {
-        var weight = 0.0;
-        let head = t / CHUNK;
-        let p = t % CHUNK;
-        if p < n { weight = exp(chunk_weights[head][p] - chunk_max(head)); }
-        chunk_weights[head][p] = weight;
-    }
-    workgroupBarrier();
-    if lid < HEADS * SHARES {
-        let head = lid / SHARES;
-        let share = lid % SHARES;
-        let at = share * PER_SHARE;
-        share_sum[head][share] = (chunk_weights[head][at] + chunk_weights[head][at + 1u])
-            + (chunk_weights[head][at + 2u] + chunk_weights[head][at + 3u]);
+        share_sum[head][share] = (scores[0] + scores[1]) + (scores[2] + scores[3]);
     }
     workgroupBarrier();
 }
 
 // Weighted values of all heads.
-fn sum_values(lid: u32, n: u32, quads: u32, loaded: array<vec4<f32>, VALUE_STEPS>) -> array<vec4<f32>, HEADS> {
-    let slices = 256u / quads;
-    let slice = lid / quads;
+fn sum_values(lid: u32, n: u32, loaded: array<vec4<f32>, VALUE_STEPS>) -> array<vec4<f32>, HEADS> {
+    let slice = lid / QUADS;
     var values = loaded;
     var sums: array<vec4<f32>, HEADS>;
     for (var h = 0u; h < HEADS; h = h + 1u) { // unrolled
         sums[h] = vec4<f32>(0.0);
         for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
-            let p = slice + j * slices;
+            let p = slice + j * SLICES;
             if p < n { sums[h] = fma(vec4<f32>(chunk_weights[h][p]), values[j], sums[h]); }
         }
     }
     return sums;
 }
 
-// Joins the parts of the weighted values of JOINED heads from `first` on; an invocation below JOINED * quads gets a quad of
-// head first + lid / quads, all others nothing.
-fn join_values(lid: u32, quads: u32, first: u32, parts: array<vec4<f32>, HEADS>) -> vec4<f32> {
+// Joins the parts of the weighted values of JOINED heads from `first` on; an invocation below JOINED * QUADS gets a quad of head
+// first + lid / QUADS, all others nothing.
+fn join_values(lid: u32, first: u32, parts: array<vec4<f32>, HEADS>) -> vec4<f32> {
     var part = parts;
     for (var h = 0u; h < JOINED; h = h + 1u) { // unrolled
         value_parts[h][lid] = part[first + h];
     }
     workgroupBarrier();
     var sum = vec4<f32>(0.0);
-    if lid < JOINED * quads {
-        let head = lid / quads;
-        let column = lid % quads;
+    if lid < JOINED * QUADS {
+        let head = lid / QUADS;
+        let column = lid % QUADS;
         sum = value_parts[head][column];
         for (var j = 0u; j < OTHER_SLICES; j = j + 1u) { // unrolled
-            sum = sum + value_parts[head][column + (j + 1u) * quads];
+            sum = sum + value_parts[head][column + (j + 1u) * QUADS];
         }
     }
     workgroupBarrier();

@@ -14,6 +14,17 @@ fn dot_codes(codes: u32, x: vec4<u32>) -> i32 {
     return dot_lanes(codes, x.x) + dot_lanes(codes >> 2u, x.y) + dot_lanes(codes >> 4u, x.z) + dot_lanes(codes >> 6u, x.w);
 }
 
+// Sums of many such products.
+alias DotSums = i32;
+
+fn add_codes(sums: DotSums, codes: u32, x: vec4<u32>) -> DotSums {
+    return sums + dot_codes(codes, x);
+}
+
+fn dot_total(sums: DotSums) -> i32 {
+    return sums;
+}
+
 // Sum of four signed bytes.
 fn sum_lanes(x: u32) -> i32 {
     return (i32(x << 24u) >> 24u) + (i32(x << 16u) >> 24u) + (i32(x << 8u) >> 24u) + (i32(x) >> 24u);

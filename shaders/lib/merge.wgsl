@@ -1,7 +1,7 @@
-// Merge of the chunks of a row of attention: eight in a row make a group, one after the other in ascending order, and groups
+// Merge of the chunks of a row of attention: sixteen in a row make a group, one after the other in ascending order, and groups
 // are merged in the same way. Prefill merges a chunk as soon as it is computed, decode merges what other workgroups have left,
 // groups side by side: the same functions in the same order, so the same bits.
-const CHUNKS_PER_GROUP: u32 = 8u;
+const CHUNKS_PER_GROUP: u32 = 16u;
 
 // Weights of what is merged already and of the next part, and their new maximum and sum.
 struct Merge {

@@ -20,6 +20,11 @@ struct Octet {
     hi: vec4<f32>,
 }
 
+struct OctetPair {
+    first: Octet,
+    second: Octet,
+}
+
 // Columns 8 * octet .. 8 * octet + 8 of a row.
 fn row_octet(row: u32, octet: u32) -> Octet {
     let words = table[row * params.n_octets + octet];
@@ -27,4 +32,13 @@ fn row_octet(row: u32, octet: u32) -> Octet {
         vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y)),
         vec4<f32>(unpack2x16float(words.z), unpack2x16float(words.w)),
     );
+}
+
+// Octets 2 * pair and 2 * pair + 1 of a row, not yet multiplied with row_factor.
+fn row_pair(row: u32, pair: u32) -> OctetPair {
+    return OctetPair(row_octet(row, 2u * pair), row_octet(row, 2u * pair + 1u));
+}
+
+fn row_factor(row: u32) -> f32 {
+    return 1.0;
 }

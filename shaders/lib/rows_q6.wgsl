@@ -22,6 +22,11 @@ struct Octet {
     hi: vec4<f32>,
 }
 
+struct OctetPair {
+    first: Octet,
+    second: Octet,
+}
+
 // Four codes from 16 bits of nibbles and 8 bits of pairs, without their bias.
 fn six_bits(nibbles: u32, pairs: u32) -> vec4<f32> {
     let low = (vec4<u32>(nibbles) >> vec4<u32>(0u, 4u, 8u, 12u)) & vec4<u32>(15u);
@@ -36,4 +41,13 @@ fn row_octet(row: u32, octet: u32) -> Octet {
     let pairs = table[block + 4u + (octet % 4u) / 2u] >> (16u * (octet % 2u));
     let scale = scales[row * params.scales_per_row + octet / params.octets_per_scale];
     return Octet(six_bits(nibbles, pairs) * scale, six_bits(nibbles >> 16u, pairs >> 8u) * scale);
+}
+
+// Octets 2 * pair and 2 * pair + 1 of a row, not yet multiplied with row_factor.
+fn row_pair(row: u32, pair: u32) -> OctetPair {
+    return OctetPair(row_octet(row, 2u * pair), row_octet(row, 2u * pair + 1u));
+}
+
+fn row_factor(row: u32) -> f32 {
+    return 1.0;
 }

@@ -13,7 +13,7 @@ use crate::variant::KvType;
 pub const ATTENTION_CHUNK: u32 = 64;
 
 /// Chunks of a group: so many are merged by one workgroup.
-pub const CHUNKS_PER_GROUP: u32 = 8;
+pub const CHUNKS_PER_GROUP: u32 = 16;
 
 /// Largest head dimension: `MAX_QUADS` of `lib/attention.wgsl`.
 const MAX_HEAD_DIM: u32 = 256;
@@ -140,15 +140,18 @@ impl Op for Attention {
     fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
         let quads = self.head_dim / 4;
         let heads = self.heads_per_workgroup(tuning);
+        let slices = WORKGROUP / quads;
         // More at once would take more workgroup memory than every device has.
         let joined = if heads.is_multiple_of(2) { 2 } else { 1 };
         vec![
             ("HEADS", heads),
             ("JOINED", joined),
             ("JOIN_ROUNDS", heads / joined),
+            ("QUADS", quads),
             ("KEY_STEPS", quads.div_ceil(WORKGROUP / ATTENTION_CHUNK)),
-            ("VALUE_STEPS", ATTENTION_CHUNK.div_ceil(WORKGROUP / quads)),
-            ("OTHER_SLICES", WORKGROUP / quads - 1),
+            ("SLICES", slices),
+            ("OTHER_SLICES", slices - 1),
+            ("VALUE_STEPS", ATTENTION_CHUNK.div_ceil(slices)),
         ]
     }
 

@@ -10,8 +10,6 @@ use crate::variant::Rows;
 
 /// Head rows of a workgroup: `WG / LANES * TEAM_ROWS` in the shader.
 const ROWS_PER_WORKGROUP: u32 = 8;
-/// Logit rows that share one read of the head, as in the shader.
-const LOGIT_TILE: u32 = 4;
 
 /// Buffers: `y`, `table`, `scales`, `logits`.
 ///
@@ -66,7 +64,7 @@ impl Op for LmHead {
 
     fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {
         let [x, y] = grid_2d(self.n_rows.div_ceil(ROWS_PER_WORKGROUP));
-        [x, y, step.n_logits.div_ceil(LOGIT_TILE)]
+        [x, y, step.n_logits]
     }
 
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use crate::reference::{self, Found};
 use crate::shader::Kernel;
 
 /// Logits of a segment, `SEGMENT` in the shader.
-pub const LOGIT_SEGMENT: u32 = 2048;
+pub const LOGIT_SEGMENT: u32 = 512;
 
 /// Segments of a vocabulary.
 #[must_use]
