@@ -4,7 +4,7 @@
 //   out = sum_p exp(s_p - M) v_p / sum_p exp(s_p - M),   s_p = (q . k_p) / sqrt(D),   M = max s_p
 //
 // q        [n_tokens, heads, D] f32, rotated
-// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`
+// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`, then [kv_heads, context] scales if it has them
 // out      [n_tokens, heads, D] f32
 // One workgroup: (HEADS query heads of one key-value head, token); see lib/attention.wgsl. Needs D % 4 == 0, D <= 256.
 // needs: step, kv, attention, merge
@@ -31,7 +31,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let position = step.pos + token;
     let quads = params.head_dim / 4u;
     if position >= params.context { return; }
-    let cache_base = first_head / params.group * params.context * quads;
+    let first_row = first_head / params.group * params.context;
+    let cache_base = first_row * quads;
+    let scales = params.heads / params.group * params.context * quads + first_row;
     let row = (token * params.heads + first_head) * quads;
     for (var t = lid; t < HEADS * quads; t = t + WG) {
         q_heads[t / quads][t % quads] = q[row + t];
@@ -46,13 +48,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let chunk_base = cache_base + start * quads;
         var keys: array<vec4<f32>, KEY_STEPS>;
         var values: array<vec4<f32>, VALUE_STEPS>;
+        // All key quads of an invocation are of one position.
+        let scale_of_key = key_scale(scales + start + key_place(lid, 0u, n, quads).p);
         for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
             let place = key_place(lid, j, n, quads);
-            keys[j] = kv_unpack(k_cache[chunk_base + place.p * quads + place.quad]);
+            keys[j] = kv_unpack(k_cache[chunk_base + place.p * quads + place.quad], scale_of_key);
         }
         for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
             let place = value_place(lid, j, n, quads);
-            values[j] = kv_unpack(v_cache[chunk_base + place.p * quads + place.quad]);
+            let scale = value_scale(scales + start + place.p);
+            values[j] = kv_unpack(v_cache[chunk_base + place.p * quads + place.quad], scale);
         }
         score_chunk(lid, n, quads, params.scale, keys);
         weigh_chunk(lid, n);
