@@ -4,7 +4,7 @@
 //   out = sum_p exp(s_p - M) v_p / sum_p exp(s_p - M),   s_p = (q . k_p) / sqrt(D),   M = max s_p
 //
 // q        [n_tokens, heads, D] f32, rotated
-// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`
+// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`, then [kv_heads, context] scales if it has them
 // out      [n_tokens, heads, D] f32
 // One workgroup: (HEADS query heads of one key-value head, token); see lib/attention.wgsl. Needs D % 4 == 0, D <= 256.
 // needs: step, kv, attention, merge
@@ -30,7 +30,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let token = wid.y;
     let position = step.pos + token;
     if position >= params.context { return; }
-    let cache_base = first_head / params.group * params.context * QUADS;
+    let first_row = first_head / params.group * params.context;
+    let cache_base = first_row * QUADS;
+    let scales = params.heads / params.group * params.context * QUADS + first_row;
     let row = (token * params.heads + first_head) * QUADS;
     for (var t = lid; t < HEADS * QUADS; t = t + WG) {
         q_heads[t / QUADS][t % QUADS] = q[row + t];
@@ -45,13 +47,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let chunk_base = cache_base + start * QUADS;
         var keys: array<vec4<f32>, KEY_STEPS>;
         var values: array<vec4<f32>, VALUE_STEPS>;
+        // All key quads of an invocation are of one position.
+        let scale_of_key = key_scale(scales + start + key_place(lid, 0u, n).p);
         for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
             let place = key_place(lid, j, n);
-            keys[j] = kv_unpack(k_cache[chunk_base + place.p * QUADS + place.quad]);
+            keys[j] = kv_unpack(k_cache[chunk_base + place.p * QUADS + place.quad], scale_of_key);
         }
         for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
             let place = value_place(lid, j, n);
-            values[j] = kv_unpack(v_cache[chunk_base + place.p * QUADS + place.quad]);
+            let scale = value_scale(scales + start + place.p);
+            values[j] = kv_unpack(v_cache[chunk_base + place.p * QUADS + place.quad], scale);
         }
         weigh_chunk(lid, n, params.scale, keys);
         let parts = sum_values(lid, n, values);

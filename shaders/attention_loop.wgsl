@@ -5,7 +5,7 @@
 //   out = sum_p exp(s_p - M) v_p / sum_p exp(s_p - M),   s_p = (q . k_p) / sqrt(D),   M = max s_p
 //
 // q        [n_tokens, heads, D] f32, rotated
-// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`
+// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`, then [kv_heads, context] scales if it has them
 // out      [n_tokens, heads, D] f32
 // One workgroup: (query head, token). Needs D % 4 == 0, D <= 256.
 // needs: step, kv, merge
@@ -39,16 +39,16 @@ fn across(sum: vec4<f32>) -> f32 {
 }
 
 // Score of the key at `at` for the query at `row`: four sums, each of every fourth quad.
-fn score(row: u32, at: u32, quads: u32) -> f32 {
+fn score(row: u32, at: u32, scale: f32, quads: u32) -> f32 {
     var first = vec4<f32>(0.0);
     var second = vec4<f32>(0.0);
     var third = vec4<f32>(0.0);
     var fourth = vec4<f32>(0.0);
     for (var i = 0u; i < quads; i = i + 4u) {
-        first = fma(q[row + i], kv_unpack(k_cache[at + i]), first);
-        if i + 1u < quads { second = fma(q[row + i + 1u], kv_unpack(k_cache[at + i + 1u]), second); }
-        if i + 2u < quads { third = fma(q[row + i + 2u], kv_unpack(k_cache[at + i + 2u]), third); }
-        if i + 3u < quads { fourth = fma(q[row + i + 3u], kv_unpack(k_cache[at + i + 3u]), fourth); }
+        first = fma(q[row + i], kv_unpack(k_cache[at + i], scale), first);
+        if i + 1u < quads { second = fma(q[row + i + 1u], kv_unpack(k_cache[at + i + 1u], scale), second); }
+        if i + 2u < quads { third = fma(q[row + i + 2u], kv_unpack(k_cache[at + i + 2u], scale), third); }
+        if i + 3u < quads { fourth = fma(q[row + i + 3u], kv_unpack(k_cache[at + i + 3u], scale), fourth); }
     }
     return ((across(first) + across(second)) + (across(third) + across(fourth))) * params.scale;
 }
@@ -62,13 +62,14 @@ fn weigh(p: u32, n: u32, largest: f32) -> f32 {
 }
 
 // Weighted values of a quad: `slices` sums, each of every slices-th position, then their sum.
-fn sum_values(base: u32, n: u32, quads: u32, quad: u32) -> vec4<f32> {
+fn sum_values(base: u32, scales: u32, n: u32, quads: u32, quad: u32) -> vec4<f32> {
     let slices = 256u / quads;
     var total = vec4<f32>(0.0);
     for (var slice = 0u; slice < slices; slice = slice + 1u) {
         var part = vec4<f32>(0.0);
         for (var p = slice; p < n; p = p + slices) {
-            part = fma(vec4<f32>(chunk_weights[p]), kv_unpack(v_cache[base + p * quads + quad]), part);
+            let values = kv_unpack(v_cache[base + p * quads + quad], value_scale(scales + p));
+            part = fma(vec4<f32>(chunk_weights[p]), values, part);
         }
         total = select(total + part, part, slice == 0u);
     }
@@ -82,7 +83,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let position = step.pos + token;
     let quads = params.head_dim / 4u;
     if position >= params.context { return; }
-    let cache_base = head / params.group * params.context * quads;
+    let first_row = head / params.group * params.context;
+    let cache_base = first_row * quads;
+    let scale_base = params.heads / params.group * params.context * quads + first_row;
     let row = (token * params.heads + head) * quads;
     var grouped: array<Part, ROUNDS>;
     var merged: array<Part, ROUNDS>;
@@ -93,7 +96,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         var share_largest = 0.0;
         for (var j = 0u; j < PER_SHARE; j = j + 1u) {
             let p = lid * PER_SHARE + j;
-            let own = score(row, base + min(p, n - 1u) * quads, quads);
+            let at = min(p, n - 1u);
+            let own = score(row, base + at * quads, key_scale(scale_base + start + at), quads);
             chunk_weights[p] = own;
             share_largest = select(max(share_largest, own), own, j == 0u);
         }
@@ -118,7 +122,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         }
         let in_group = start / CHUNK % CHUNKS_PER_GROUP;
         for (var r = 0u; r < ROUNDS; r = r + 1u) { // unrolled
-            let values = sum_values(base, n, quads, min(lid + r * SHARES, quads - 1u));
+            let values = sum_values(base, scale_base + start, n, quads, min(lid + r * SHARES, quads - 1u));
             grouped[r] = merge_parts(grouped[r], Part(values, chunk_max, chunk_sum), in_group == 0u);
             if in_group + 1u == CHUNKS_PER_GROUP || start + CHUNK > position {
                 merged[r] = merge_parts(merged[r], grouped[r], start < CHUNK * CHUNKS_PER_GROUP);

@@ -3,7 +3,8 @@
 //
 // qkv     [stride] f32: queries at 0, keys at k_offset, values at v_offset
 // table   [context, D / 2] (cos, sin), as in rope_kv
-// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`; the token's own position is written
+// k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`, then [kv_heads, context] scales if it has them; the
+// token's own position is written
 // partials [heads, n_chunks, D + 4] f32: m, l, two unused, acc
 // One workgroup: (HEADS query heads of one key-value head, chunk); see lib/attention.wgsl. The token's own key and value are
 // not read from the cache, where another workgroup may be writing them, but computed again. Needs D % 4 == 0,
@@ -34,6 +35,7 @@ struct Params {
 // undone at once, and keep the bits that it should have rounded away (NVIDIA's does).
 var<workgroup> own_key: array<KvQuad, QUADS>;
 var<workgroup> own_value: array<KvQuad, QUADS>;
+var<workgroup> own_scales: array<KvQuad, 2>; // of key and value
 
 // Elements e and e + 1 (e even) of the head at `base` (even), rotated. Both halves are loaded and one result taken, so that no
 // load waits for a branch.
@@ -55,16 +57,35 @@ fn rotated_quad(base: u32, position: u32, e: u32) -> vec4<f32> {
 
 // The token's own key and value as the cache holds them; `write` puts them there.
 fn own_position(lid: u32, kv_head: u32, position: u32, write: bool) {
-    if lid < QUADS {
-        let packed = kv_pack(rotated_quad(params.k_offset + kv_head * D, position, lid * 4u));
-        own_key[lid] = packed;
-        if write { k_cache[(kv_head * params.context + position) * QUADS + lid] = packed; }
-    } else if lid < 2u * QUADS {
-        let quad = lid - QUADS;
+    let is_key = lid < QUADS;
+    let is_value = lid >= QUADS && lid < 2u * QUADS;
+    let quad = select(lid - QUADS, lid, is_key);
+    var own = vec4<f32>(0.0);
+    if is_key {
+        own = rotated_quad(params.k_offset + kv_head * D, position, quad * 4u);
+    } else if is_value {
         let at = params.v_offset + kv_head * D + quad * 4u;
-        let packed = kv_pack(vec4<f32>(qkv[at / 2u], qkv[at / 2u + 1u]));
+        own = vec4<f32>(qkv[at / 2u], qkv[at / 2u + 1u]);
+    }
+    let row = kv_head * params.context + position;
+    let scale_at = params.heads / params.group * params.context * QUADS + row;
+    let largest = kv_largest_together(lid, select(1u, 0u, is_key), own);
+    let packed = kv_pack(own, largest);
+    let scale = kv_pack_scale(largest);
+    if is_key {
+        own_key[quad] = packed;
+        if write { k_cache[row * QUADS + quad] = packed; }
+        if KV_SCALED && quad == 0u {
+            own_scales[0] = scale;
+            if write { k_cache[scale_at] = scale; }
+        }
+    } else if is_value {
         own_value[quad] = packed;
-        if write { v_cache[(kv_head * params.context + position) * QUADS + quad] = packed; }
+        if write { v_cache[row * QUADS + quad] = packed; }
+        if KV_SCALED && quad == 0u {
+            own_scales[1] = scale;
+            if write { v_cache[scale_at] = scale; }
+        }
     }
 }
 
@@ -83,9 +104,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     // The cache is read before anything else, since nothing else takes as long. Places are those of positions that no workgroup
     // writes; what should be the own position's is replaced below.
     let others = select(n, max(n, 2u) - 1u, own < CHUNK);
-    let readable = chunk_base + select(0u, QUADS, own == 0u);
+    let shift = select(0u, 1u, own == 0u);
+    let readable = chunk_base + shift * QUADS;
+    let scales = (params.heads / params.group * QUADS + kv_head) * params.context + start + shift;
     var stored_keys: array<KvQuad, KEY_STEPS>;
     var stored_values: array<KvQuad, VALUE_STEPS>;
+    var value_scales: array<f32, VALUE_STEPS>;
+    // All key quads of an invocation are of one position.
+    let scale_of_key = key_scale(scales + key_place(lid, 0u, others).p);
     for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
         let place = key_place(lid, j, others);
         stored_keys[j] = k_cache[readable + place.p * QUADS + place.quad];
@@ -93,6 +119,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
         let place = value_place(lid, j, others);
         stored_values[j] = v_cache[readable + place.p * QUADS + place.quad];
+        value_scales[j] = value_scale(scales + place.p);
     }
     if own < CHUNK {
         own_position(lid, kv_head, position, first_head % params.group == 0u);
@@ -106,14 +133,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     var values: array<vec4<f32>, VALUE_STEPS>;
     for (var j = 0u; j < KEY_STEPS; j = j + 1u) { // unrolled
         let place = key_place(lid, j, n);
-        keys[j] = kv_unpack(stored_keys[j]);
-        if place.p == own { keys[j] = kv_unpack(own_key[place.quad]); }
+        keys[j] = kv_unpack(stored_keys[j], scale_of_key);
+        if place.p == own { keys[j] = kv_unpack(own_key[place.quad], kv_scale(own_scales[0])); }
     }
     weigh_chunk(lid, n, params.scale, keys);
     for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
         let place = value_place(lid, j, n);
-        values[j] = kv_unpack(stored_values[j]);
-        if place.p == own { values[j] = kv_unpack(own_value[place.quad]); }
+        values[j] = kv_unpack(stored_values[j], value_scales[j]);
+        if place.p == own { values[j] = kv_unpack(own_value[place.quad], kv_scale(own_scales[1])); }
     }
     let parts = sum_values(lid, n, values);
     for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled

@@ -91,8 +91,10 @@ impl Pwa {
         let options = RegistrationOptions::new();
         options.set_update_via_cache(ServiceWorkerUpdateViaCache::None);
         let registered = JsFuture::from(container.register_with_options(SERVICE_WORKER, &options));
-        let registration: ServiceWorkerRegistration = match registered.await {
-            Ok(registration) => registration.unchecked_into(),
+        // A browser may be told to block it, and then answer with nothing.
+        let registered = registered.await.and_then(JsCast::dyn_into);
+        let registration: ServiceWorkerRegistration = match registered {
+            Ok(registration) => registration,
             Err(error) => {
                 // The app works without; it only has to be fetched each time.
                 leptos::logging::warn!("the service worker could not be registered: {error:?}");

@@ -20,7 +20,7 @@ pub struct Switches {
     pub seed: Option<u32>,
     /// `max_tokens`: most tokens of an answer, 0 = as many as the context holds.
     pub max_tokens: u32,
-    /// `context`, `kv` (`f16` or `f32`), `subgroups` (`0` = do not use them).
+    /// `context`, `kv` (`f16`, `f32` or `i8`), `subgroups` (`0` = do not use them).
     pub settings: Settings,
 }
 
@@ -78,6 +78,7 @@ impl Switches {
             }
             "kv" if value == "f32" => self.settings.kv = KvType::F32,
             "kv" if value == "f16" => self.settings.kv = KvType::F16,
+            "kv" if value == "i8" => self.settings.kv = KvType::I8,
             "subgroups" => self.settings.subgroups = value != "0",
             _ => {}
         }
@@ -137,6 +138,9 @@ mod tests {
             ),
             (512, KvType::F32, false)
         );
+        for (value, kv) in [("f16", KvType::F16), ("i8", KvType::I8)] {
+            assert_eq!(read(&[("kv", value)]).settings.kv, kv);
+        }
     }
 
     #[test]

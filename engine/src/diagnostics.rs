@@ -1,8 +1,8 @@
 //! Checks that can be run on a user's device as well as in tests.
 
 use crate::exec::Executor;
-use crate::ops::cache_bytes;
 use crate::ops::{Access, Step};
+use crate::ops::{cache_bytes, cache_rows};
 use crate::plan::Plan;
 use crate::session::{Sampling, Session};
 use crate::shader::{Choice, Kernel, Target, link};
@@ -61,7 +61,7 @@ pub async fn compile_all(executor: &Executor) -> Result<Vec<Compiled>, Error> {
 /// Every combination of helpers.
 pub fn all_choices() -> impl Iterator<Item = Choice> {
     Variant::ALL.into_iter().flat_map(|variant| {
-        [KvType::F32, KvType::F16].into_iter().flat_map(move |kv| {
+        KvType::ALL.into_iter().flat_map(move |kv| {
             [Rows::F16, Rows::Q8, Rows::Q6, Rows::Q4]
                 .into_iter()
                 .map(move |rows| Choice { variant, kv, rows })
@@ -156,17 +156,30 @@ pub async fn prefill_equals_decode(
 /// Fills the cache from position `first` on with the given keys and values, the lowest bit of each byte flipped: finite,
 /// and wrong everywhere.
 fn spoil_from(session: &mut Session, kv: &[Vec<u8>], first: usize) -> Result<(), Error> {
-    let head_bytes = kv.first().map_or(0, Vec::len) / session.plan.arch.kv_heads as usize;
-    let first_byte = head_bytes / session.plan.context as usize * first;
+    let context = session.plan.context as usize;
     let ids = session.plan.io.kv.clone();
     for (id, bytes) in ids.iter().flat_map(|kv| [kv.k, kv.v]).zip(kv) {
-        for (head, rows) in bytes.chunks_exact(head_bytes).enumerate() {
-            let wrong: Vec<u8> = rows[first_byte..].iter().map(|byte| byte ^ 1).collect();
-            let offset = (head * head_bytes + first_byte) as u64;
-            session.executor.write(id, offset, &wrong)?;
+        for (part, row_bytes) in cache_parts(&session.plan) {
+            for start in part.clone().step_by(context * row_bytes) {
+                let rows = start + first * row_bytes..start + context * row_bytes;
+                let wrong: Vec<u8> = bytes[rows.clone()].iter().map(|byte| byte ^ 1).collect();
+                session.executor.write(id, rows.start as u64, &wrong)?;
+            }
         }
     }
     Ok(())
+}
+
+/// Where in the bytes of a cache its elements and its scales are, if there are any, each with the bytes of a row of a head.
+fn cache_parts(plan: &Plan) -> Vec<(std::ops::Range<usize>, usize)> {
+    let arch = &plan.arch;
+    let rows = cache_rows(arch.kv_heads, plan.context, arch.head_dim, plan.kv_type);
+    let (elements, all) = (rows.n_rows * rows.row_words() * 4, rows.words() * 4);
+    [(0..elements), (elements..all)]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| (part.clone(), part.len() / rows.n_rows))
+        .collect()
 }
 
 async fn compare_after_prefill(
@@ -220,15 +233,15 @@ async fn read_kv(session: &mut Session) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 fn first_difference(plan: &Plan, n_tokens: u32, expected: &State, got: &State) -> Option<String> {
-    let row_bytes = usize::try_from(u64::from(plan.arch.head_dim) * plan.kv_type.bytes()).ok()?;
     let context = plan.context as usize;
     for (i, (expected, got)) in expected.kv.iter().zip(got.kv.iter()).enumerate() {
-        let rows = expected
-            .chunks_exact(row_bytes)
-            .zip(got.chunks_exact(row_bytes))
-            .enumerate();
-        for (row, (expected, got)) in rows.filter(|(row, _)| row % context < n_tokens as usize) {
-            if expected != got {
+        for (part, row_bytes) in cache_parts(plan) {
+            let rows = expected[part.clone()]
+                .chunks_exact(row_bytes)
+                .zip(got[part].chunks_exact(row_bytes))
+                .enumerate();
+            let mut written = rows.filter(|(row, _)| row % context < n_tokens as usize);
+            if let Some((row, _)) = written.find(|(_, (expected, got))| expected != got) {
                 let what = if i % 2 == 0 { "key" } else { "value" };
                 return Some(format!(
                     "layer {} {what} of head {} at position {}",

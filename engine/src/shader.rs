@@ -161,6 +161,7 @@ pub fn link(
             "kv" => match choice.kv {
                 KvType::F32 => lib!("kv_f32"),
                 KvType::F16 => lib!("kv_f16"),
+                KvType::I8 => lib!("kv_i8"),
             },
             "rows" => match choice.rows {
                 Rows::F16 => lib!("rows_f16"),

@@ -29,15 +29,40 @@ pub enum KvType {
     /// Half the memory; the default.
     #[default]
     F16,
+    /// A quarter of the memory: signed bytes with a scale per position and head. Answers are not those of the others.
+    I8,
 }
 
 impl KvType {
+    /// Every type, the exact one first.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::I8];
+
+    /// What options and reports call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::I8 => "i8",
+        }
+    }
+
     /// Bytes of one element.
     #[must_use]
-    pub const fn bytes(self) -> u64 {
+    pub const fn element_bytes(self) -> u64 {
         match self {
             Self::F32 => 4,
             Self::F16 => 2,
+            Self::I8 => 1,
+        }
+    }
+
+    /// Bytes of the scale of a row (one position of one head).
+    #[must_use]
+    pub const fn scale_bytes(self) -> u64 {
+        match self {
+            Self::F32 | Self::F16 => 0,
+            Self::I8 => 4,
         }
     }
 }

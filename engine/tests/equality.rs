@@ -72,6 +72,7 @@ fn prefill_equals_decode_in_other_shapes() {
     for (fixture, kv) in [
         (("h320", "packed_mul"), KvType::F32),
         (("llama320", "packed_div"), KvType::F16),
+        (("g256", "packed"), KvType::I8),
     ] {
         let Some(executor) = gpu(Some(Variant::PORTABLE)) else {
             return;
@@ -101,7 +102,7 @@ fn prefill_equals_fused_decode() {
             ..Tuning::default()
         });
         check(
-            &mut session(fixture, executor, KvType::F16, 48),
+            &mut session(fixture, executor, KvType::ALL[(i + 1) % 3], 48),
             &[1, 3, 49, 64, 65, 130],
             40,
         );

@@ -224,18 +224,72 @@ fn feed_forward_product_in_f16() {
 }
 
 #[test]
-fn half_precision_cache() {
+fn rounded_caches() {
     if gpu(None).is_none() {
         return;
     }
+    for kv in [KvType::F16, KvType::I8] {
+        let config = SessionConfig { kv, ..exact() };
+        assert!(
+            verdict(G256, None, unchanged, &config, None).is_err(),
+            "a cache of {} must not pass as exact",
+            kv.name()
+        );
+    }
+}
+
+/// How far the logits of a stable prompt with a cache of bytes are from those of the references, by kernels that are changed.
+fn error_of_bytes(patch: Patch) -> Option<f64> {
     let config = SessionConfig {
-        kv: KvType::F16,
+        kv: KvType::I8,
         ..exact()
     };
-    assert!(
-        verdict(G256, None, unchanged, &config, None).is_err(),
-        "an f16 cache must not pass as exact"
-    );
+    let package = Package::of(G256.0, G256.1);
+    let prompt = &Golden::load(G256.0).prompt("short").ids.clone();
+    let logits = |executor| {
+        let mut session = package.session(executor, &config);
+        pollster::block_on(session.logits(prompt)).unwrap()
+    };
+    let mut executor = gpu(None)?;
+    if let Executor::Gpu(gpu) = &mut executor {
+        gpu.set_patch(patch);
+    }
+    Some(rms_relative(&logits(Executor::cpu()), &logits(executor)))
+}
+
+/// The reference values know no cache of bytes, so its mistakes are told from the CPU's references.
+#[test]
+fn mistakes_of_a_cache_of_bytes() {
+    const PACKED: &str = "clamp(values * inverse, vec4<f32>(-127.0), vec4<f32>(127.0))";
+    let mistakes: [(&str, Patch); 5] = [
+        ("truncated codes", |_, text| {
+            text.replace(PACKED, &format!("trunc({PACKED})"))
+        }),
+        ("127 steps over 255 codes", |_, text| {
+            text.replace("127.0 / kv_amax", "126.0 / kv_amax")
+        }),
+        ("the scale of the next position", |_, text| {
+            text.replace("kv_scale(v_cache[at])", "kv_scale(v_cache[at + 1u])")
+        }),
+        ("bytes in reverse order", |_, text| {
+            let order = "vec4<u32>(quad << 24u, quad << 16u, quad << 8u, quad)";
+            let reverse = "vec4<u32>(quad, quad << 8u, quad << 16u, quad << 24u)";
+            text.replace(order, reverse)
+        }),
+        ("the scale of the first head", |_, text| {
+            text.replace("context * quads + first_row", "context * quads")
+        }),
+    ];
+    let Some(right) = error_of_bytes(|_, text| text) else {
+        return;
+    };
+    // A code next to a tie may fall to the other side.
+    assert!(right < 1e-3, "without a mistake {right:.1e}");
+    for (what, patch) in mistakes {
+        let wrong = error_of_bytes(patch).unwrap();
+        eprintln!("{what}: {wrong:.1e}");
+        assert!(wrong > 2e-3, "the mistake `{what}` makes only {wrong:.1e}");
+    }
 }
 
 /// Values of layer 0 computed from the golden embedding by the references, with the quantisation given.

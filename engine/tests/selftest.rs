@@ -42,7 +42,7 @@ fn sound_devices_pass_in_every_variant() {
         like("falcon-e-1b", Encoding::Q6 { group: 32 }),
     ];
     for manifest in &models {
-        for kv in [KvType::F16, KvType::F32] {
+        for kv in KvType::ALL {
             let test = block_on(SelfTest::new(manifest, kv)).unwrap();
             for variant in variants() {
                 let Some(executor) = gpu(Some(variant)) else {
@@ -76,8 +76,8 @@ fn the_executor_is_good_for_the_real_model_afterwards() {
 }
 
 /// The verdict on a device whose compiler makes this mistake.
-fn verdict(patch: Patch) -> Option<Verdict> {
-    let test = block_on(SelfTest::new(&like("tiny", Encoding::Q8), KvType::F16)).unwrap();
+fn verdict(kv: KvType, patch: Patch) -> Option<Verdict> {
+    let test = block_on(SelfTest::new(&like("tiny", Encoding::Q8), kv)).unwrap();
     Some(block_on(test.run(patched(patch)?)).unwrap().1)
 }
 
@@ -124,7 +124,38 @@ fn mistakes_are_noticed() {
         }),
     ];
     for (what, patch) in mistakes {
-        let Some(verdict) = verdict(patch) else {
+        let Some(verdict) = verdict(KvType::F16, patch) else {
+            return;
+        };
+        assert!(verdict.problem.is_some(), "{what} was not noticed");
+        eprintln!("{what}: {}", verdict.problem.unwrap());
+    }
+}
+
+#[test]
+fn mistakes_of_a_cache_of_bytes_are_noticed() {
+    let mistakes: [(&str, Patch); 3] = [
+        ("codes have no sign", |_, text| {
+            text.replace(
+                "vec4<f32>(bytes >> vec4<u32>(24u))",
+                "vec4<f32>(bitcast<vec4<u32>>(bytes) >> vec4<u32>(24u))",
+            )
+        }),
+        ("a key's scale is its neighbour's", |_, text| {
+            text.replace(
+                "return kv_scale(k_cache[at]);",
+                "return kv_scale(k_cache[at + 1u]);",
+            )
+        }),
+        ("the quotient is of a quad's largest alone", |_, text| {
+            text.replace(
+                "127.0 / kv_amax(largest)",
+                "127.0 / kv_amax(kv_largest(values))",
+            )
+        }),
+    ];
+    for (what, patch) in mistakes {
+        let Some(verdict) = verdict(KvType::I8, patch) else {
             return;
         };
         assert!(verdict.problem.is_some(), "{what} was not noticed");
@@ -134,7 +165,7 @@ fn mistakes_are_noticed() {
 
 #[test]
 fn a_prefill_that_differs_in_a_bit_is_no_nonsense_but_known() {
-    let verdict = verdict(|kernel, text| {
+    let verdict = verdict(KvType::F16, |kernel, text| {
         if kernel == Kernel::TernaryGemm {
             text.replace("dequantize(", "1.0000002 * dequantize(")
                 .replace("fn 1.0000002 * dequantize(", "fn dequantize(")

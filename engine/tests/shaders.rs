@@ -21,7 +21,7 @@ const MAX_STORAGE_BUFFERS: usize = 8;
 fn choices() -> Vec<Choice> {
     let mut out = Vec::new();
     for variant in Variant::ALL {
-        for kv in [KvType::F32, KvType::F16] {
+        for kv in KvType::ALL {
             for rows in [Rows::F16, Rows::Q8, Rows::Q6, Rows::Q4] {
                 out.push(Choice { variant, kv, rows });
             }

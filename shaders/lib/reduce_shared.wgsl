@@ -46,8 +46,3 @@ fn strided_sum_i32(lid: u32, stride: u32, value: i32) -> i32 {
     workgroupBarrier();
     return total;
 }
-
-// The same, and the sum of `whole` over the workgroup.
-fn strided_sums(lid: u32, stride: u32, value: i32, whole: i32) -> vec2<i32> {
-    return vec2<i32>(strided_sum_i32(lid, stride, value), wg_sum_i32(lid, whole));
-}

@@ -63,11 +63,6 @@ fn wg_max_u32(lid: u32, value: u32) -> u32 {
 
 // Sum over the invocations with equal `lid % stride` (a power of two below WG).
 fn strided_sum_i32(lid: u32, stride: u32, value: i32) -> i32 {
-    return strided_sums(lid, stride, value, 0).x;
-}
-
-// The same, and the sum of `whole` over the workgroup.
-fn strided_sums(lid: u32, stride: u32, value: i32, whole: i32) -> vec2<i32> {
     let sg_size = subgroupAdd(1u);
     let rank = subgroupExclusiveAdd(1u);
     var sum = value;
@@ -77,7 +72,6 @@ fn strided_sums(lid: u32, stride: u32, value: i32, whole: i32) -> vec2<i32> {
         let other = subgroupShuffleXor(sum, mask);
         sum = sum + select(0, other, mask < sg_size);
     }
-    leave_whole(lid, sg_size, rank, bitcast<u32>(subgroupAdd(whole)));
     let is_wide = sg_size >= 32u && stride <= 32u;
     if is_wide {
         if lid % 32u < stride { reduce_blocks[lid / 32u][lid % 32u] = select(0u, bitcast<u32>(sum), rank < stride); }
@@ -96,7 +90,6 @@ fn strided_sums(lid: u32, stride: u32, value: i32, whole: i32) -> vec2<i32> {
             total = total + reduce_blocks[at / 32u][at % 32u];
         }
     }
-    let total_whole = whole_sum(sg_size);
     workgroupBarrier();
-    return vec2<i32>(bitcast<i32>(total), bitcast<i32>(total_whole));
+    return bitcast<i32>(total);
 }

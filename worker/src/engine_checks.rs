@@ -68,15 +68,7 @@ impl GpuEngine {
             },
         };
         let loader = ModelLoader::new(executor, manifest, &config).map_err(fault)?;
-        let mut loader = GpuLoader::new(loader, report);
-        for index in (0..).take(manifest.shards.len()) {
-            loader.push_shard(index, &model.shard(index)).await?;
-        }
-        Ok(MadeUp {
-            session: loader.finish().await?,
-            name: manifest.name.clone(),
-            vocab: manifest.architecture.vocab,
-        })
+        loaded(&model, GpuLoader::new(loader, report)).await
     }
 }
 
@@ -105,16 +97,24 @@ impl GpuEngine {
             ..SessionConfig::default()
         };
         let loader = ModelLoader::new(executor, manifest, &config).map_err(fault)?;
-        let mut loader = GpuLoader::new(loader, SelfTestReport::default());
-        for index in (0..).take(manifest.shards.len()) {
-            loader.push_shard(index, &model.shard(index)).await?;
-        }
-        Ok(MadeUp {
-            session: loader.finish().await?,
-            name: manifest.name.clone(),
-            vocab: manifest.architecture.vocab,
-        })
+        loaded(&model, GpuLoader::new(loader, SelfTestReport::default())).await
     }
+}
+
+/// A session of all shards of a made-up model.
+async fn loaded(
+    model: &Synthetic,
+    mut loader: GpuLoader,
+) -> Result<MadeUp<GpuSession>, EngineFault> {
+    let manifest = model.manifest();
+    for index in (0..).take(manifest.shards.len()) {
+        loader.push_shard(index, &model.shard(index)).await?;
+    }
+    Ok(MadeUp {
+        session: loader.finish().await?,
+        name: manifest.name.clone(),
+        vocab: manifest.architecture.vocab,
+    })
 }
 
 /// Ternary weights that suffice to tell kernels apart: layers of a small model, one of a large one.

@@ -9,6 +9,7 @@ pub(crate) const fn engine_kv(kv: KvType) -> engine::KvType {
     match kv {
         KvType::F32 => engine::KvType::F32,
         KvType::F16 => engine::KvType::F16,
+        KvType::I8 => engine::KvType::I8,
     }
 }
 
@@ -16,6 +17,7 @@ pub(crate) const fn protocol_kv(kv: engine::KvType) -> KvType {
     match kv {
         engine::KvType::F32 => KvType::F32,
         engine::KvType::F16 => KvType::F16,
+        engine::KvType::I8 => KvType::I8,
     }
 }
 

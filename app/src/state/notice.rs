@@ -44,6 +44,8 @@ pub enum Notice {
     Smaller {
         /// Tokens that it can remember now.
         context: u32,
+        /// Whether it remembers them less exactly.
+        is_rounded: bool,
         /// Why.
         because: Setback,
     },

@@ -1,7 +1,7 @@
 //! Lost devices and dead workers: the supervisor (`protocol::supervisor`) decides, this asks it and does what it says.
 
 use protocol::supervisor::{self, Cause};
-use protocol::{Fault, FaultCode, SelfTestReport, Settings};
+use protocol::{Fault, FaultCode, KvType, SelfTestReport, Settings};
 
 use super::engine::Job;
 use super::{Effect, Finish, Notice, Phase, Setback, State};
@@ -156,7 +156,15 @@ impl State {
             self.engine.told_level = level;
             self.note(&format!("the context is {context} tokens"));
             let because = self.engine.setback;
-            self.notice = Some(Notice::Smaller { context, because });
+            let is_rounded = self.settings().kv != self.switches.settings.kv;
+            if is_rounded {
+                self.note("the key-value cache is kept as bytes");
+            }
+            self.notice = Some(Notice::Smaller {
+                context,
+                is_rounded,
+                because,
+            });
         }
     }
 
@@ -210,8 +218,15 @@ impl State {
             (asked, _) => asked.min(most),
         };
         let least = supervisor.policy().least_context.min(full);
+        // A cache of bytes changes what the model says, so it is only for what it helps against.
+        let is_short_of_memory = matches!(self.engine.setback, Setback::Memory | Setback::Killed);
+        let (divisor, kv) = match (given_up.divisor_in_bytes, asked.kv) {
+            (divisor @ 1.., KvType::F16) if is_short_of_memory => (divisor, KvType::I8),
+            (_, kv) => (given_up.context_divisor.max(1), kv),
+        };
         Settings {
-            context: (full / given_up.context_divisor.max(1)).max(least),
+            context: (full / divisor).max(least),
+            kv,
             prefill_chunk: given_up.prefill_chunk,
             ..asked
         }

@@ -53,14 +53,19 @@ pub fn file_too_large(bytes: f64) -> String {
 
 /// The model remembers less.
 #[must_use]
-pub fn smaller(context: u32, because: Setback) -> String {
+pub fn smaller(context: u32, is_rounded: bool, because: Setback) -> String {
     let why = match because {
         Setback::Gpu => "The graphics processor failed several times",
         Setback::Memory => "There was not enough memory",
         Setback::Worker => "The model stopped several times",
         Setback::Killed => "The system closed the app several times",
     };
-    format!("{why}, so the model now remembers less: {context} tokens")
+    let how = if is_rounded {
+        ", and these less exactly"
+    } else {
+        ""
+    };
+    format!("{why}, so the model now remembers less: {context} tokens{how}")
 }
 
 /// A model is gone.

@@ -57,7 +57,11 @@ fn words(notice: &Notice) -> String {
         Notice::EraseFailed { detail } => strings::with_detail(strings::ERASE_FAILED, detail),
         Notice::DeleteFailed { detail } => strings::with_detail(strings::DELETE_FAILED, detail),
         Notice::CopyFailed { detail } => strings::with_detail(strings::COPY_FAILED, detail),
-        Notice::Smaller { context, because } => strings::smaller(*context, *because),
+        Notice::Smaller {
+            context,
+            is_rounded,
+            because,
+        } => strings::smaller(*context, *is_rounded, *because),
         Notice::ModelDeleted { bytes } => strings::model_deleted(*bytes),
     }
 }

@@ -4,8 +4,8 @@ use app::{
     Action, Change, DbEvent, Effect, Flight, MAX_ENTRIES, Notice, Sentinel, Setback, State, Step,
 };
 use protocol::{
-    ByteCount, Event, FaultCode, FinishReason, Hello, LoadProgress, LoadStage, Outcome, Request,
-    Retry, Status,
+    ByteCount, Event, FaultCode, FinishReason, Hello, KvType, LoadProgress, LoadStage, Outcome,
+    Request, Retry, Status,
 };
 
 use crate::support::{
@@ -127,24 +127,31 @@ fn a_hidden_page_may_be_ended_without_that_meaning_anything() {
 
 #[test]
 fn pages_that_end_again_and_again_lead_to_less_and_then_to_a_question() {
-    let context = |effects: &[Effect]| {
+    let settings = |effects: &[Effect]| {
         effects.iter().find_map(|effect| match effect {
-            Effect::Post(Request::Load { settings, .. }) => Some(settings.context),
+            Effect::Post(Request::Load { settings, .. }) => Some(*settings),
             _ => None,
         })
     };
+    let context = |effects: &[Effect]| settings(effects).map(|settings| settings.context);
     let (state, effects) = after(1);
     assert_eq!((context(&effects), &state.notice), (Some(0), &None));
     assert_eq!(stored(&effects).unwrap().sentinel.unwrap().kills, 1);
-    for kills in [2, 3] {
+    for (kills, kv, is_rounded) in [(2, KvType::F16, false), (3, KvType::I8, true)] {
         let (mut state, effects) = after(kills);
         // The model of the tests has a context of 100, below which nothing goes.
         assert_eq!(context(&effects), Some(100), "{kills}");
+        assert_eq!(settings(&effects).unwrap().kv, kv, "{kills}");
         let load = loading(&effects);
         event(&mut state, finished(load, Outcome::Loaded(info())));
         let because = Setback::Killed;
         let context = 100;
-        assert_eq!(state.notice, Some(Notice::Smaller { context, because }));
+        let smaller = Notice::Smaller {
+            context,
+            is_rounded,
+            because,
+        };
+        assert_eq!(state.notice, Some(smaller));
     }
     let (mut state, effects) = after(4);
     assert_eq!(context(&effects), None);

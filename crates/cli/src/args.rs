@@ -15,7 +15,7 @@ pub(crate) struct ModelArgs {
     /// Positions of the key-value cache [default: 4096 or what the model has, if less]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) context: Option<u32>,
-    /// Element type of the key-value cache: f16 takes half the memory, f32 is for exact comparisons
+    /// Element type of the key-value cache: f16 is the usual one, i8 takes half its memory and rounds more, f32 is for exact comparisons
     #[arg(long, value_enum, default_value_t = Kv::F16)]
     pub(crate) kv: Kv,
 }
@@ -51,6 +51,8 @@ pub(crate) enum Kv {
     F32,
     /// 16 bits
     F16,
+    /// 8 bits, with a scale for each position and head
+    I8,
 }
 
 impl From<Kv> for engine::KvType {
@@ -58,6 +60,7 @@ impl From<Kv> for engine::KvType {
         match kv {
             Kv::F32 => engine::KvType::F32,
             Kv::F16 => engine::KvType::F16,
+            Kv::I8 => engine::KvType::I8,
         }
     }
 }

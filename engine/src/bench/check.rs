@@ -2,7 +2,8 @@
 
 use super::kernels::{Phase, group_name};
 use crate::exec::{CpuMemory, Program};
-use crate::ops::{Access, Step};
+use crate::ops::{Access, Step, cache_rows};
+use crate::plan::Plan;
 use crate::shader::Kernel;
 use crate::{Error, KvType, Session};
 use serde::Serialize;
@@ -32,6 +33,8 @@ enum Kind {
     F32,
     F16,
     I8,
+    /// So many bytes of codes, then an f32 for each row (`KvType::I8`).
+    ScaledI8(usize),
     /// Pairs of an f32 and an i32 (`RowScale`).
     RowScale,
 }
@@ -127,7 +130,7 @@ async fn check_dispatch(
             let expected: &[u8] = bytemuck::cast_slice(memory.u32(*copy));
             compare(
                 &mut check,
-                kind(kernel, binding, session.plan.kv_type),
+                kind(kernel, binding, &session.plan),
                 tolerance(kernel),
                 expected,
                 &got,
@@ -155,13 +158,19 @@ fn sums_are_of_codes(codes: &[u8], width: usize, rows: &[u8], n_rows: usize) -> 
     })
 }
 
-fn kind(kernel: Kernel, binding: usize, kv: KvType) -> Kind {
-    match (kernel, binding, kv) {
-        (Kernel::NormQuantize, 2, _) => Kind::I8,
-        (Kernel::NormQuantize, 3, _) => Kind::RowScale,
-        (Kernel::RopeKv, 3 | 4, KvType::F16) | (Kernel::RopeAttention, 2 | 3, KvType::F16) => {
-            Kind::F16
-        }
+fn kind(kernel: Kernel, binding: usize, plan: &Plan) -> Kind {
+    match (kernel, binding) {
+        (Kernel::NormQuantize, 2) => Kind::I8,
+        (Kernel::NormQuantize, 3) => Kind::RowScale,
+        (Kernel::RopeKv, 3 | 4) | (Kernel::RopeAttention, 2 | 3) => match plan.kv_type {
+            KvType::F32 => Kind::F32,
+            KvType::F16 => Kind::F16,
+            KvType::I8 => {
+                let (heads, head_dim) = (plan.arch.kv_heads, plan.arch.head_dim);
+                let rows = cache_rows(heads, plan.context, head_dim, KvType::I8);
+                Kind::ScaledI8(rows.n_rows * rows.row_words() * 4)
+            }
+        },
         _ => Kind::F32,
     }
 }
@@ -196,6 +205,12 @@ fn compare(check: &mut Check, kind: Kind, tolerance: f64, expected: &[u8], got: 
             // A value on the edge between two codes may fall to either side.
             check.passed &=
                 steps.max().unwrap_or(0) <= 1 && differing * 1000 <= expected.len() as u64;
+        }
+        Kind::ScaledI8(codes) => {
+            let (expected, got) = (expected.split_at(codes), got.split_at(codes));
+            compare(check, Kind::I8, tolerance, expected.0, got.0);
+            // Relative to the largest scale of the cache; a key's last bits differ already.
+            compare(check, Kind::F32, 1e-5, expected.1, got.1);
         }
         Kind::RowScale => {
             let words = |bytes: &[u8]| -> Vec<u32> { bytemuck::pod_collect_to_vec(bytes) };
@@ -296,6 +311,10 @@ mod tests {
             .passed
         );
         assert!(!compared(Kind::F16, &[0, 60], &[0, 61]).passed);
+        let scaled = |code: u8, scale: f32| [vec![code; 2000], f(&[scale])].concat();
+        let passes = |got: &[u8]| compared(Kind::ScaledI8(2000), &scaled(5, 0.1), got).passed;
+        assert!(passes(&scaled(5, 0.1)));
+        assert!(!passes(&scaled(5, 0.11)) && !passes(&scaled(7, 0.1)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::read::{ReadSpeed, read_speed};
 use super::report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report};
 use super::timer::median;
 use crate::ops::Step;
-use crate::{Error, KvType, Sampling, Session};
+use crate::{Error, Sampling, Session};
 use std::ops::ControlFlow;
 
 /// Tokens of the prompt on which kernels and paths are checked: short, the CPU computes it too.
@@ -40,10 +40,7 @@ pub async fn run(
         software: device.is_software(),
         model: model.to_owned(),
         context: session.context(),
-        kv: match session.plan.kv_type {
-            KvType::F32 => "f32",
-            KvType::F16 => "f16",
-        },
+        kv: session.plan.kv_type.name(),
         weight_bytes: memory.weight_bytes,
         kv_bytes: memory.kv_bytes,
         activation_bytes: memory.activation_bytes,

@@ -1,6 +1,6 @@
 //! Causal attention over chunks of the context (`shaders/attention.wgsl`).
 
-use super::rope_kv::cache_bytes;
+use super::rope_kv::{cache_bytes, cache_rows};
 use super::{Access, BufferId, Op, Step, Tuning, at_least, multiple};
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -187,14 +187,15 @@ impl Op for Attention {
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
         let head_dim = self.head_dim as usize;
         let group = (self.heads / self.kv_heads) as usize;
+        let rows = cache_rows(self.kv_heads, self.context, self.head_dim, self.kv);
         let longest = (step.pos + step.n_tokens).min(self.context) as usize;
         let n_tokens = longest.saturating_sub(step.pos as usize);
         let mut words = memory.take(buffers[3]);
         let out: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
         for kv_head in 0..self.kv_heads as usize {
-            let start = kv_head * self.context as usize * head_dim;
-            let k = reference::load_kv(memory.u32(buffers[1]), self.kv, start, longest * head_dim);
-            let v = reference::load_kv(memory.u32(buffers[2]), self.kv, start, longest * head_dim);
+            let first = kv_head * self.context as usize;
+            let k = rows.load(memory.u32(buffers[1]), first, longest);
+            let v = rows.load(memory.u32(buffers[2]), first, longest);
             for t in 0..n_tokens {
                 let visible = (step.pos as usize + t + 1) * head_dim;
                 for head in kv_head * group..(kv_head + 1) * group {

@@ -1,7 +1,7 @@
 //! Rotary positions, append to the cache and chunks of attention of one token (`shaders/rope_attention.wgsl`).
 
 use super::attention::AttentionParams;
-use super::rope_kv::{RopeKv, cache_bytes};
+use super::rope_kv::{RopeKv, cache_bytes, cache_rows};
 use super::{ATTENTION_CHUNK, Access, Attention, BufferId, Op, Step, Tuning, at_least, multiple};
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -158,6 +158,7 @@ impl Op for RopeAttention {
         let angles = &memory.f32(buffers[1])[position * head_dim..(position + 1) * head_dim];
         self.rope_kv().append(row, angles, &mut caches, position);
         let per_head = self.attention().n_chunks() as usize * self.attention().partial_len();
+        let rows = cache_rows(self.kv_heads, self.context, self.head_dim, self.kv);
         let out: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
         for (head, out) in out
             .chunks_exact_mut(per_head)
@@ -165,10 +166,10 @@ impl Op for RopeAttention {
             .take(self.heads as usize)
         {
             let kv_head = head / (self.heads / self.kv_heads) as usize;
-            let at = kv_head * self.context as usize * head_dim;
+            let first = kv_head * self.context as usize;
             let query = (&row[head * head_dim..(head + 1) * head_dim], angles);
             let [k_cache, v_cache] = &caches;
-            reference::rope_attention(query, (k_cache, v_cache), (self.kv, at, position + 1), out);
+            reference::rope_attention(query, (k_cache, v_cache), (rows, first, position + 1), out);
         }
         let [k_cache, v_cache] = caches;
         memory.put(buffers[2], k_cache);

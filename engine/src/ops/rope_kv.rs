@@ -3,7 +3,7 @@
 use super::{Access, BufferId, Op, Step, Tuning, at_least, multiple};
 use crate::Error;
 use crate::exec::CpuMemory;
-use crate::reference;
+use crate::reference::{self, KvRows};
 use crate::shader::{Choice, Kernel};
 use crate::variant::KvType;
 
@@ -71,7 +71,17 @@ fn narrow(value: f64) -> f32 {
 
 /// Bytes of one cache (keys or values) of a layer.
 pub(crate) fn cache_bytes(kv_heads: u32, context: u32, head_dim: u32, kv: KvType) -> u64 {
-    u64::from(kv_heads) * u64::from(context) * u64::from(head_dim) * kv.bytes()
+    let row = u64::from(head_dim) * kv.element_bytes() + kv.scale_bytes();
+    u64::from(kv_heads) * u64::from(context) * row
+}
+
+/// The rows of one cache.
+pub(crate) const fn cache_rows(kv_heads: u32, context: u32, head_dim: u32, kv: KvType) -> KvRows {
+    KvRows {
+        kv,
+        head_dim: head_dim as usize,
+        n_rows: kv_heads as usize * context as usize,
+    }
 }
 
 impl RopeKv {
@@ -88,12 +98,13 @@ impl RopeKv {
         position: usize,
     ) {
         let head_dim = self.head_dim as usize;
+        let rows = cache_rows(self.kv_heads, self.context, self.head_dim, self.kv);
         for head in 0..self.kv_heads as usize {
-            let at = (head * self.context as usize + position) * head_dim;
+            let at = head * self.context as usize + position;
             let k = &row[self.k_offset as usize + head * head_dim..][..head_dim];
             let v = &row[self.v_offset as usize + head * head_dim..][..head_dim];
-            reference::store_kv(k_cache, self.kv, at, &reference::rope(k, angles));
-            reference::store_kv(v_cache, self.kv, at, v);
+            rows.store(k_cache, at, &reference::rope(k, angles));
+            rows.store(v_cache, at, v);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How much memory a plan takes. No GPU is needed: the CPU executor's buffers are of the same lengths, and memory that nobody
 //! touches is none.
 
+use crate::KvType;
 use crate::bench::synthetic::{Synthetic, architecture};
 use crate::exec::Executor;
 use crate::loader::FLUSH_BYTES;
@@ -39,4 +40,31 @@ fn a_session_takes_hardly_more_than_weights_and_cache() {
     );
     assert!(ratio(ready) <= 1.03, "{}", ratio(ready));
     assert!(ratio(loading) <= 1.0, "{}", ratio(loading));
+}
+
+/// A cache of bytes has 4 bytes of scale for each 128 of codes, so it takes 0.516 of what manifests state for f16.
+#[test]
+fn caches_take_what_their_type_says() {
+    let architecture = architecture("2b-4t").expect("a known shape");
+    let stated = architecture.kv_bytes_f16(2048);
+    let model = Synthetic::new("2b-4t", architecture, Encoding::Q8, 8, 1).expect("a valid model");
+    for kv in KvType::ALL {
+        let config = SessionConfig {
+            kv,
+            context: 2048,
+            ..SessionConfig::default()
+        };
+        let mut executor = Executor::cpu();
+        let (weights, _) = Allocator::new(&mut executor, model.manifest())
+            .allocate()
+            .expect("buffers of the weights");
+        let plan = Plan::build(&mut executor, model.manifest(), &weights, &config);
+        let plan = pollster::block_on(plan).expect("a plan");
+        let expected = match kv {
+            KvType::F32 => stated * 2,
+            KvType::F16 => stated,
+            KvType::I8 => stated / 256 * 132,
+        };
+        assert_eq!(plan.kv_bytes, expected, "{kv:?}");
+    }
 }

@@ -26,7 +26,7 @@ pub use norm_gemv::norm_gemv;
 pub use norm_quantize::{RowScale, norm_quantize};
 pub use rms_norm::rms_norm;
 pub use rope_attention::rope_attention;
-pub use rope_kv::{load_kv, rope, store_kv};
+pub use rope_kv::{KvRows, quantize_kv, rope};
 pub use sample::{
     GREEDY_BELOW, STATUS_NON_FINITE, STATUS_OK, Sampled, argmax, choose, order_key, penalize,
     philox, sample, weight_threshold, weights,

@@ -16,30 +16,100 @@ pub fn rope(x: &[f32], angles: &[f32]) -> Vec<f32> {
     out
 }
 
-/// Stores values (an even number) from element `at` (even) of a cache, halves rounded to nearest even.
-pub fn store_kv(cache: &mut [u32], kv: KvType, at: usize, values: &[f32]) {
-    match kv {
-        KvType::F32 => cache[at..at + values.len()].copy_from_slice(bytemuck::cast_slice(values)),
-        KvType::F16 => {
-            for (word, pair) in cache[at / 2..].iter_mut().zip(values.chunks_exact(2)) {
-                let [low, high] = [pair[0], pair[1]].map(|v| u32::from(f16::from_f32(v).to_bits()));
-                *word = low | high << 16;
+/// The rows of a cache of keys or values, one for each position of each head: the elements of all rows, then, for a type that
+/// has them, the scales of all rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KvRows {
+    /// Type of the elements.
+    pub kv: KvType,
+    /// Elements of a row, a multiple of 4.
+    pub head_dim: usize,
+    /// Rows of the cache, heads times positions.
+    pub n_rows: usize,
+}
+
+impl KvRows {
+    /// Words of the elements of a row.
+    #[must_use]
+    pub const fn row_words(self) -> usize {
+        self.head_dim * self.kv.element_bytes() as usize / 4
+    }
+
+    /// Words of the cache.
+    #[must_use]
+    pub const fn words(self) -> usize {
+        self.n_rows * (self.row_words() + self.kv.scale_bytes() as usize / 4)
+    }
+
+    /// Stores whole rows from row `first` on, `values [.., head_dim]`: halves and codes rounded to nearest even, codes relative
+    /// to the largest value of their row (see [`quantize_kv`]).
+    pub fn store(self, cache: &mut [u32], first: usize, values: &[f32]) {
+        let (elements, scales) = cache.split_at_mut(self.n_rows * self.row_words());
+        let rows = elements[first * self.row_words()..].chunks_exact_mut(self.row_words());
+        for (i, (words, row)) in rows.zip(values.chunks_exact(self.head_dim)).enumerate() {
+            match self.kv {
+                KvType::F32 => words.copy_from_slice(bytemuck::cast_slice(row)),
+                KvType::F16 => {
+                    for (word, pair) in words.iter_mut().zip(row.chunks_exact(2)) {
+                        let [low, high] =
+                            [pair[0], pair[1]].map(|v| u32::from(f16::from_f32(v).to_bits()));
+                        *word = low | high << 16;
+                    }
+                }
+                KvType::I8 => {
+                    let (codes, scale) = quantize_kv(row);
+                    for (word, quad) in words.iter_mut().zip(codes.chunks_exact(4)) {
+                        let bytes = [quad[0], quad[1], quad[2], quad[3]].map(i8::cast_unsigned);
+                        *word = u32::from_le_bytes(bytes);
+                    }
+                    scales[first + i] = scale.to_bits();
+                }
             }
+        }
+    }
+
+    /// Reads `n` rows from row `first` on, `[n, head_dim]`.
+    #[must_use]
+    pub fn load(self, cache: &[u32], first: usize, n: usize) -> Vec<f32> {
+        let (elements, scales) = cache.split_at(self.n_rows * self.row_words());
+        let words = &elements[first * self.row_words()..(first + n) * self.row_words()];
+        match self.kv {
+            KvType::F32 => bytemuck::cast_slice(words).to_vec(),
+            KvType::F16 => words
+                .iter()
+                .flat_map(|word| [(word & 0xFFFF) as u16, (word >> 16) as u16])
+                .map(|bits| f16::from_bits(bits).to_f32())
+                .collect(),
+            KvType::I8 => words
+                .chunks_exact(self.row_words())
+                .zip(&scales[first..])
+                .flat_map(|(words, scale)| {
+                    let codes = words.iter().flat_map(|word| word.to_le_bytes());
+                    codes.map(|code| f32::from(code.cast_signed()) * f32::from_bits(*scale))
+                })
+                .collect(),
         }
     }
 }
 
-/// Reads `len` elements (an even number) of a cache from element `at` (even).
+/// A row as signed bytes and its scale: `amax = max(max |x|, 1e-30)`, `scale = amax / 127`,
+/// `code = clamp(round_half_even(x * (127 / amax)), -127, 127)`. The scale is a product with the nearest float to 1/127, as a
+/// product is rounded in the same way on every device. A NaN makes the scale NaN, and with it the row.
 #[must_use]
-pub fn load_kv(cache: &[u32], kv: KvType, at: usize, len: usize) -> Vec<f32> {
-    match kv {
-        KvType::F32 => bytemuck::cast_slice(&cache[at..at + len]).to_vec(),
-        KvType::F16 => cache[at / 2..(at + len) / 2]
-            .iter()
-            .flat_map(|word| [(word & 0xFFFF) as u16, (word >> 16) as u16])
-            .map(|bits| f16::from_bits(bits).to_f32())
-            .collect(),
-    }
+pub fn quantize_kv(row: &[f32]) -> (Vec<i8>, f32) {
+    // By their bits, of which those of a NaN are the largest.
+    let largest = row.iter().map(|x| x.abs().to_bits()).max().unwrap_or(0);
+    let amax = f32::from_bits(largest.max(1e-30_f32.to_bits()));
+    let inverse = 127.0 / amax;
+    let codes = row.iter().map(|x| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "clamped to a byte; NaN is 0"
+        )]
+        let code = (x * inverse).clamp(-127.0, 127.0).round_ties_even() as i8;
+        code
+    });
+    (codes.collect(), amax * (1.0 / 127.0))
 }
 
 #[cfg(test)]
@@ -74,27 +144,83 @@ mod tests {
         assert_eq!(table[..2], [1.0, 0.0], "position 0 does not turn");
     }
 
+    /// A cache with two rows, the second of which holds the values.
+    fn stored(kv: KvType, values: &[f32]) -> (KvRows, Vec<u32>) {
+        let rows = KvRows {
+            kv,
+            head_dim: values.len(),
+            n_rows: 2,
+        };
+        let mut cache = vec![0; rows.words()];
+        rows.store(&mut cache, 1, values);
+        assert!(cache[..rows.row_words()].iter().all(|word| *word == 0));
+        (rows, cache)
+    }
+
     #[test]
     fn halves_round_to_nearest_even() {
-        let mut cache = vec![0; 2];
         // 1 + 2^-11 is a tie between 1 and 1 + 2^-10; 1 + 3 * 2^-11 one between odd and even above.
-        store_kv(
-            &mut cache,
-            KvType::F16,
-            0,
-            &[1.0 + 2.0_f32.powi(-11), 1.0 + 3.0 * 2.0_f32.powi(-11)],
-        );
-        store_kv(&mut cache, KvType::F16, 2, &[65504.0, -0.1]);
-        let back = load_kv(&cache, KvType::F16, 0, 4);
+        let ties = [1.0 + 2.0_f32.powi(-11), 1.0 + 3.0 * 2.0_f32.powi(-11)];
+        let (rows, cache) = stored(KvType::F16, &[ties[0], ties[1], 65504.0, -0.1]);
+        let back = rows.load(&cache, 1, 1);
         assert_eq!(back[..3], [1.0, 1.0 + 2.0_f32.powi(-9), 65504.0]);
         assert!((back[3] + 0.1).abs() < 3e-5);
     }
 
     #[test]
     fn floats_are_kept() {
-        let mut cache = vec![0; 6];
-        store_kv(&mut cache, KvType::F32, 2, &[0.1, -0.2]);
-        assert_eq!(load_kv(&cache, KvType::F32, 2, 2), [0.1, -0.2]);
-        assert_eq!(cache[..2], [0, 0]);
+        let values = [0.1, -0.2, f32::MAX, -0.0];
+        let (rows, cache) = stored(KvType::F32, &values);
+        assert_eq!(rows.load(&cache, 1, 1), values);
+    }
+
+    #[test]
+    fn codes_round_to_nearest_even_and_the_largest_is_127() {
+        // 127 / amax is 1, so the values are codes already, or halfway between two.
+        let row = [
+            127.0, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49, -126.6, 126.5, 0.0, -0.0,
+        ];
+        let expected = [127, 0, 2, 2, 0, -2, -2, 0, -127, 126, 0, 0];
+        let (codes, scale) = quantize_kv(&row);
+        assert_eq!(codes, expected);
+        assert!((scale - 1.0).abs() < 1e-7, "{scale}");
+        let negative = row.map(|x| -x);
+        assert_eq!(quantize_kv(&negative).0, expected.map(|code| -code));
+        let (rows, cache) = stored(KvType::I8, &row);
+        assert_eq!(rows.words(), 2 * 3 + 2);
+        let back = rows.load(&cache, 1, 1);
+        assert_eq!(back, expected.map(|code| f32::from(code) * scale));
+    }
+
+    #[test]
+    fn codes_of_any_size_are_within_half_a_step() {
+        for size in [1e-28_f32, 1e-5, 1.0, 3e38] {
+            let row: Vec<f32> = (0..64).map(|i| (i as f32 * 0.7).sin() * size).collect();
+            let (codes, scale) = quantize_kv(&row);
+            for (x, code) in row.iter().zip(&codes) {
+                let error = (f64::from(*x) - f64::from(*code) * f64::from(scale)).abs();
+                assert!(
+                    error <= 0.5001 * f64::from(scale),
+                    "{x} as {code} of {scale}"
+                );
+            }
+            assert!(
+                codes.iter().any(|code| code.unsigned_abs() == 127),
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_of_next_to_nothing_is_zeros_and_what_is_no_number_stays_none() {
+        for nothing in [0.0, -0.0, 1e-40, 1e-33] {
+            let (rows, cache) = stored(KvType::I8, &[nothing; 4]);
+            assert_eq!(rows.load(&cache, 1, 1), [0.0; 4], "{nothing:e}");
+        }
+        for wrong in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let (rows, cache) = stored(KvType::I8, &[1.0, wrong, 0.0, -1.0]);
+            let back = rows.load(&cache, 1, 1);
+            assert!(back.iter().all(|x| x.is_nan()), "{wrong}: {back:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@ use crate::common::{self, Random, words};
 use crate::{Devices, assert_floats, step, untouched};
 use engine::KvType;
 use engine::ops::{Attention, Step, Tuning};
-use engine::reference::store_kv;
+use engine::reference::KvRows;
 
 const CONTEXT: u32 = 800;
 
@@ -22,26 +22,18 @@ pub(super) fn op(
     }
 }
 
-/// A cache whose first `filled` positions are random and whose rest is NaN, in floats and in halves alike.
+/// A cache whose first `filled` positions are random and whose rest is NaN, in floats, in halves and in scales alike.
 fn cache(op: &Attention, filled: u32, random: &mut Random) -> Vec<u32> {
     let head_dim = op.head_dim as usize;
-    let elements = (op.kv_heads * CONTEXT) as usize * head_dim;
-    let mut words = vec![
-        u32::MAX;
-        if op.kv == KvType::F16 {
-            elements / 2
-        } else {
-            elements
-        }
-    ];
+    let rows = KvRows {
+        kv: op.kv,
+        head_dim,
+        n_rows: (op.kv_heads * CONTEXT) as usize,
+    };
+    let mut words = vec![u32::MAX; rows.words()];
     for head in 0..op.kv_heads as usize {
         let values = random.normals(filled as usize * head_dim);
-        store_kv(
-            &mut words,
-            op.kv,
-            head * CONTEXT as usize * head_dim,
-            &values,
-        );
+        rows.store(&mut words, head * CONTEXT as usize, &values);
     }
     words
 }
@@ -69,7 +61,7 @@ const RUNS: [(u32, u32); 7] = [
 pub(super) fn each_case(seed: u64, mut check: impl FnMut(&str, Attention, &[Vec<u32>], Step)) {
     let mut random = Random(seed);
     for heads in HEADS {
-        for kv in [KvType::F32, KvType::F16] {
+        for kv in KvType::ALL {
             for (pos, n) in RUNS {
                 // One token of room is left over.
                 let op = op(heads, kv, n + 1);
@@ -115,7 +107,11 @@ fn large_scores_do_not_overflow() {
 fn tokens_have_the_bits_of_single_runs() {
     let mut devices = Devices::one();
     let mut random = Random(20);
-    for (heads, kv) in [((6, 2, 64), KvType::F16), ((4, 4, 100), KvType::F32)] {
+    for (heads, kv) in [
+        ((6, 2, 64), KvType::F16),
+        ((4, 4, 100), KvType::F32),
+        ((4, 2, 128), KvType::I8),
+    ] {
         let batch = op(heads, kv, 5);
         let single = op(heads, kv, 1);
         for pos in [0, 61, 509] {
@@ -134,6 +130,33 @@ fn tokens_have_the_bits_of_single_runs() {
                     "{heads:?}, {kv:?}, token {t} from {pos}"
                 );
             }
+        }
+    }
+}
+
+/// What bytes cost. A code is off by at most half a step of amax / 127, evenly spread, so by 0.29 of a step, where amax is
+/// about 2.8 for 64 values of a normal distribution and 3 for 256: 0.0065 to 0.007 of their deviation. A score is a sum of D
+/// products over sqrt(D), so it is off by as much, which moves the weights in the same ratio; the values themselves
+/// are off by as much again. Both together are 1 % of the result, and twice that is the limit.
+#[test]
+fn bytes_are_within_two_percent_of_halves() {
+    let mut devices = Devices::one();
+    for (seed, heads) in [(32, (6, 2, 64)), (33, (4, 4, 100)), (34, (4, 2, 256))] {
+        for pos in [0, 60, 790] {
+            let mut result = |kv| {
+                let op = op(heads, kv, 5);
+                let buffers = buffers(&op, pos + 5, &mut Random(seed));
+                devices.run(&op, &buffers, step(pos, 5))
+            };
+            let Some(halves) = result(KvType::F16) else {
+                return;
+            };
+            let bytes = result(KvType::I8).unwrap();
+            let what = format!("{heads:?} from {pos}");
+            assert_floats(&what, &halves[3], &bytes[3], 2e-2);
+            let (halves, bytes) = (common::floats(&halves[3]), common::floats(&bytes[3]));
+            let error = common::rms_relative(halves, bytes);
+            assert!(error > 1e-4, "{what}: {error:.1e} is too little for bytes");
         }
     }
 }

@@ -3,7 +3,7 @@ use crate::common::{Random, words};
 use crate::{Devices, assert_floats, run, step, untouched};
 use engine::KvType;
 use engine::ops::{Attention, AttentionCombine, Reach, RopeAttention, RopeKv, Tuning, rope_table};
-use engine::reference::store_kv;
+use engine::reference::KvRows;
 
 const CONTEXT: u32 = 200;
 
@@ -26,15 +26,16 @@ fn op((heads, kv_heads, head_dim): (u32, u32, u32), kv: KvType) -> RopeAttention
 fn buffers(op: &RopeAttention, position: u32, random: &mut Random) -> Vec<Vec<u32>> {
     let qkv = random.normals((op.v_offset + op.kv_heads * op.head_dim) as usize);
     let head_dim = op.head_dim as usize;
-    let elements = (op.kv_heads * CONTEXT) as usize * head_dim;
-    let mut caches = [vec![u32::MAX; elements], vec![u32::MAX; elements]];
+    let rows = KvRows {
+        kv: op.kv,
+        head_dim,
+        n_rows: (op.kv_heads * CONTEXT) as usize,
+    };
+    let mut caches = [vec![u32::MAX; rows.words()], vec![u32::MAX; rows.words()]];
     for cache in &mut caches {
         for head in 0..op.kv_heads as usize {
             let values = random.normals(position as usize * head_dim);
-            store_kv(cache, op.kv, head * CONTEXT as usize * head_dim, &values);
-        }
-        if op.kv == KvType::F16 {
-            cache.truncate(elements / 2);
+            rows.store(cache, head * CONTEXT as usize, &values);
         }
     }
     let [k, v] = caches;
@@ -77,7 +78,7 @@ fn equals_rope_kv_and_attention_bit_for_bit() {
     let mut devices = Devices::one();
     let mut random = Random(25);
     for (i, heads) in HEADS.into_iter().enumerate() {
-        for kv in [KvType::F32, KvType::F16] {
+        for kv in KvType::ALL {
             for position in POSITIONS {
                 let op = op(heads, kv);
                 let buffers = buffers(&op, position, &mut random);

@@ -95,6 +95,7 @@ impl Supervisor {
         self.policy.levels.get(index).copied().unwrap_or(Level {
             context_divisor: 1,
             prefill_chunk: 0,
+            divisor_in_bytes: 0,
         })
     }
 

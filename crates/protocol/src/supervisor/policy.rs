@@ -10,6 +10,9 @@ pub struct Level {
     pub context_divisor: u32,
     /// Most tokens that one chunk of prefill reads; 0 = as asked.
     pub prefill_chunk: u32,
+    /// Where memory was short, the key-value cache is kept as bytes and the context is divided by this instead; 0 = it is not.
+    /// That takes as little as half the context and remembers twice as much, but an answer does not go on token for token.
+    pub divisor_in_bytes: u32,
 }
 
 /// What is done about a loss.
@@ -69,9 +72,10 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         let rung = |movement, level| Rung { movement, level };
-        let level = |context_divisor, prefill_chunk| Level {
+        let level = |context_divisor, prefill_chunk, divisor_in_bytes| Level {
             context_divisor,
             prefill_chunk,
+            divisor_in_bytes,
         };
         Self {
             ladder: vec![
@@ -81,7 +85,7 @@ impl Default for Policy {
                 rung(Move::Replace, 2),
             ],
             patient_losses: 2,
-            levels: vec![level(1, 0), level(2, 16), level(4, 8)],
+            levels: vec![level(1, 0, 0), level(2, 16, 0), level(4, 8, 2)],
             least_context: 512,
             waits_millis: vec![0, 1_000, 5_000, 35_000],
             window_millis: 120_000,

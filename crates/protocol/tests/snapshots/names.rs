@@ -1,6 +1,6 @@
 //! Values that are mere names.
 
-use protocol::{FaultCode, FetchTrouble, FinishReason, Fit, LoadStage, Retry, Role};
+use protocol::{FaultCode, FetchTrouble, FinishReason, Fit, KvType, LoadStage, Retry, Role};
 
 use crate::check;
 
@@ -41,6 +41,13 @@ fn plain_names() {
         (FetchTrouble::Wrong, "\"Wrong\""),
     ] {
         check(&trouble, expected);
+    }
+    for (kv, expected) in [
+        (KvType::F32, "\"F32\""),
+        (KvType::F16, "\"F16\""),
+        (KvType::I8, "\"I8\""),
+    ] {
+        check(&kv, expected);
     }
     for (retry, expected) in [
         (Retry::Never, "\"Never\""),
