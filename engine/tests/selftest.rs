@@ -117,7 +117,7 @@ fn mistakes_are_noticed() {
         }),
         ("a logit has the wrong sign", |kernel, text| {
             if kernel == Kernel::LmHead {
-                text.replace("= total.x;", "= -total.x;")
+                replace(&text, "= totals[0u] *", "= -totals[0u] *")
             } else {
                 text
             }

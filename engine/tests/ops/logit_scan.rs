@@ -33,7 +33,7 @@ fn buffers(op: &LogitScan, logits: &[f32], random: &mut Random) -> Vec<Vec<u32>>
 fn equals_the_reference() {
     let mut devices = Devices::all();
     let mut random = Random(40);
-    for vocab in [1, 3, 257, 2047, 2048, 2049, 32_002, 128_256] {
+    for vocab in [1, 3, 257, 511, 512, 513, 32_002, 128_256] {
         for next in [1, 40, 180] {
             let op = LogitScan {
                 vocab,
@@ -65,7 +65,7 @@ fn only_the_segment_of_a_bad_logit_is_marked() {
     };
     for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut logits = vec![0.5; 6000];
-        logits[2048] = bad;
+        logits[600] = bad;
         let buffers = buffers(&op, &logits, &mut Random(41));
         if let Some(got) = devices.run(&op, &buffers, step(0, 1)) {
             assert_eq!([got[3][2], got[3][6], got[3][10]], [0, 1, 0], "{bad}");

@@ -181,7 +181,7 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
                 context: 300,
                 step,
             }),
-            vec![("vocab", 5000), ("context", 300), ("segments", 3)],
+            vec![("vocab", 5000), ("context", 300), ("segments", 10)],
         ),
     ]
 }

@@ -52,7 +52,10 @@ impl Trial {
             let ids = [
                 buffer(bytemuck::cast_slice(&[self.params])),
                 buffer(bytemuck::cast_slice(&self.logits)),
-                buffer(&vec![0; 4 * vocab.div_ceil(2048)]),
+                buffer(&vec![
+                    0;
+                    engine::ops::found_bytes(vocab as u32) as usize / 4
+                ]),
                 buffer(&vec![0; vocab]),
                 buffer(&self.history),
                 buffer(&[11, 12, 13, 14]),
