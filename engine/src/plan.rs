@@ -86,14 +86,18 @@ struct Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
-    fn new(manifest: &'a Manifest, config: &SessionConfig) -> Self {
+    fn new(manifest: &'a Manifest, config: &SessionConfig, executor: &Executor) -> Self {
         let arch = &manifest.architecture;
         let context = config.context.clamp(1, arch.context.max(1));
+        let chunk = match config.prefill_chunk {
+            0 => executor.prefill_chunk(),
+            chunk => chunk.min(1024),
+        };
         Self {
             arch,
             tile: manifest.ternary.rows_per_tile,
             context,
-            chunk: config.prefill_chunk.clamp(1, 1024).min(context.max(1)),
+            chunk: chunk.min(context),
             kv: config.kv,
         }
     }
@@ -144,7 +148,7 @@ impl Plan {
         weights: &Weights,
         config: &SessionConfig,
     ) -> Result<Compiling, Error> {
-        let shape = Shape::new(manifest, config);
+        let shape = Shape::new(manifest, config, executor);
         let (scratch, io) = (Scratch::nowhere(), Io::nowhere(shape.arch));
         let builder = shape.builder(executor, scratch, io);
         let dispatches = lists(executor, &builder, weights).into_iter().flatten();
@@ -158,7 +162,7 @@ impl Plan {
         weights: &Weights,
         config: &SessionConfig,
     ) -> Result<Self, Error> {
-        let shape = Shape::new(manifest, config);
+        let shape = Shape::new(manifest, config, executor);
         let Shape {
             arch,
             context,

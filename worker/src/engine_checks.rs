@@ -53,13 +53,9 @@ impl GpuEngine {
         let opened = self.sound(manifest, settings).await;
         self.keep_last_device(in_use);
         let (executor, kv, report) = opened?;
-        let defaults = SessionConfig::default();
         let config = SessionConfig {
             kv,
-            prefill_chunk: match (shape, settings.prefill_chunk) {
-                (None, _) | (_, 0) => defaults.prefill_chunk,
-                (Some(_), chunk) => chunk,
-            },
+            prefill_chunk: shape.map_or(0, |_| settings.prefill_chunk),
             context: match shape {
                 Some(_) if settings.context > 0 => {
                     manifest.architecture.context.min(settings.context)

@@ -221,12 +221,14 @@ impl Engine for GpuEngine {
         settings: &Settings,
     ) -> Result<GpuLoader, EngineFault> {
         let (executor, kv, self_test) = self.sound(manifest, settings).await?;
-        let defaults = SessionConfig::default();
-        let or_default = |value: u32, default: u32| if value == 0 { default } else { value };
+        let context = match settings.context {
+            0 => SessionConfig::default().context,
+            context => context,
+        };
         let config = SessionConfig {
-            context: or_default(settings.context, defaults.context),
+            context,
             kv,
-            prefill_chunk: or_default(settings.prefill_chunk, defaults.prefill_chunk),
+            prefill_chunk: settings.prefill_chunk,
         };
         let loader = ModelLoader::new(executor, manifest, &config).map_err(fault)?;
         Ok(GpuLoader::new(loader, self_test))

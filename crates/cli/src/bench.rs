@@ -50,8 +50,8 @@ pub(crate) struct BenchArgs {
     /// Timings of which the median counts [default: 5; on a software adapter: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
     repetitions: Option<u32>,
-    /// Tokens of one prefill submit
-    #[arg(long, value_name = "N", default_value_t = SessionConfig::default().prefill_chunk, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Tokens of one prefill submit [default: what suits the device]
+    #[arg(long, value_name = "N", default_value_t = SessionConfig::default().prefill_chunk, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
     chunk: u32,
     /// Element type of the key-value cache
     #[arg(long, value_enum, default_value_t = Kv::F16)]

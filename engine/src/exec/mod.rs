@@ -109,6 +109,14 @@ impl Executor {
         }
     }
 
+    /// Tokens of a prefill submit that suit the device.
+    pub(crate) fn prefill_chunk(&self) -> u32 {
+        match self {
+            Self::Cpu(_) => crate::device::PREFILL_CHUNK,
+            Self::Gpu(gpu) => gpu.device().prefill_chunk(),
+        }
+    }
+
     /// Adapter and variant in one line, for people.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -10,7 +10,7 @@ pub struct SessionConfig {
     pub context: u32,
     /// Element type of the cache.
     pub kv: KvType,
-    /// Tokens of one prefill submit.
+    /// Tokens of one prefill submit, at most 1024; 0 for what suits the device.
     pub prefill_chunk: u32,
 }
 
@@ -19,7 +19,7 @@ impl Default for SessionConfig {
         Self {
             context: 4096,
             kv: KvType::F16,
-            prefill_chunk: 128,
+            prefill_chunk: 0,
         }
     }
 }
