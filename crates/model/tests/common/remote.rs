@@ -72,6 +72,8 @@ pub(crate) struct Remote<'s> {
     /// Bytes that came, by range and by stream.
     pub(crate) read_bytes: u64,
     pub(crate) next_bytes: u64,
+    /// How many ranges were asked for.
+    pub(crate) n_read: u64,
     /// Answers so far.
     pub(crate) n_answers: u64,
     /// The answer, by its number from 0, that is a lie.
@@ -90,6 +92,7 @@ impl<'s> Remote<'s> {
             cut,
             read_bytes: 0,
             next_bytes: 0,
+            n_read: 0,
             n_answers: 0,
             lie: None,
             end: None,
@@ -158,6 +161,7 @@ impl RemoteSource for Remote<'_> {
     async fn read(&mut self, range: &ByteRange) -> Result<Vec<u8>, Error> {
         wait().await;
         self.read_bytes += range.bytes;
+        self.n_read += 1;
         self.answer(range)
     }
 
