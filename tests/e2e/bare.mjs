@@ -12,7 +12,7 @@ const START_MS = 60_000;
  * Starts Chromium with one empty page.
  *
  * @returns {Promise<{send: Function, navigate: Function, evaluate: Function, worker: Function, close: Function}>}
- *   `send(method, params, session)` any command; `evaluate(expression)` its value in the page; `worker()` the session of
+ *   `send(method, params, session)` any command; `evaluate(expression)` its value in the page, awaited; `worker()` the session of
  *   the page's worker, if there is one
  */
 export async function start() {
@@ -58,7 +58,7 @@ export async function start() {
   await send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, page);
 
   const evaluate = async (expression) => {
-    const { result, exceptionDetails } = await send("Runtime.evaluate", { expression, returnByValue: true }, page);
+    const { result, exceptionDetails } = await send("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true }, page);
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
   };

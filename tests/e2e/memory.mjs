@@ -1,27 +1,18 @@
 // What loading a large package takes: wasm heap and JS heap of the worker, PSS of the renderer and GPU processes.
 // `cargo xtask memory` runs this with the package in TERN_PACKAGE; it prints a table and fails above a limit.
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { start } from "./bare.mjs";
 import { required } from "./browser.mjs";
+import { WORKER_LOADER, sample, withinLimits } from "./sampling.mjs";
 import { serve } from "./server.mjs";
 
-const MB = 1e6;
-const LIMITS = { wasm: 160 * MB, js: 64 * MB, beyondModel: 350 * MB };
 const CONTEXT = 2048;
-const EVERY_MS = 250;
-const TIMEOUT_MS = 20 * 60_000;
-
-// The worker's loader, with its memory kept where it can be read.
-const LOADER = `
-import init from "/worker.js";
-globalThis.__memory = (await init()).memory;
-`;
 
 const probe = await mkdtemp(join(tmpdir(), "tern-memory-"));
 await writeFile(join(probe, "index.html"), "<!doctype html><title>memory</title>");
-await writeFile(join(probe, "loader.js"), LOADER);
+await writeFile(join(probe, "loader.js"), WORKER_LOADER);
 const server = await serve({ "/": required("TERN_DIST"), "/package/": required("TERN_PACKAGE"), "/probe/": probe });
 const browser = await start();
 let good = false;
@@ -59,12 +50,7 @@ async function measure() {
 async function bareRead() {
   await browser.navigate("about:blank");
   await browser.navigate(`${server.url}/probe/index.html`);
-  await browser.evaluate(`void (${readAll})()`);
-  for (;;) {
-    const read = await browser.evaluate("globalThis.__read");
-    if (read) return read;
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
-  }
+  return browser.evaluate(`(${readAll})()`);
 }
 
 /** The page's part of {@link bareRead}. */
@@ -80,7 +66,7 @@ async function readAll() {
   const began = performance.now();
   let bytes = 0;
   for (const key of keys) bytes += (await result(records().get(key))).byteLength;
-  globalThis.__read = { bytes, millis: performance.now() - began };
+  return { bytes, millis: performance.now() - began };
 }
 
 /** The page's part, in the page: greets the worker, asks for the model, keeps what the worker says. */
@@ -101,87 +87,10 @@ function talk({ url, context }) {
   worker.onerror = (error) => (globalThis.__load.done ??= { fault: error.message });
 }
 
-/** Bytes of the worker's heaps; nothing while there is no worker, or none that answers. */
-async function heaps() {
-  const session = browser.worker();
-  if (!session) return undefined;
-  const expression = "globalThis.__memory?.buffer.byteLength ?? 0";
-  const both = [
-    browser.send("Runtime.getHeapUsage", {}, session),
-    browser.send("Runtime.evaluate", { expression, returnByValue: true }, session),
-  ];
-  const late = new Promise((resolve) => setTimeout(resolve, 30_000).unref());
-  // A worker that ends meanwhile answers with an error.
-  const answers = await Promise.race([Promise.all(both).catch(() => undefined), late]);
-  return answers && { ...answers[0], wasm: answers[1].result.value };
-}
-
 async function run(name) {
-  const peak = { wasm: 0, js: 0, pss: 0, renderer: 0, gpu: 0 };
-  const rows = [];
-  const start = Date.now();
-  let load;
-  for (;;) {
-    load = await browser.evaluate("globalThis.__load");
-    const heap = await heaps();
-    const pss = await processMemory();
-    if (heap) {
-      const js = heap.usedSize + heap.backingStorageSize;
-      peak.wasm = Math.max(peak.wasm, heap.wasm);
-      if (js > peak.js) [peak.js, peak.jsAt] = [js, `${load.stage}, ${(load.bytes / MB).toFixed(0)} MB done`];
-      rows.push({ at: Date.now() - start, ...load, wasm: heap.wasm, js, ...pss });
-    }
-    peak.renderer = Math.max(peak.renderer, pss.renderer);
-    peak.gpu = Math.max(peak.gpu, pss.gpu);
-    peak.pss = Math.max(peak.pss, pss.renderer + pss.gpu);
-    if (load.done) break;
-    if (Date.now() - start > TIMEOUT_MS) throw new Error(`not loaded after ${TIMEOUT_MS} ms: ${JSON.stringify(load)}`);
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
-  }
-  const info = load.done.Loaded;
-  if (!info) throw new Error(`the model did not load: ${JSON.stringify(load.done)}`);
-  return report(name, rows, peak, info);
-}
-
-/** PSS of the renderers and the GPU process, by the kernel's count. */
-async function processMemory() {
-  const { processInfo } = await browser.send("SystemInfo.getProcessInfo");
-  const sum = { renderer: 0, gpu: 0 };
-  for (const { type, id } of processInfo) {
-    const kind = { renderer: "renderer", GPU: "gpu" }[type];
-    if (!kind) continue;
-    const rollup = await readFile(`/proc/${id}/smaps_rollup`, "utf8").catch(() => "");
-    sum[kind] += 1024 * Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0);
-  }
-  return sum;
-}
-
-function report(name, rows, peak, info) {
-  const mb = (bytes) => (bytes / MB).toFixed(0).padStart(6);
+  const sampled = await sample(browser, "globalThis.__load");
+  const info = sampled.done.Loaded;
+  if (!info) throw new Error(`the model did not load: ${JSON.stringify(sampled.done)}`);
   console.log(`\n${name}: ${info.name}, ${(info.load_millis / 1000).toFixed(1)} s, cached: ${info.cached}`);
-  console.log("     s  stage     done MB   wasm     js  renderer PSS  GPU PSS");
-  for (const row of thin(rows)) {
-    const [at, stage] = [(row.at / 1000).toFixed(1).padStart(6), row.stage.padEnd(9)];
-    console.log(`${at}  ${stage}  ${mb(row.bytes)} ${mb(row.wasm)} ${mb(row.js)}  ${mb(row.renderer)}        ${mb(row.gpu)}`);
-  }
-  const model = info.weight_bytes + info.kv_bytes;
-  console.log(`weights ${mb(info.weight_bytes)} MB, KV ${mb(info.kv_bytes)} MB, the rest on the GPU ${mb(info.activation_bytes)} MB`);
-  const lines = [
-    ["wasm heap of the worker", peak.wasm, LIMITS.wasm],
-    [`JS heap of the worker, used + backing storage (${peak.jsAt})`, peak.js, LIMITS.js],
-    ["PSS of renderer and GPU processes", peak.pss, model + LIMITS.beyondModel],
-  ];
-  let good = info.cached;
-  for (const [what, value, limit] of lines) {
-    const fits = value <= limit;
-    good &&= fits;
-    console.log(`${fits ? "ok  " : "FAIL"} ${what}: largest ${mb(value)} MB, at most ${mb(limit)} MB`);
-  }
-  return { good, times: info.times };
-}
-
-/** Some forty rows: each change of stage, and in between at equal steps. */
-function thin(rows) {
-  const step = Math.max(1, Math.ceil(rows.length / 36));
-  return rows.filter((row, n) => n % step === 0 || n === rows.length - 1 || row.stage !== rows[n - 1]?.stage);
+  return { good: withinLimits(sampled, info) && info.cached, times: info.times };
 }

@@ -1,5 +1,6 @@
 // The site under test: dist/ with the models, and the same models for the native program.
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -54,6 +55,15 @@ export function serveHub(names, fault) {
 /** Whether a path is a weight file of a package. */
 export function isShard(path) {
   return /^\/models\/.*\.bin$/.test(path);
+}
+
+/** The files of a package, with their hashes as they are, whatever its manifest says. @returns {Promise<Record<string, string>>} */
+export async function packageHashes(folder) {
+  const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
+  const names = ["manifest.json", ...(manifest.text ? [manifest.text.tokenizer.file] : []), ...manifest.shards.map(({ file }) => file)];
+  const hashes = {};
+  for (const name of names) hashes[name] = createHash("sha256").update(await readFile(join(folder, name))).digest("hex");
+  return hashes;
 }
 
 const answers = new Map();

@@ -17,7 +17,7 @@ const WITH_DATABASE = `async (work, argument) => {
   }
 }`;
 
-/** @param {Page} page of the app, or of anything on its origin */
+/** @param {{evaluate: Function}} page of the app, or of anything on its origin: playwright's, or one of bare.mjs */
 function withDatabase(page, work, argument) {
   return page.evaluate(`(${WITH_DATABASE})(${work}, ${JSON.stringify(argument)})`);
 }
@@ -32,23 +32,22 @@ function withDatabase(page, work, argument) {
 export async function stored(page) {
   const found = await withDatabase(page, async (database, result) => {
     const reading = database.transaction(["journal", "records"]);
-    const [journal, keys, values] = await Promise.all([
+    const [journal, keys] = await Promise.all([
       result(reading.objectStore("journal").getAll()),
       result(reading.objectStore("records").getAllKeys()),
-      result(reading.objectStore("records").getAll()),
     ]);
-    const records = new Map(keys.map((key, index) => [key, values[index]]));
+    const there = new Set(keys);
     const parts = keys.filter((key) => key.startsWith("part/"));
     const files = [];
     // What is noted of conversions stays for repairs.
     const owned = new Set([...parts, ...keys.filter((key) => key.startsWith("repacking/"))]);
     for (const entry of journal) {
       const own = [];
-      for (let number = 0; records.has(`${entry.sha256}/${number}`); number += 1) {
-        owned.add(`${entry.sha256}/${number}`);
-        own.push(records.get(`${entry.sha256}/${number}`));
-      }
-      const bytes = await new Blob(own).arrayBuffer();
+      for (let number = 0; there.has(`${entry.sha256}/${number}`); number += 1) own.push(`${entry.sha256}/${number}`);
+      own.forEach((key) => owned.add(key));
+      // One file after the other: all of a large model would be more than fits into a page.
+      const records = database.transaction("records").objectStore("records");
+      const bytes = await new Blob(await Promise.all(own.map((key) => result(records.get(key))))).arrayBuffer();
       const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
       const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
       files.push({ ...entry, isWhole: bytes.byteLength === entry.bytes && sha256 === entry.sha256 });

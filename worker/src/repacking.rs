@@ -73,7 +73,9 @@ impl From<Stop> for Fault {
             Stop::Model(error) => error,
         };
         let code = match &error {
-            model::Error::SourceHash { .. } | model::Error::FileHash { .. } => FaultCode::Corrupt,
+            model::Error::SourceHash { .. }
+            | model::Error::SourceChanged { .. }
+            | model::Error::FileHash { .. } => FaultCode::Corrupt,
             _ => FaultCode::Unsupported,
         };
         Self::new(code, error.to_string())

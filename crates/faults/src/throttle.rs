@@ -39,7 +39,14 @@ impl Throttle {
             let mut state = self.lock();
             let Some(limit) = state.0 else { return };
             let cost = Duration::from_secs_f64(n_bytes as f64 / limit.max(1) as f64);
-            let paid = state.1.filter(|paid| *paid > now).unwrap_or(now) + cost;
+            // A thread that slept for too long may catch up on as much as may go out at once; otherwise a limit would be
+            // less than it says, the more so the busier the machine is.
+            let earliest = now.checked_sub(Duration::from_millis(BURST_MILLIS));
+            let paid = state
+                .1
+                .zip(earliest)
+                .map_or(now, |(paid, least)| paid.max(least))
+                + cost;
             state.1 = Some(paid);
             paid
         };

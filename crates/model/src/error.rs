@@ -69,6 +69,12 @@ pub enum Error {
         /// Hash of what came.
         got: String,
     },
+    /// Bytes that are read a second time are not those of the first time.
+    #[error("file {file}: other bytes came than before; it was replaced meanwhile, fetch it again")]
+    SourceChanged {
+        /// File name.
+        file: String,
+    },
     /// A JSON file does not have the form that it should have.
     #[error("file {file} is not valid: {}", shown_up_to(&source.to_string(), 400))]
     Json {

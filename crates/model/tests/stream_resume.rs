@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use common::remote::{Cut, Kept, Remote, block_on};
+use common::remote::{Cut, Kept, Lie, Remote, block_on};
 use common::{convert_source, folder_in_memory};
 use fixtures::safetensors::{File, Tensor};
 use model::Error;
@@ -58,10 +58,21 @@ struct Ended {
     store: Kept,
     next_bytes: u64,
     read_bytes: u64,
+    n_read: u64,
 }
 
-/// Goes on with a store until `bytes` have come.
-fn go_on(source: &MemorySource, mut store: Kept, until: u64) -> Ended {
+/// Goes on with a store until `until` bytes have come.
+fn go_on(source: &MemorySource, store: Kept, until: u64) -> Ended {
+    go_on_with(source, store, until, None)
+}
+
+/// The same over a network one of whose answers is not what was asked for, counted behind those of the headers.
+fn go_on_with(
+    source: &MemorySource,
+    mut store: Kept,
+    until: u64,
+    lie: Option<(u64, Lie)>,
+) -> Ended {
     let mut remote = Remote::new(source, Cut::Every(300_007));
     let options = ConvertOptions::new("test");
     let limits = StreamLimits {
@@ -74,7 +85,8 @@ fn go_on(source: &MemorySource, mut store: Kept, until: u64) -> Ended {
         (store.checkpoint.as_ref()).map(|text| serde_json::from_str(text).unwrap());
     let result = block_on(async {
         let plan = plan_remote(&mut remote, &options, &limits).await?;
-        remote.read_bytes = 0;
+        (remote.read_bytes, remote.n_read) = (0, 0);
+        (remote.n_answers, remote.lie) = (0, lie);
         let mut n_bytes = 0;
         let progress = &mut |done: &Progress<'_>| {
             n_bytes = done.bytes_done;
@@ -100,6 +112,7 @@ fn go_on(source: &MemorySource, mut store: Kept, until: u64) -> Ended {
         store,
         next_bytes: remote.next_bytes,
         read_bytes: remote.read_bytes,
+        n_read: remote.n_read,
     }
 }
 
@@ -169,6 +182,67 @@ fn lost_shards_are_made_again_from_the_bytes_that_they_need() {
         let total = source.get("model.safetensors").unwrap().len() as u64;
         assert!(ended.read_bytes < total * 3 / 4 && ended.read_bytes > 0);
     }
+}
+
+/// What is read again is part of no hash of a file any more.
+#[test]
+fn other_bytes_than_those_that_came_before_are_noticed() {
+    let (mut n_refused, mut n_harmless) = (0, 0);
+    for sorted_by_type in [false, true] {
+        let source = checkpoint_files(sorted_by_type);
+        let (_, expected) = convert_source(&source, &ConvertOptions::new("test")).unwrap();
+        let total: u64 = source.get("model.safetensors").unwrap().len() as u64;
+        for part in [2, 4, 7] {
+            let first = || go_on(&source, Kept::default(), total * part / 10);
+            let honest = go_on(&source, first().store, u64::MAX);
+            honest.result.unwrap();
+            for answer in 0..honest.n_read {
+                for lie in [
+                    Lie::Elsewhere(2),
+                    Lie::Elsewhere(70_001),
+                    Lie::Again,
+                    Lie::Doubled,
+                    Lie::Short(9),
+                ] {
+                    let ended = go_on_with(&source, first().store, u64::MAX, Some((answer, lie)));
+                    match ended.result {
+                        Ok(()) => {
+                            same(&ended.store, &expected);
+                            n_harmless += 1;
+                        }
+                        Err(Error::SourceChanged { .. } | Error::FileLength { .. }) => {
+                            n_refused += 1;
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+        }
+    }
+    assert!(n_refused > 10, "{n_refused} {n_harmless}");
+}
+
+#[test]
+fn a_lost_shard_that_becomes_another_one_is_refused() {
+    let source = checkpoint_files(false);
+    let (_, expected) = convert_source(&source, &ConvertOptions::new("test")).unwrap();
+    let whole = go_on(&source, Kept::default(), u64::MAX);
+    let mut checkpoint: Checkpoint =
+        serde_json::from_str(&whole.store.checkpoint.unwrap()).unwrap();
+    let lost = "weights-00001.bin";
+    checkpoint.forget(lost);
+    let mut store = Kept {
+        files: expected.files().clone(),
+        checkpoint: Some(serde_json::to_string(&checkpoint).unwrap()),
+        ..Kept::default()
+    };
+    store.files.remove(lost);
+    store.files.remove("manifest.json");
+    let ended = go_on_with(&source, store, u64::MAX, Some((0, Lie::Elsewhere(64))));
+    let error = ended.result.unwrap_err();
+    let is_it = matches!(&error, Error::FileHash { file, .. } if file == lost);
+    assert!(is_it, "{error}");
+    assert!(!ended.store.files.contains_key("manifest.json"));
 }
 
 #[test]

@@ -6,14 +6,18 @@ use clap::Args;
 use crate::shell;
 
 /// The readers.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 11] = [
     "safetensors",
     "pickle",
     "gguf",
     "package",
+    "hub",
     "stream-safetensors",
     "stream-pickle",
     "stream-gguf",
+    "network-safetensors",
+    "network-pickle",
+    "network-gguf",
 ];
 /// Seconds for each reader unless minutes are given.
 const SECONDS: u64 = 20;
@@ -27,7 +31,7 @@ pub(crate) struct Options {
     /// Seed of the random changes; the same seed gives the same inputs
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Readers: safetensors, pickle, gguf, package, stream-safetensors, stream-pickle, stream-gguf [default: all]
+    /// Readers: safetensors, pickle, gguf, package, hub, and the first three with stream- or network- in front [default: all]
     #[arg(value_parser = TARGETS)]
     targets: Vec<String>,
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod dist;
+mod downloads;
 mod e2e;
 mod figures;
 mod fuzz;
@@ -17,6 +18,7 @@ mod shell;
 mod site;
 mod sizes;
 mod suite;
+mod synthetic;
 mod tidy;
 mod tools;
 
@@ -63,6 +65,12 @@ enum Command {
     CrashLimit(recovery::Options),
     /// Measure the time from a crash to the next token, and its parts
     RecoveryFigures(recovery::Options),
+    /// Kill the browser at 20 random points of a download of 300 MB, let it finish, and count what the server sent
+    DownloadSoak(downloads::Options),
+    /// Measure how much of a slow link a download uses, and how fast it is on an unlimited one
+    Throughput(downloads::Options),
+    /// Stream, convert, load and ask a repository of the size of BitNet 2B-4T in Chromium, and hold memory to its limits
+    FullSize(downloads::Options),
     /// Take pictures of every screen at the iPad's sizes, light and dark, into target/screenshots
     Screenshots(e2e::Screenshots),
     /// Check the sizes of the built wasm files against their limits
@@ -98,6 +106,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Soak(options) => recovery::run("soak.mjs", &options),
         Command::CrashLimit(options) => recovery::run("crash_limit.mjs", &options),
         Command::RecoveryFigures(options) => recovery::run("recovery_figures.mjs", &options),
+        Command::DownloadSoak(options) => downloads::soak(&options),
+        Command::Throughput(options) => downloads::throughput(&options),
+        Command::FullSize(options) => downloads::full_size(&options),
         Command::Screenshots(options) => e2e::screenshots(&options),
         Command::Sizes => sizes::run(),
         Command::Site => site::run(),

@@ -5,14 +5,13 @@
 // worker may add it here; docs/DEPLOY.md has the policy, `cargo xtask site` and offline.spec.mjs see to it that it is in force.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { GPU, launch, required } from "../browser.mjs";
 import { ChatPage } from "../pages/chat.mjs";
-import { REPOSITORIES, nativeAnswer, serveHub, serveSite } from "../site.mjs";
+import { REPOSITORIES, nativeAnswer, packageHashes, serveHub, serveSite } from "../site.mjs";
 import { until } from "../steps.mjs";
 import { stored } from "../stored.mjs";
 
@@ -39,10 +38,7 @@ async function converted(name, file) {
   const input = join(REPOSITORIES, name, file ?? "");
   const options = ["convert", input, folder, "--name", model, "--license", "mit", "--replace"];
   await promisify(execFile)(required("TERN_CLI"), options);
-  const manifest = JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"));
-  const names = ["manifest.json", manifest.text.tokenizer.file, ...manifest.shards.map((shard) => shard.file)];
-  const hash = async (name) => [name, createHash("sha256").update(await readFile(join(folder, name))).digest("hex")];
-  return { model, folder, hashes: Object.fromEntries(await Promise.all(names.map(hash))) };
+  return { model, folder, hashes: await packageHashes(folder) };
 }
 
 describe(`models of others on ${GPU}`, () => {

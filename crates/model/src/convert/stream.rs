@@ -11,8 +11,9 @@
 //! else in the store, which is on this device and faster than the network. It is read twice there and then removed.
 //!
 //! A conversion that ended in the middle goes on: a [`Checkpoint`] says which shards are stored and holds the unfinished hash of
-//! the file at work. What waited then is not kept; the few bytes that it was made of are read again. In the same way a package
-//! whose shards were lost in part is made whole: its last checkpoint, with these shards forgotten, leads to the bytes they need.
+//! the file at work. What waited then is not kept; the few bytes that it was made of are read again, and have to be those that
+//! came before, of which fingerprints are kept. In the same way a package whose shards were lost in part is made whole: its last
+//! checkpoint, with these shards forgotten, leads to the bytes they need, and the shards have to become what they were.
 
 mod checkpoint;
 mod collect;

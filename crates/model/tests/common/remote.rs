@@ -46,6 +46,23 @@ pub(crate) enum Cut {
     Every(u64),
     /// One by one up to this offset, then any number up to 64 KiB, repeatably.
     BytesUpTo(u64),
+    /// The first chunk ends here, and every chunk behind it is `every` bytes long.
+    From { first: u64, every: u64 },
+    /// Any number up to this one, repeatably.
+    Random(u64),
+}
+
+/// How an answer is not what was asked for. None of this is an error of the connection: the bytes look like an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lie {
+    /// Only so many of its bytes come.
+    Short(u64),
+    /// Its bytes come twice.
+    Doubled,
+    /// Bytes from this far behind come in their place, and from the front again where the file ends.
+    Elsewhere(u64),
+    /// The bytes of the answer before come once more.
+    Again,
 }
 
 /// Files behind a network.
@@ -55,7 +72,17 @@ pub(crate) struct Remote<'s> {
     /// Bytes that came, by range and by stream.
     pub(crate) read_bytes: u64,
     pub(crate) next_bytes: u64,
-    random: u64,
+    /// How many ranges were asked for.
+    pub(crate) n_read: u64,
+    /// Answers so far.
+    pub(crate) n_answers: u64,
+    /// The answer, by its number from 0, that is a lie.
+    pub(crate) lie: Option<(u64, Lie)>,
+    /// A file that ends here, whatever length it is said to have.
+    pub(crate) end: Option<(String, u64)>,
+    pub(crate) random: u64,
+    /// The last answer.
+    last: Vec<u8>,
 }
 
 impl<'s> Remote<'s> {
@@ -65,8 +92,57 @@ impl<'s> Remote<'s> {
             cut,
             read_bytes: 0,
             next_bytes: 0,
+            n_read: 0,
+            n_answers: 0,
+            lie: None,
+            end: None,
             random: 1,
+            last: Vec::new(),
         }
+    }
+
+    /// A number below `n`, repeatably.
+    fn below(&mut self, n: u64) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005) + 1;
+        (self.random >> 33) % n
+    }
+
+    /// What comes for a range.
+    fn answer(&mut self, range: &ByteRange) -> Result<Vec<u8>, Error> {
+        let number = self.n_answers;
+        self.n_answers += 1;
+        let lie = self.lie.filter(|(at, _)| *at == number).map(|(_, lie)| lie);
+        let right = self.bytes(range)?;
+        let bytes = match lie {
+            None => right,
+            Some(Lie::Short(n)) => right[..right.len().min(n as usize)].to_vec(),
+            Some(Lie::Doubled) => [&right[..], &right].concat(),
+            Some(Lie::Elsewhere(distance)) => {
+                let file_bytes = self.files.len(&range.file)?.unwrap_or(0);
+                let room = file_bytes.saturating_sub(range.bytes);
+                let offset = (range.offset + distance) % (room + 1);
+                self.bytes(&ByteRange {
+                    offset,
+                    ..range.clone()
+                })?
+            }
+            Some(Lie::Again) => self.last.clone(),
+        };
+        self.last.clone_from(&bytes);
+        Ok(bytes)
+    }
+
+    /// The bytes of a range, as far as the file goes.
+    fn bytes(&self, range: &ByteRange) -> Result<Vec<u8>, Error> {
+        let end = (self.end.as_ref()).filter(|(file, _)| *file == range.file);
+        let room = end.map_or(range.bytes, |(_, end)| end.saturating_sub(range.offset));
+        read_range(
+            self.files,
+            &ByteRange {
+                bytes: range.bytes.min(room),
+                ..range.clone()
+            },
+        )
     }
 }
 
@@ -85,20 +161,21 @@ impl RemoteSource for Remote<'_> {
     async fn read(&mut self, range: &ByteRange) -> Result<Vec<u8>, Error> {
         wait().await;
         self.read_bytes += range.bytes;
-        read_range(self.files, range)
+        self.n_read += 1;
+        self.answer(range)
     }
 
     async fn next(&mut self, file: &str, offset: u64) -> Result<Vec<u8>, Error> {
         wait().await;
-        let left = self.files.len(file)?.unwrap_or(0) - offset;
+        let left = self.files.len(file)?.unwrap_or(0).saturating_sub(offset);
         let n = match self.cut {
             Cut::Whole => left,
             Cut::Every(n) => n,
             Cut::BytesUpTo(header) if offset < header => 1,
-            Cut::BytesUpTo(_) => {
-                self.random = self.random.wrapping_mul(6_364_136_223_846_793_005) + 1;
-                1 + (self.random >> 33) % 65_536
-            }
+            Cut::BytesUpTo(_) => 1 + self.below(65_536),
+            Cut::From { first, .. } if offset < first => first - offset,
+            Cut::From { every, .. } => every,
+            Cut::Random(most) => 1 + self.below(most),
         };
         let range = ByteRange {
             file: file.to_string(),
@@ -106,7 +183,7 @@ impl RemoteSource for Remote<'_> {
             bytes: n.min(left),
         };
         self.next_bytes += range.bytes;
-        read_range(self.files, &range)
+        self.answer(&range)
     }
 }
 

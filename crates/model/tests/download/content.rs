@@ -65,6 +65,20 @@ fn a_wrong_byte_costs_the_file_and_no_more() {
 }
 
 #[test]
+fn bytes_that_come_twice_cost_the_file_and_no_more() {
+    for (cut, repeated) in [(2300, 1000), (2300, 2300), (5000, 1)] {
+        let mut world = World::one(5500, &[Answer::Cut(cut), Answer::Repeat(repeated)]);
+        assert_eq!(world.run(), DONE);
+        let asked = [(None, false), (Some(cut as u64), false), (None, true)];
+        assert_eq!(
+            world.asked(),
+            asked.map(|(first, fresh)| (0, first.map(|it| (it, None)), fresh))
+        );
+        assert_eq!(world.good[&0], world.right(0));
+    }
+}
+
+#[test]
 fn a_file_with_a_hash_that_changes_under_way_is_never_stored_mixed() {
     let mut world = World::one(5500, &[Answer::Cut(2300)]);
     world.tell(Event::Wake);

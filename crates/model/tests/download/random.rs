@@ -27,6 +27,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         (0usize..9000).prop_map(Answer::Flip),
         Just(Answer::Whole),
         Just(Answer::Elsewhere),
+        (0usize..9000).prop_map(Answer::Repeat),
         Just(Answer::Longer),
         (
             prop::sample::select(vec![204u16, 206, 403, 404, 416, 429, 500, 503, 511]),

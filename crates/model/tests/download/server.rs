@@ -28,6 +28,8 @@ pub(crate) enum Answer {
     Whole,
     /// It sends a part that begins elsewhere.
     Elsewhere,
+    /// It sends a part of the right length that begins earlier, and says nowhere so: its first bytes come twice.
+    Repeat(usize),
     /// It changes a byte.
     Flip(usize),
     /// It sends the file with more behind it, and states no length.
@@ -76,6 +78,11 @@ pub(crate) fn body(
         from = first as usize;
         until = last.map_or(total, |last| (last as usize + 1).min(total));
         head.first_byte = Some(first);
+        if let Answer::Repeat(n) = answer {
+            let earlier = from.min(*n);
+            (from, until) = (from - earlier, until - earlier);
+            (head.first_byte, head.total_bytes) = (None, None);
+        }
     }
     let mut rest: VecDeque<u8> = VecDeque::new();
     if from >= total && range.is_some() {
@@ -85,7 +92,7 @@ pub(crate) fn body(
     }
     let broke = || Some(Event::Broke(attempt, "reset".to_owned()));
     match answer {
-        Answer::Well | Answer::Whole => {}
+        Answer::Well | Answer::Whole | Answer::Repeat(_) => {}
         Answer::Cut(at) => (ending, rest) = (broke(), cut(rest, *at)),
         Answer::End(at) => rest = cut(rest, *at),
         Answer::Stall(at) => (ending, rest) = (None, cut(rest, *at)),

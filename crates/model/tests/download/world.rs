@@ -135,7 +135,7 @@ impl World {
 
     fn ask(&mut self, item: usize, attempt: Attempt, range: Option<(u64, Option<u64>)>) {
         let answer = self.script[item].pop_front().unwrap_or(Answer::Well);
-        if matches!(answer, Answer::Flip(_) | Answer::Longer) {
+        if matches!(answer, Answer::Flip(_) | Answer::Longer | Answer::Repeat(_)) {
             self.spoilt.insert(item);
         }
         let body = body(&self.files[item], item, attempt, range, &answer, self.now);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::collect::Place;
+use super::collect::{Place, Slot};
 use crate::Shard;
 use crate::convert::Plan;
 use crate::hash::Hasher;
@@ -26,6 +26,63 @@ pub struct Checkpoint {
     scales: Vec<Option<f32>>,
     /// The tokenizer, if it is stored.
     tokenizer: Option<FileHash>,
+    /// What came and has to be read again, because what is made of it is not stored: no hash of a file would notice if other
+    /// bytes came then.
+    #[serde(default)]
+    pub(super) seen: Vec<Seen>,
+    /// Shards that were stored and were lost since: they are known.
+    #[serde(default)]
+    pub(super) lost: Vec<Shard>,
+}
+
+/// Bytes of the source that came, as a number that other bytes would hardly have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    /// For which read of which step.
+    step: usize,
+    read: usize,
+    /// How many there were from its beginning on.
+    bytes: u64,
+    print: u64,
+}
+
+impl Seen {
+    pub(super) fn new(slot: Slot, bytes: &[u8]) -> Seen {
+        Seen {
+            step: slot.step,
+            read: slot.read,
+            bytes: bytes.len() as u64,
+            print: fingerprint_of_bytes(bytes),
+        }
+    }
+
+    pub(super) fn slot(&self) -> Slot {
+        Slot {
+            step: self.step,
+            read: self.read,
+        }
+    }
+
+    /// Whether these begin with the bytes that came; fewer prove nothing.
+    pub(super) fn is_front_of(&self, bytes: &[u8]) -> bool {
+        let front = usize::try_from(self.bytes).ok();
+        let front = front.and_then(|n_bytes| bytes.get(..n_bytes));
+        front.is_none_or(|front| fingerprint_of_bytes(front) == self.print)
+    }
+}
+
+/// Against mistakes, not against somebody who wants to deceive, and fast: every byte of a checkpoint goes through it.
+fn fingerprint_of_bytes(bytes: &[u8]) -> u64 {
+    let mix = |state: u64, word: u64| {
+        let mixed = (state ^ word).wrapping_mul(0x9fb2_1c65_1e98_df25);
+        mixed ^ mixed >> 32
+    };
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    words.fold(bytes.len() as u64, mix)
 }
 
 /// Where a conversion begins.
@@ -36,6 +93,8 @@ pub(super) struct Start {
     pub(super) shards: Vec<Option<Shard>>,
     pub(super) scales: Vec<Option<f32>>,
     pub(super) tokenizer: Option<FileHash>,
+    pub(super) seen: Vec<Seen>,
+    pub(super) lost: Vec<Shard>,
 }
 
 impl Start {
@@ -48,6 +107,8 @@ impl Start {
             shards: vec![None; plan.shard_bytes.len()],
             scales: vec![None; plan.tensors.len()],
             tokenizer: None,
+            seen: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
@@ -75,6 +136,8 @@ impl Checkpoint {
             shards: shards.to_vec(),
             scales: scales.to_vec(),
             tokenizer: tokenizer.cloned(),
+            seen: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
@@ -92,9 +155,7 @@ impl Checkpoint {
     /// Forgets a file that is not stored after all, so that it is made again from the bytes that it needs.
     pub fn forget(&mut self, file: &str) {
         for shard in &mut self.shards {
-            if shard.as_ref().is_some_and(|shard| shard.file == file) {
-                *shard = None;
-            }
+            self.lost.extend(shard.take_if(|shard| shard.file == file));
         }
         if self.tokenizer.as_ref().is_some_and(|it| it.file == file) {
             self.tokenizer = None;
@@ -127,6 +188,8 @@ impl Checkpoint {
             shards: self.shards.clone(),
             scales: self.scales.clone(),
             tokenizer: self.tokenizer.clone(),
+            seen: self.seen.clone(),
+            lost: self.lost.clone(),
         })
     }
 }

@@ -20,18 +20,18 @@ pub(super) struct Slot {
 
 /// A run of bytes that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Want {
-    offset: u64,
-    bytes: u64,
-    slot: Slot,
+pub(super) struct Want {
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
+    pub(super) slot: Slot,
 }
 
 /// Bytes before the place where a conversion goes on, which it needs all the same.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Early {
     pub(super) range: ByteRange,
-    /// Which of them belong where, as offsets in the range and lengths.
-    pub(super) slots: Vec<(Slot, u64, u64)>,
+    /// Which of them belong where, as offsets in the range and lengths. Of what reaches over the place it is only the front.
+    pub(super) parts: Vec<(Want, u64, u64)>,
 }
 
 /// What is known about the reads of one step.
@@ -158,18 +158,19 @@ impl<'p> Collector<'p> {
             let is_before = |want: &Want| (file, want.offset) < place;
             let name = &self.plan.source_files[file];
             let n_before = wants.partition_point(is_before);
-            for Want {
-                offset,
-                bytes,
-                slot,
-            } in wants.drain(..n_before)
-            {
+            for want in wants.drain(..n_before) {
+                let offset = want.offset;
+                let bytes = if file == place.0 {
+                    want.bytes.min(place.1 - offset)
+                } else {
+                    want.bytes
+                };
                 if let Some(last) = early.last_mut().filter(|last| last.range.file == *name) {
                     let from = offset - last.range.offset;
                     let joined = last.range.bytes.max(from + bytes);
                     if from <= last.range.bytes + gap_bytes && joined <= most_bytes {
                         last.range.bytes = joined;
-                        last.slots.push((slot, from, bytes));
+                        last.parts.push((want, from, bytes));
                         continue;
                     }
                 }
@@ -179,7 +180,7 @@ impl<'p> Collector<'p> {
                         offset,
                         bytes,
                     },
-                    slots: vec![(slot, 0, bytes)],
+                    parts: vec![(want, 0, bytes)],
                 });
             }
         }
@@ -198,9 +199,8 @@ impl<'p> Collector<'p> {
         bytes: u64,
     ) -> Result<(), Error> {
         (self.file, self.offset, self.next) = (file, offset, 0);
-        debug_assert!(self.open.is_empty(), "wants end inside their file");
-        let ends = self.wants[file]
-            .iter()
+        let begun = self.open.iter().map(|(want, _)| want);
+        let ends = (self.wants[file].iter().chain(begun))
             .map(|want| want.offset.saturating_add(want.bytes));
         match ends.max() {
             Some(end) if end > bytes => Err(Error::FileLength {
@@ -210,6 +210,19 @@ impl<'p> Collector<'p> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Goes on with a run whose front is there; the rest of it begins where the file goes on.
+    pub(super) fn go_on(&mut self, want: Want, mut front: Vec<u8>) {
+        front.reserve_exact(want.bytes as usize - front.len());
+        self.open.push((want, front));
+    }
+
+    /// Runs that have begun, and what is there of them.
+    pub(super) fn begun(&self) -> impl Iterator<Item = (Slot, &[u8])> {
+        self.open
+            .iter()
+            .map(|(want, held)| (want.slot, held.as_slice()))
     }
 
     /// Bytes of runs that have begun.

@@ -114,9 +114,9 @@ async fn read_again<S: RemoteSource, K: PackageStore<Error = S::Error>>(
         return Err(wrong_length(&early.range, bytes.len() as u64).into());
     }
     let mut is_new = false;
-    for (slot, from, n) in early.slots {
+    for (want, from, n) in early.parts {
         let part = bytes[from as usize..(from + n) as usize].to_vec();
-        is_new |= run.give(slot, part).await?;
+        is_new |= run.give_again(&early.range.file, want, part).await?;
     }
     Ok(is_new)
 }

@@ -1,14 +1,16 @@
 //! A streamed conversion at work: bytes of the source in, files of the package out.
 
-use super::checkpoint::{Checkpoint, Start};
-use super::collect::{Collector, Place, Slot};
+use std::collections::BTreeMap;
+
+use super::checkpoint::{Checkpoint, Seen, Start};
+use super::collect::{Collector, Place, Slot, Want};
 use super::keep::{Keep, Kept};
 use super::{PackageStore, StreamLimits, Streamed};
 use crate::convert::step::{PieceBytes, Step, StepOutput};
 use crate::convert::{Assembler, Plan};
 use crate::hash::{Hasher, hash_bytes};
 use crate::manifest::{FileHash, MANIFEST_FILE};
-use crate::{Error, Piece};
+use crate::{Error, Piece, Shard};
 
 /// Bytes that are looked at in one go, so that what a step needs is not held twice while more of it comes.
 const SLICE_BYTES: usize = 1 << 20;
@@ -31,6 +33,10 @@ pub(super) struct Run<'p, 's, K> {
     assembler: Assembler<'p>,
     keep: Keep,
     shards: Vec<Waiting>,
+    /// What came, as far as shards still lack what is made of it.
+    seen: BTreeMap<Slot, Seen>,
+    /// Shards that were lost and are made again.
+    lost: Vec<Shard>,
     /// The tokenizer while it comes.
     copy: Option<Vec<u8>>,
     tokenizer: Option<FileHash>,
@@ -59,6 +65,10 @@ impl<'p, 's, K: PackageStore> Run<'p, 's, K> {
             keep: Keep::default(),
             shards,
             collector,
+            seen: (start.seen.into_iter())
+                .map(|seen| (seen.slot(), seen))
+                .collect(),
+            lost: start.lost,
             copy: None,
             tokenizer: start.tokenizer,
             peak_bytes: 0,
@@ -102,8 +112,30 @@ impl<'p, 's, K: PackageStore> Run<'p, 's, K> {
         Ok(is_new)
     }
 
+    /// Takes bytes of one read that came before, in an earlier life: all of it, or its front.
+    pub(super) async fn give_again(
+        &mut self,
+        file: &str,
+        want: Want,
+        bytes: Vec<u8>,
+    ) -> Result<bool, K::Error> {
+        let seen = self.seen.get(&want.slot);
+        if seen.is_some_and(|seen| !seen.is_front_of(&bytes)) {
+            return Err(Error::SourceChanged {
+                file: file.to_string(),
+            }
+            .into());
+        }
+        if (bytes.len() as u64) < want.bytes {
+            self.collector.go_on(want, bytes);
+            return Ok(false);
+        }
+        self.give(want.slot, bytes).await
+    }
+
     /// Takes the bytes of one read.
     pub(super) async fn give(&mut self, slot: Slot, bytes: Vec<u8>) -> Result<bool, K::Error> {
+        self.seen.insert(slot, Seen::new(slot, &bytes));
         let due = self.collector.steps[slot.step].due;
         self.keep.insert(Kept::Read(slot), due, bytes);
         let mut is_new = false;
@@ -158,6 +190,15 @@ impl<'p, 's, K: PackageStore> Run<'p, 's, K> {
             self.note_peak(self.plan.shard_bytes[shard] + bytes.len() as u64);
             let made = PieceBytes { piece, bytes };
             if let Some(whole) = self.assembler.add_piece(tensor, &made)? {
+                let lost = (self.lost.iter()).find(|lost| lost.file == whole.file.file);
+                if let Some(lost) = lost.filter(|lost| lost.sha256 != whole.file.sha256) {
+                    return Err(Error::FileHash {
+                        file: lost.file.clone(),
+                        expected: lost.sha256.clone(),
+                        got: whole.file.sha256,
+                    }
+                    .into());
+                }
                 self.store.put_shard(whole).await?;
             }
         }
@@ -173,8 +214,21 @@ impl<'p, 's, K: PackageStore> Run<'p, 's, K> {
     ) -> Result<(), K::Error> {
         let (shards, scales) = self.assembler.so_far();
         let tokenizer = self.tokenizer.as_ref();
-        let checkpoint =
-            Checkpoint::new(self.plan, files, offset, hasher, shards, scales, tokenizer);
+        let plan = self.plan;
+        let mut checkpoint =
+            Checkpoint::new(plan, files, offset, hasher, shards, scales, tokenizer);
+        let is_missing = |piece: &Piece| self.shards[piece.shard as usize].n_missing > 0;
+        self.seen.retain(|slot, _| {
+            let step = plan.steps.get(slot.step);
+            step.is_some_and(|step| plan.made_by(step).iter().any(is_missing))
+        });
+        let mut seen = self.seen.clone();
+        let begun = self.collector.begun();
+        seen.extend(begun.map(|(slot, front)| (slot, Seen::new(slot, front))));
+        checkpoint.seen = seen.into_values().collect();
+        let is_stored = |lost: &Shard| checkpoint.stored().any(|shard| shard.file == lost.file);
+        self.lost.retain(|lost| !is_stored(lost));
+        checkpoint.lost = self.lost.clone();
         self.store.note(checkpoint).await
     }
 

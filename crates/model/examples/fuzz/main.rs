@@ -2,34 +2,40 @@
 //!
 //!     cargo run -p model --example fuzz -- TARGET SECONDS [SEED]
 //!
-//! `TARGET` is `safetensors`, `pickle`, `gguf`, `package`, or one of the first three with `stream-` in front: then the files come
-//! in chunks of random sizes, as from a network, and must give what the reader of whole files gives. Inputs are the fixtures and
-//! `tests/data/fuzz`, changed at random but repeatably: the same seed gives the same inputs. A panic, an input that takes longer
-//! than ten seconds, a message of several lines, or memory above a limit ends the run; the input is then in `target/fuzz`, and
-//! belongs into `tests/data/fuzz`.
+//! `TARGET` is `safetensors`, `pickle`, `gguf`, `package`, `hub` (what a hub answers), or one of the first three with `stream-` in
+//! front: then the files come in chunks of random sizes, as from a network, and must give what the reader of whole files gives.
+//! With `network-` in front most files are right, but the network cuts them anywhere, ends them early, and gives wrong answers; an
+//! input is then eight bytes that say how, and the file. Inputs are the fixtures and `tests/data/fuzz`, changed at random but
+//! repeatably: the same seed gives the same inputs. A panic, an input that takes longer than ten seconds, a message of several
+//! lines, or memory above a limit ends the run; the input is then in `target/fuzz`, and belongs into `tests/data/fuzz`.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a tool for developers: a file that cannot be read ends it"
 )]
 
-#[path = "../tests/common/remote.rs"]
+#[path = "../../tests/common/remote.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 mod remote;
 
-use std::collections::BTreeMap;
+mod mutate;
+mod stream;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::convert::{ConvertOptions, MemorySink, StreamLimits, convert};
+use model::Manifest;
+use model::convert::{ConvertOptions, MemorySink, convert};
 use model::hash::hash_bytes;
 use model::manifest::MANIFEST_FILE;
 use model::package::verify;
 use model::source::MemorySource;
-use model::{Error, Manifest};
+
+use mutate::{Random, mutate};
+use stream::{LISTING, go_on, listing_it, network_it, stream_it};
 
 /// An input that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -38,22 +44,6 @@ const MAX_MEMORY: u64 = 512 * 1024 * 1024;
 /// Longest message, in bytes.
 const MAX_MESSAGE: usize = 2000;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
-
 /// One reader and the files that it begins with.
 struct Target {
     /// Files that stay as they are.
@@ -61,50 +51,55 @@ struct Target {
     /// The file that is changed.
     file: String,
     seeds: Vec<Vec<u8>>,
-    run: fn(&MemorySource) -> Result<(), Error>,
+    /// Whether an input begins with a number that says what else goes wrong. Then most files are right.
+    is_scripted: bool,
+    /// Reads the files; the number is 0 where there is none.
+    run: fn(&MemorySource, u64) -> Result<(), String>,
 }
 
-fn go_on(_: &model::convert::Progress<'_>) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
+/// Bytes of that number.
+const SCRIPT_BYTES: usize = 8;
 
-fn convert_it(source: &MemorySource) -> Result<(), Error> {
-    let mut sink = MemorySink::default();
-    convert(source, &mut sink, &ConvertOptions::new("fuzz"), &mut go_on).map(drop)
-}
-
-/// Converts the files whole and as a stream: one succeeds if the other does, with the same files. Which of several faults is told
-/// depends on the order in which they are met.
-fn stream_it(source: &MemorySource) -> Result<(), Error> {
-    let mut sink = MemorySink::default();
-    let options = ConvertOptions::new("fuzz");
-    let whole = convert(source, &mut sink, &options, &mut go_on);
-    let limits = StreamLimits {
-        waiting_bytes: 1 << 12,
-        ..StreamLimits::default()
-    };
-    // The chunks are as random as the input, and as repeatable.
-    let mut remote = remote::Remote::new(source, remote::Cut::BytesUpTo(16));
-    let streamed = remote::stream_all(&mut remote, &options, &limits, &BTreeMap::new());
-    match (whole, streamed) {
-        (Ok(_), Ok((_, store))) => {
-            let package = sink.into_source().unwrap();
-            assert!(*package.files() == store.files, "another package");
-            Ok(())
+impl Target {
+    fn input(&self, random: &mut Random) -> Vec<u8> {
+        if !self.is_scripted {
+            return mutate(random, &self.seeds);
         }
-        (Err(_), Err(error)) => Err(error),
-        (Ok(_), Err(error)) => panic!("only the stream is refused: {error}"),
-        (Err(error), Ok(_)) => panic!("the stream is accepted, the files are not: {error}"),
+        let script = random.next().to_le_bytes();
+        let file = if random.below(4) == 0 {
+            mutate(random, &self.seeds)
+        } else {
+            self.seeds[0].clone()
+        };
+        [&script[..], &file].concat()
+    }
+
+    fn run(&self, input: &[u8]) -> Result<(), String> {
+        let n_script = if self.is_scripted { SCRIPT_BYTES } else { 0 };
+        let (script, file) = input.split_at(n_script.min(input.len()));
+        let script = script.try_into().map_or(0, u64::from_le_bytes);
+        let mut source = self.base.clone();
+        source.insert(&self.file, file.to_vec());
+        (self.run)(&source, script)
     }
 }
 
+fn convert_it(source: &MemorySource, _: u64) -> Result<(), String> {
+    let mut sink = MemorySink::default();
+    let options = ConvertOptions::new("fuzz");
+    let converted = convert(source, &mut sink, &options, &mut go_on);
+    converted.map(drop).map_err(|error| error.to_string())
+}
+
 /// Verifies a package whose shard has the hash that the manifest states, so that its pieces are looked at.
-fn verify_it(source: &MemorySource) -> Result<(), Error> {
-    verify(source, &mut |_, _| ControlFlow::Continue(()))?;
+fn verify_it(source: &MemorySource, _: u64) -> Result<(), String> {
+    let verified = verify(source, &mut |_, _| ControlFlow::Continue(()));
+    verified.map_err(|error| error.to_string())?;
     let Some(shard) = source.get("weights-00000.bin") else {
         return Ok(());
     };
-    let mut manifest = Manifest::from_json(source.get(MANIFEST_FILE).unwrap_or_default())?;
+    let manifest = Manifest::from_json(source.get(MANIFEST_FILE).unwrap_or_default());
+    let mut manifest = manifest.map_err(|error| error.to_string())?;
     if let Some(stated) = manifest.shards.first_mut() {
         let mut changed = shard.to_vec();
         let middle = changed.len() / 2;
@@ -137,6 +132,13 @@ fn target(name: &str) -> Target {
             ..target(reader)
         };
     }
+    if let Some(reader) = name.strip_prefix("network-") {
+        return Target {
+            is_scripted: true,
+            run: network_it,
+            ..target(reader)
+        };
+    }
     let malformed = fixtures::path("malformed");
     let hf = |folder_name: &str, file: &str, ending: &str| {
         let base = folder(&malformed.join("base").join(folder_name));
@@ -145,6 +147,7 @@ fn target(name: &str) -> Target {
             seeds: [vec![whole], files_ending(&malformed, ending)].concat(),
             base,
             file: file.to_string(),
+            is_scripted: false,
             run: convert_it,
         }
     };
@@ -159,6 +162,7 @@ fn target(name: &str) -> Target {
                 files_ending(&malformed, ".gguf"),
             ]
             .concat(),
+            is_scripted: false,
             run: convert_it,
         },
         "package" => {
@@ -170,16 +174,27 @@ fn target(name: &str) -> Target {
                 seeds: vec![base.get(MANIFEST_FILE).unwrap().to_vec()],
                 base,
                 file: MANIFEST_FILE.to_string(),
+                is_scripted: false,
                 run: verify_it,
             }
         }
+        "hub" => Target {
+            base: MemorySource::default(),
+            file: LISTING.to_string(),
+            seeds: Vec::new(),
+            is_scripted: false,
+            run: listing_it,
+        },
         other => panic!("unknown target {other}"),
     };
-    let corpus = fixtures::workspace_root()
-        .join("tests/data/fuzz")
-        .join(name);
-    target.seeds.extend(files_ending(&corpus, ""));
+    target.seeds.extend(corpus(name));
     target
+}
+
+/// Inputs that are worth keeping.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = fixtures::workspace_root().join("tests/data/fuzz");
+    files_ending(&folder.join(name), "")
 }
 
 /// The files of a folder in alphabetical order; none if there is no folder.
@@ -192,71 +207,6 @@ fn files_ending(folder: &Path, ending: &str) -> Vec<Vec<u8>> {
     let is_wanted = |path: &&PathBuf| path.is_file() && path.to_str().unwrap().ends_with(ending);
     let wanted = paths.iter().filter(is_wanted);
     wanted.map(|path| std::fs::read(path).unwrap()).collect()
-}
-
-/// Changes an input in one to eight places.
-fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = seeds[random.below(seeds.len())].clone();
-    for _ in 0..1 + random.below(8) {
-        if bytes.is_empty() {
-            bytes.push(0);
-        }
-        // Headers are at the front and, in archives, at the end.
-        let at = match random.below(4) {
-            0 => random.below(bytes.len()),
-            1 => bytes.len() - 1 - random.below(bytes.len().min(2048)),
-            _ => random.below(bytes.len().min(4096)),
-        };
-        change(random, &mut bytes, at, seeds);
-    }
-    bytes
-}
-
-fn change(random: &mut Random, bytes: &mut Vec<u8>, at: usize, seeds: &[Vec<u8>]) {
-    let interesting = [
-        0u64,
-        1,
-        2,
-        3,
-        32,
-        255,
-        65_535,
-        1 << 31,
-        1 << 32,
-        1 << 62,
-        1 << 63,
-        u64::MAX,
-    ];
-    match random.below(8) {
-        0 => bytes[at] ^= 1 << random.below(8),
-        1 => bytes[at] = random.next() as u8,
-        2 | 3 => {
-            let value = match random.below(3) {
-                0 => bytes.len() as u64,
-                1 => random.next() >> random.below(64),
-                _ => interesting[random.below(interesting.len())],
-            };
-            let width = [1, 2, 4, 8][random.below(4)];
-            let end = (at + width).min(bytes.len());
-            bytes[at..end].copy_from_slice(&value.to_le_bytes()[..end - at]);
-        }
-        4 => bytes.truncate(at),
-        5 => {
-            let n = random.below(64).min(bytes.len() - at);
-            bytes.drain(at..at + n);
-        }
-        6 => {
-            let other = &seeds[random.below(seeds.len())];
-            let from = random.below(other.len());
-            let n = random.below(128).min(other.len() - from);
-            bytes.splice(at..at, other[from..from + n].iter().copied());
-        }
-        _ => {
-            // Digits of JSON, and text in general, become other text.
-            let text = b"0123456789-e\"[]{}.,:/\\";
-            bytes[at] = text[random.below(text.len())];
-        }
-    }
 }
 
 /// The largest resident memory of this process so far, where the system tells.
@@ -328,13 +278,12 @@ fn main() -> ExitCode {
     let mut random = Random(seed);
     let (mut n_inputs, mut n_accepted) = (0u64, 0u64);
     let start = Instant::now();
+    // What is kept as it was found comes first; where inputs are files alone, it is among the seeds as well.
+    let mut kept = corpus(name).into_iter();
     while start.elapsed() < Duration::from_secs(seconds) {
-        let input = mutate(&mut random, &target.seeds);
+        let input = kept.next().unwrap_or_else(|| target.input(&mut random));
         *current() = Some((Instant::now(), input.clone()));
-        let mut source = target.base.clone();
-        source.insert(&target.file, input.clone());
-        let run = target.run;
-        let result = std::panic::catch_unwind(|| run(&source).map_err(|error| error.to_string()));
+        let result = std::panic::catch_unwind(|| target.run(&input));
         n_accepted += u64::from(matches!(result, Ok(Ok(()))));
         n_inputs += 1;
         if let Some(wrong) = judge(result) {
