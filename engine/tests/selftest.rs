@@ -117,7 +117,7 @@ fn mistakes_are_noticed() {
         }),
         ("a logit has the wrong sign", |kernel, text| {
             if kernel == Kernel::LmHead {
-                replace(&text, "= totals[0u] *", "= -totals[0u] *")
+                replace(&text, "let totals = team_sum(", "let totals = -team_sum(")
             } else {
                 text
             }
