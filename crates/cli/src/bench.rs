@@ -51,8 +51,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
     repetitions: Option<u32>,
     /// Tokens of one prefill submit [default: what suits the device]
-    #[arg(long, value_name = "N", default_value_t = SessionConfig::default().prefill_chunk, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    chunk: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    chunk: Option<u32>,
     /// Element type of the key-value cache
     #[arg(long, value_enum, default_value_t = Kv::F16)]
     kv: Kv,
@@ -222,7 +222,7 @@ fn session_config(args: &BenchArgs, options: &Options, model_context: u32) -> Se
     SessionConfig {
         context,
         kv: args.kv.into(),
-        prefill_chunk: args.chunk,
+        prefill_chunk: args.chunk.unwrap_or(0),
     }
 }
 

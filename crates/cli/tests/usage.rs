@@ -169,4 +169,7 @@ fn an_adapter_that_does_not_exist_is_named() {
     );
     assert!(tern_refuses(&[&base[..], &["--device", "cpu"]].concat()).contains("--device cpu"));
     assert_eq!(tern(&["bench", "--shape", "no-such-shape"]).code, Some(2));
+    // What is not given has to be valid as well.
+    let line = tern_refuses(&["bench", "--model", "no-such-folder"]);
+    assert!(line.contains("cannot read no-such-folder"), "{line}");
 }

@@ -196,7 +196,7 @@ async fn open(args: &BenchArgs) -> anyhow::Result<Model> {
     let config = SessionConfig {
         context: (N_TOKENS + 64).min(manifest.architecture.context),
         kv: args.kv.into(),
-        prefill_chunk: args.chunk,
+        prefill_chunk: args.chunk.unwrap_or(0),
     };
     Ok(Model {
         test: SelfTest::new(&manifest, config.kv).await?,
