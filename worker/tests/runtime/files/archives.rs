@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use protocol::{Event, LoadStage, Outcome, is_of_files};
+use protocol::{Event, FaultCode, LoadStage, Outcome, is_of_files};
 
 use super::{
     USE, assert_nothing_is_left, assert_stored, load_of, offline, saved, stored, take, unpacked,
 };
 use crate::disk::{delete, info, report, storage};
-use crate::support::{BASE_URL, LOAD, MemoryFile, Script, Tiny, World, load, visit};
+use crate::support::{BASE_URL, LOAD, MemoryFile, Script, Tiny, World, fault, load, visit};
 
 #[test]
 fn an_archive_becomes_the_model() {
@@ -77,4 +77,23 @@ fn the_files_of_a_package_are_a_package() {
     shorter.get_mut("00001.bin").unwrap().pop();
     let fault = take(&offline(), chosen(&shorter)).unwrap_err();
     assert!(fault.detail.starts_with("00001.bin: expected "), "{fault}");
+}
+
+#[test]
+fn a_shard_that_is_lost_needs_the_files_again() {
+    let world = offline();
+    let url = take(&world, vec![saved(&Tiny::default())])
+        .unwrap()
+        .model_url;
+    let sha256 = &Tiny::default().manifest.shards[1].sha256;
+    world
+        .disk
+        .records
+        .borrow_mut()
+        .remove(&format!("{sha256}/0"));
+    visit(&world, Script::default(), &[load_of(LOAD, &url)]);
+    let fault = fault(&world, LOAD);
+    assert_eq!(fault.code, FaultCode::FilesGone);
+    assert!(fault.detail.starts_with("00001.bin is lost"), "{fault}");
+    assert!(world.network.asked.borrow().is_empty(), "no network has it");
 }
