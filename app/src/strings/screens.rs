@@ -136,10 +136,10 @@ pub const USE_STORED: &str = "Use";
 /// Button of the first visit.
 pub const ANOTHER_MODEL: &str = "Another model…";
 
-/// Label of the button that saves a stored model.
+/// Label of the button that saves a stored model: its words, then which model.
 #[must_use]
-pub fn save_model(name: &str) -> String {
-    format!("Save {name} to Files")
+pub fn save_model(words: &str, name: &str) -> String {
+    format!("{words}: {name}")
 }
 
 /// Label of the button beside a stored model.
