@@ -5,10 +5,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use app::{Action, Effect, strings};
+use js_sys::Array;
 use protocol::{Event, Request};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
+
+use crate::handles::Handles;
 
 /// The worker's starter, beside the page. Its name carries no hash; the greeting tells a stale one.
 const WORKER_URL: &str = "worker_loader.js";
@@ -19,6 +22,7 @@ type Listener = Rc<dyn Fn(Action)>;
 /// At most one worker.
 pub(crate) struct Bridge {
     listener: Listener,
+    handles: Rc<Handles>,
     live: RefCell<Option<Live>>,
 }
 
@@ -38,9 +42,10 @@ impl Drop for Live {
 }
 
 impl Bridge {
-    pub(crate) fn new(listener: impl Fn(Action) + 'static) -> Self {
+    pub(crate) fn new(handles: Rc<Handles>, listener: impl Fn(Action) + 'static) -> Self {
         Self {
             listener: Rc::new(listener),
+            handles,
             live: RefCell::new(None),
         }
     }
@@ -50,7 +55,7 @@ impl Bridge {
         match effect {
             Effect::Spawn => {
                 drop(self.live.take());
-                match Live::spawn(&self.listener) {
+                match Live::spawn(&self.listener, &self.handles) {
                     Ok(live) => *self.live.borrow_mut() = Some(live),
                     Err(error) => {
                         self.report(format!("the worker could not be started: {error:?}"))
@@ -68,10 +73,12 @@ impl Bridge {
     fn post(&self, request: &Request) {
         let live = self.live.borrow();
         let Some(live) = live.as_ref() else { return };
-        let sent = to_js(request).and_then(|body| {
-            live.worker
-                .post_message(&js_sys::Array::of2(&body, &js_sys::Array::new()))
-        });
+        let handles = match request {
+            Request::OpenFiles { .. } => self.handles.chosen(),
+            _ => Array::new(),
+        };
+        let sent =
+            to_js(request).and_then(|body| live.worker.post_message(&Array::of2(&body, &handles)));
         if let Err(error) = sent {
             self.report(format!("a request could not be sent: {error:?}"));
         }
@@ -86,13 +93,13 @@ impl Bridge {
 }
 
 impl Live {
-    fn spawn(listener: &Listener) -> Result<Self, JsValue> {
+    fn spawn(listener: &Listener, handles: &Rc<Handles>) -> Result<Self, JsValue> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
         let worker = Worker::new_with_options(WORKER_URL, &options)?;
-        let tell = Rc::clone(listener);
+        let (tell, received) = (Rc::clone(listener), Rc::clone(handles));
         let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
-            tell(read(&message.data()))
+            tell(read(&message.data(), &received));
         });
         let tell = Rc::clone(listener);
         let on_error = Closure::<dyn Fn(web_sys::Event)>::new(move |error: web_sys::Event| {
@@ -120,8 +127,10 @@ fn describe(error: &web_sys::Event) -> String {
 }
 
 /// Reads `[body, handles]`.
-fn read(data: &JsValue) -> Action {
-    let body = js_sys::Array::from(data).get(0);
+fn read(data: &JsValue, handles: &Handles) -> Action {
+    let message = Array::from(data);
+    handles.receive(&message.get(1).dyn_into().unwrap_or_default());
+    let body = message.get(0);
     match serde_wasm_bindgen::from_value::<Event>(body) {
         Ok(event) => Action::Event(event),
         Err(error) => {

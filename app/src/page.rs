@@ -9,6 +9,7 @@ use leptos::reactive::graph::{Subscriber as _, ToAnySubscriber as _};
 use crate::bridge::Bridge;
 use crate::db::Db;
 use crate::debug::{self, Checks};
+use crate::handles::Handles;
 use crate::platform::{self, Browser};
 use crate::pwa::{self, Pwa};
 
@@ -110,11 +111,12 @@ impl Performer {
     fn connect(&self, listener: &Listener) {
         let heard = Rc::clone(listener);
         let told = Rc::clone(listener);
+        let handles = Rc::new(Handles::default());
         let parts = Parts {
-            bridge: Bridge::new(move |action| heard(action)),
+            bridge: Bridge::new(Rc::clone(&handles), move |action| heard(action)),
             db: Db::new(Rc::clone(listener)),
             pwa: Pwa::start(move |action| told(action)),
-            browser: Browser::start(listener),
+            browser: Browser::start(listener, &handles),
         };
         if self.parts.set(parts).is_err() {
             unreachable!("the parts are connected once");

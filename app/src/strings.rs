@@ -139,6 +139,12 @@ const fn fault(code: FaultCode) -> &'static str {
             "A web page came instead of the model. If this network asks for a login, log in, then try again; otherwise check the address."
         }
         FaultCode::BadModel => "The model's description can't be used by this version of the app.",
+        FaultCode::BadFiles => {
+            "These files can't be used as a model. Choose an archive that Tern has saved, one GGUF file, or all files of one model together."
+        }
+        FaultCode::FilesGone => {
+            "This model came from files, and they are needed again. Choose them in the settings, or reload the page to go on without it."
+        }
         FaultCode::Corrupt => "A file of the model arrived damaged. Try again.",
         FaultCode::NoChat => "This model can't hold a conversation: it has no tokenizer.",
         FaultCode::Text => "This conversation can't be given to the model. Start a new chat.",

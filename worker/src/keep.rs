@@ -3,6 +3,7 @@
 use model::Manifest;
 use protocol::{ByteCount, Fault, Fit, Outcome, StorageReport, StorageState};
 
+use crate::chosen;
 use crate::fit::{Given, judge, need, room};
 use crate::foreign::no_store;
 use crate::load;
@@ -25,6 +26,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             let shelf = match Shelf::open(&self.host, &self.policy).await? {
                 Ok(shelf) => shelf,
                 Err(_) if place.is_foreign() => return Err(no_store()),
+                Err(_) if place.is_chosen() => return Err(chosen::no_store()),
                 Err(state) => {
                     let (package, _) =
                         load::manifest(&self.host, &self.policy, &self.inbox, base_url).await?;
@@ -43,6 +45,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             }
             let package = match complete {
                 Some(package) => package,
+                None if place.is_chosen() => return self.inspect_chosen(&shelf, &place).await,
                 None => {
                     load::manifest(&self.host, &self.policy, &self.inbox, base_url)
                         .await?

@@ -1,6 +1,6 @@
 //! The worker that runs the model: a closed event loop that takes [`protocol::Request`]s and gives [`protocol::Event`]s.
 //!
-//! [`Runtime`] is the loop. It knows no browser and no GPU: the world outside is a [`Host`] (time, network, store, hashes,
+//! [`Runtime`] is the loop. It knows no browser and no GPU: the world outside is a [`Host`] (time, network, store, files, hashes,
 //! the message port), the engine an [`Engine`], tokenizer and template a [`TextLoader`]. The browser's versions of them are
 //! the wasm-only module `web`; tests put scripted ones in their place and run every story natively under virtual time.
 //!
@@ -12,11 +12,13 @@
 mod answer;
 mod benchmark;
 mod cap;
+mod chosen;
 mod context;
 mod engine_checks;
 mod engine_port;
 mod engine_terms;
 mod fetching;
+mod file;
 mod fit;
 mod foreign;
 mod generate;
@@ -36,6 +38,7 @@ mod race;
 mod reading;
 mod repacking;
 mod runtime;
+mod saving;
 mod store;
 mod text_port;
 mod trend;
@@ -46,6 +49,7 @@ mod watch;
 pub mod web;
 
 pub use engine_port::{DeviceProbe, GpuEngine, GpuLoader};
+pub use file::File;
 pub use gpu_session::GpuSession;
 pub use inbox::Inbox;
 pub use network::{Ask, Body, Buffer};

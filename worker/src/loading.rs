@@ -54,8 +54,16 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 let read = self.read_package(&place, settings, &mut meter);
                 let loaded = match first(read, inbox.cancelled()).await {
                     First::Left(loaded) => loaded?,
-                    First::Right(()) => return Ok(Outcome::Cancelled),
+                    First::Right(()) => {
+                        if place.is_chosen() {
+                            self.drop_half(&place).await?;
+                        }
+                        return Ok(Outcome::Cancelled);
+                    }
                 };
+                if place.is_chosen() {
+                    self.chosen = None;
+                }
                 fetched_bytes = meter.fetched_bytes();
                 loaded
             }
@@ -88,6 +96,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         };
         let package = match complete {
             Some(package) => package,
+            None if place.is_chosen() => self.read_chosen(shelf.as_ref(), place, meter).await?,
             None if place.is_foreign() => self.read_foreign(shelf.as_ref(), place, meter).await?,
             None => {
                 let (package, bytes) = load::manifest(host, policy, &self.inbox, base_url).await?;

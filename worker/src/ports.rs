@@ -7,10 +7,11 @@ use model::Manifest;
 use model::download::Head;
 use model::manifest::TextInfo;
 use protocol::{
-    CompileReport, DeviceReport, EqualityResult, Event, Fault, Message, SamplingSettings,
-    SelfTestReport, Settings,
+    CompileReport, DeviceReport, EqualityResult, Event, Fault, Message, RequestId,
+    SamplingSettings, SelfTestReport, Settings,
 };
 
+use crate::file::File;
 use crate::network::{Ask, Body, Buffer};
 use crate::store::Store;
 
@@ -47,7 +48,7 @@ impl Blob for Vec<u8> {
     }
 }
 
-/// Time, network, store, hashes and the message port.
+/// Time, network, store, files, hashes and the message port.
 pub trait Host {
     /// Bytes of a file.
     type Bytes: Blob;
@@ -57,6 +58,8 @@ pub trait Host {
     type Body: Body<Buffer = Self::Buffer>;
     /// Where models are kept.
     type Store: Store<Bytes = Self::Bytes>;
+    /// A file that a person chose, or one that is made for a person.
+    type File: File<Bytes = Self::Bytes>;
 
     /// The store, open or not.
     fn store(&self) -> &Self::Store;
@@ -72,6 +75,12 @@ pub trait Host {
 
     /// Sends an event to the page.
     fn post(&self, event: Event);
+
+    /// The files that came with a request. They are handed over once.
+    fn files(&self, id: RequestId) -> Vec<Self::File>;
+
+    /// Lets a file go to the page with the terminal event of a request.
+    fn give(&self, id: RequestId, file: Self::File);
 
     /// A number in 0..1 that nobody could foretell.
     fn random(&self) -> f64;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use model::manifest::FileHash;
-use protocol::Fault;
+use protocol::{Fault, FaultCode, is_of_files};
 
 use crate::fetching::{Keeping, Trying, whole};
 use crate::load;
@@ -42,6 +42,13 @@ impl<H: Host> Source<'_, H> {
         let (host, policy, inbox, base_url) = (self.host, self.policy, self.inbox, self.base_url);
         match self.shelf {
             None => whole(host, policy, inbox, base_url, file, meter).await,
+            Some(_) if is_of_files(base_url) => {
+                let detail = format!(
+                    "{} is lost in the store, and no network has it: delete the model, then choose its files again",
+                    file.file
+                );
+                Err(Fault::new(FaultCode::FilesGone, detail))
+            }
             Some(shelf) => {
                 if let Some(place) = load::foreign(base_url) {
                     let tools = Tools {

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use model::convert::{Checkpoint, Plan, StreamLimits, plan_remote, stream};
 use model::hub::Place;
 use model::manifest::FileHash;
-use model::source::{ByteRange, RemoteSource as _};
+use model::source::{ByteRange, RemoteSource};
 use protocol::{Fault, FaultCode, LoadStage};
 
 use crate::fetching::Trying;
@@ -23,10 +23,11 @@ use crate::load::Package;
 use crate::progress::Meter;
 use crate::store::{Shelf, sum};
 use crate::{Host, Inbox, Policy};
-use pinned::{Found, Pinned, Record, find};
+use pinned::{Found, Record, find};
 use sink::{Sink, forget_aside, note, noted};
 use source::{Line, WebSource};
 
+pub(crate) use pinned::Pinned;
 pub(crate) use sink::{forget, forget_all};
 
 /// What the work needs of the world.
@@ -317,13 +318,26 @@ async fn run<H: Host>(
     trying: Trying,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Package, Fault> {
+    let line = Line::default();
+    let mut source = WebSource::new(tools, trying, &line, &record.pinned);
+    let work = run_from(tools, key, record, plan, &mut source, progress);
+    line.beside(work).await
+}
+
+/// Converts what `source` has into the store.
+async fn run_from<H: Host>(
+    tools: Tools<'_, H>,
+    key: &str,
+    record: &Record,
+    plan: &Plan,
+    source: &mut impl RemoteSource<Error = Stop>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Package, Fault> {
     let Tools { host, shelf, .. } = tools;
     let Record { pinned, checkpoint } = record;
     let checkpoint = checkpoint.as_ref();
     // What waited when the last conversion ended is made again.
     forget_aside(shelf).await?;
-    let line = Line::default();
-    let mut source = WebSource::new(tools, trying, &line, pinned);
     let mut sink = Sink::new(host, shelf, key, pinned, plan, checkpoint);
     let (published, limits) = (pinned.published(), StreamLimits::default());
     let mut on_progress = |state: &model::convert::Progress<'_>| {
@@ -331,7 +345,7 @@ async fn run<H: Host>(
         ControlFlow::Continue(())
     };
     let work = stream(
-        &mut source,
+        source,
         &mut sink,
         plan,
         &published,
@@ -339,7 +353,7 @@ async fn run<H: Host>(
         &limits,
         &mut on_progress,
     );
-    match line.beside(work).await {
+    match work.await {
         Ok(streamed) => Ok(Package {
             base_url: key.to_owned(),
             manifest: streamed.manifest,
@@ -353,4 +367,35 @@ async fn run<H: Host>(
             Err(fault)
         }
     }
+}
+
+/// Converts files that a person chose into the store. Nothing is noted of them: what breaks off begins again.
+///
+/// # Errors
+/// As for [`repack`].
+pub(crate) async fn repack_files<H: Host>(
+    tools: Tools<'_, H>,
+    key: &str,
+    pinned: &Pinned,
+    plan: &Plan,
+    source: &mut impl RemoteSource<Error = Stop>,
+    meter: &mut Meter<'_, H>,
+) -> Result<Package, Fault> {
+    let total_bytes = sum(plan.shard_bytes.iter().copied()).saturating_add(1);
+    tools.shelf.announce(key, &plan.name, total_bytes).await?;
+    let files = pinned.files.iter().map(|file| (file.bytes, false));
+    meter.begin(LoadStage::Download, files, 0);
+    let mut told = 0;
+    let mut progress = |done: u64| {
+        meter.came(done.saturating_sub(told), done);
+        told = done;
+    };
+    let record = Record {
+        pinned: pinned.clone(),
+        checkpoint: None,
+    };
+    let package = run_from(tools, key, &record, plan, source, &mut progress).await?;
+    // The files are not kept, so nothing can be made again of what is known of them.
+    forget(tools.shelf, key).await?;
+    Ok(package)
 }

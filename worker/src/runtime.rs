@@ -8,6 +8,7 @@ use protocol::{
     Request, RequestId, SamplingSettings, SelfTestReport, Settings, Status,
 };
 
+use crate::chosen::Chosen;
 use crate::load::Package;
 use crate::pace::Pace;
 use crate::race::{First, first};
@@ -17,13 +18,15 @@ use crate::watch::Watch;
 use crate::{Engine, EngineFault, Host, Inbox, Policy, Session, TextLoader};
 
 /// The worker's state and what it needs from the world.
-pub struct Runtime<H, E: Engine, T: TextLoader> {
+pub struct Runtime<H: Host, E: Engine, T: TextLoader> {
     pub(crate) host: H,
     pub(crate) engine: E,
     pub(crate) texts: T,
     pub(crate) inbox: Rc<Inbox>,
     pub(crate) policy: Policy,
     pub(crate) model: Option<Loaded<E::Session, T::Model>>,
+    /// Files that a person chose, until they are stored.
+    pub(crate) chosen: Option<Chosen<H>>,
     pub(crate) generation: u32,
     pub(crate) pace: Pace,
     pub(crate) trend: Trend,
@@ -66,6 +69,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             inbox,
             policy,
             model: None,
+            chosen: None,
             generation: 0,
             greeted: false,
             last_id: None,
@@ -161,6 +165,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             Request::MeasureShape { settings, job, .. } => {
                 self.measure_shape(id, &settings, &job).await
             }
+            Request::OpenFiles { files, .. } => self.open_files(id, files).await,
+            Request::SaveModel { model_url, .. } => self.save_model(id, &model_url).await,
             Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
             Request::Storage { .. } => self.storage().await,
             Request::DeleteModel { model_url, .. } => self.delete(&model_url).await,

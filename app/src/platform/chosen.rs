@@ -15,6 +15,13 @@ pub(super) fn remembered() -> Option<String> {
     store.get_item(&name).ok()?
 }
 
+/// Forgets it: the next visit begins with the usual one.
+pub(super) fn forget() {
+    if let Some((store, name)) = store() {
+        let _gone = store.remove_item(&name);
+    }
+}
+
 /// Remembers it. Where that is not possible the next visit begins with the usual one.
 pub(super) fn remember(url: &str) {
     if let Some((store, name)) = store() {

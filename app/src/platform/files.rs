@@ -10,10 +10,15 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, HtmlInputElement, Url};
 
+use crate::handles::Handles;
 use crate::page::Listener;
 
 /// How long a saved file stays readable for the browser that writes it.
 const KEEP_MILLIS: u32 = 60_000;
+/// How much of a large file it certainly writes in a millisecond: 2 MB a second.
+const KEEP_BYTES_PER_MILLI: f64 = 2000.0;
+/// The most that is added for a large file: an hour.
+const MAX_KEEP_MILLIS: u32 = 3_600_000;
 
 /// Puts text into the clipboard, and tells `listener` what came of it.
 pub(super) fn copy(listener: &Listener, number: u32, text: String) {
@@ -38,25 +43,41 @@ pub(super) fn copy(listener: &Listener, number: u32, text: String) {
 
 /// Gives the person a file with `text`, and tells `listener` if that fails.
 pub(super) fn save(listener: &Listener, name: &str, mime: &str, text: &str) {
-    if let Err(error) = try_save(name, mime, text) {
+    let saved = of_text(mime, text).and_then(|file| hand_over(name, &file));
+    tell_failure(listener, saved);
+}
+
+/// Gives the person the file that the worker has made.
+pub(super) fn save_made(listener: &Listener, name: &str, file: Option<Blob>) {
+    let file = file.ok_or_else(|| JsValue::from_str("the worker has sent no file"));
+    tell_failure(listener, file.and_then(|file| hand_over(name, &file)));
+}
+
+fn tell_failure(listener: &Listener, saved: Result<(), JsValue>) {
+    if let Err(error) = saved {
         let tell = Rc::clone(listener);
         // Its own task, as in `copy`.
         spawn_local(async move { tell(Action::SaveFailed(format!("{error:?}"))) });
     }
 }
 
-fn try_save(name: &str, mime: &str, text: &str) -> Result<(), JsValue> {
+fn of_text(mime: &str, text: &str) -> Result<Blob, JsValue> {
     let options = BlobPropertyBag::new();
     options.set_type(mime);
     let parts = js_sys::Array::of1(&text.into());
-    let blob = Blob::new_with_str_sequence_and_options(&parts, &options)?;
-    let url = Url::create_object_url_with_blob(&blob)?;
+    Blob::new_with_str_sequence_and_options(&parts, &options)
+}
+
+/// Has the browser download a file.
+fn hand_over(name: &str, file: &Blob) -> Result<(), JsValue> {
+    let url = Url::create_object_url_with_blob(file)?;
     let anchor: HtmlAnchorElement = document().create_element("a")?.unchecked_into();
     anchor.set_href(&url);
     anchor.set_download(name);
     anchor.click();
-    // The browser reads it after the click has returned.
-    Timeout::new(KEEP_MILLIS, move || {
+    // The browser reads it after the click has returned; a model takes a while.
+    let extra_millis = (file.size() / KEEP_BYTES_PER_MILLI).min(f64::from(MAX_KEEP_MILLIS));
+    Timeout::new(KEEP_MILLIS + extra_millis as u32, move || {
         let _revoked = Url::revoke_object_url(&url);
     })
     .forget();
@@ -88,6 +109,26 @@ pub(super) fn pick(listener: &Listener) {
             };
             tell(Action::Import(text));
         });
+    })
+    .forget();
+    input.click();
+}
+
+/// Lets the person choose the files of a model. Nothing is told when none is chosen.
+pub(super) fn pick_model(listener: &Listener, handles: &Rc<Handles>) {
+    let Ok(input) = document().create_element("input") else {
+        return;
+    };
+    let input: HtmlInputElement = input.unchecked_into();
+    input.set_type("file");
+    // Which kinds there are is not said: systems that don't know them would not let them be chosen.
+    input.set_multiple(true);
+    let (tell, handles) = (Rc::clone(listener), Rc::clone(handles));
+    let chosen = input.clone();
+    EventListener::once(&input, "change", move |_| {
+        if let Some(files) = chosen.files() {
+            tell(Action::FilesChosen(handles.choose(&files)));
+        }
     })
     .forget();
     input.click();

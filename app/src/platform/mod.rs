@@ -3,6 +3,7 @@
 mod address;
 mod announcer;
 mod chosen;
+mod dropped;
 mod erase;
 mod files;
 mod locks;
@@ -18,6 +19,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{StorageEstimate, StorageManager, Url};
 
+use crate::handles::Handles;
 use crate::page::Listener;
 use locks::EngineLock;
 use wake::ScreenLock;
@@ -25,18 +27,21 @@ use wake::ScreenLock;
 /// What the browser does for the page.
 pub(crate) struct Browser {
     listener: Listener,
+    handles: Rc<Handles>,
     lock: Rc<EngineLock>,
     screen: ScreenLock,
 }
 
 impl Browser {
     /// Tells `listener` of whatever happens around the page.
-    pub(crate) fn start(listener: &Listener) -> Self {
+    pub(crate) fn start(listener: &Listener, handles: &Rc<Handles>) -> Self {
         surroundings::listen(listener);
+        dropped::listen(listener, handles);
         address::listen(listener);
         announcer::prepare();
         Self {
             listener: Rc::clone(listener),
+            handles: Rc::clone(handles),
             lock: EngineLock::new(Rc::clone(listener)),
             screen: ScreenLock::default(),
         }
@@ -50,13 +55,18 @@ impl Browser {
             Effect::AskPersisted => self.keeps_data(StorageManager::persisted),
             Effect::Address { diagnostics } => address::show(diagnostics),
             Effect::RememberModel(url) => chosen::remember(&url),
+            Effect::ForgetModel => chosen::forget(),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy { number, text } => files::copy(&self.listener, number, text),
             Effect::SaveFile { name, mime, text } => {
                 files::save(&self.listener, &name, mime, &text)
             }
+            Effect::SaveMade { name } => {
+                files::save_made(&self.listener, &name, self.handles.made())
+            }
             Effect::PickFile => files::pick(&self.listener),
+            Effect::PickModelFiles => files::pick_model(&self.listener, &self.handles),
             // A page that cannot be loaded again stays as it is.
             Effect::Reload => drop(window().location().reload()),
             _ => {}

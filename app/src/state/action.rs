@@ -69,6 +69,12 @@ pub enum Action {
     DeleteModel(String),
     /// Wants to know what lies at an address; ignored unless [`crate::State::can_choose`]. See [`crate::Engine::look`].
     LookUp(String),
+    /// Wants to choose files that are a model; ignored unless [`crate::State::can_choose`].
+    PickModelFiles,
+    /// So many files were chosen, or dropped onto the page. They are looked at as an address is.
+    FilesChosen(u32),
+    /// Wants a stored model as one file, by its URL; ignored unless [`crate::State::can_choose`].
+    SaveModel(String),
     /// Wants another model in place of the one that runs: one that was looked up or is stored, by its URL. It is downloaded if
     /// need be. Ignored unless [`crate::State::can_choose`].
     UseModel(String),

@@ -1,11 +1,11 @@
-//! Another model than the one that runs: looked up by an address, or one that is stored.
+//! Another model than the one that runs: looked up by an address, out of files, or one that is stored. And a stored one as a file.
 
-use protocol::{Fault, ModelOffer, Outcome, Request};
+use protocol::{Fault, ModelOffer, Outcome, Request, RequestId, is_of_files};
 
 use super::loading::Chore;
-use super::{Action, Effect, Phase, Screen, State};
+use super::{Action, Effect, Notice, Phase, Screen, State};
 
-/// What became of an address that the person wrote.
+/// What became of an address that the person wrote, or of files that were chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Look {
     /// The worker looks what lies there.
@@ -30,6 +30,9 @@ impl State {
     pub(super) fn on_choosing(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::LookUp(address) => self.look_up(&address),
+            Action::PickModelFiles if self.can_choose() => vec![Effect::PickModelFiles],
+            Action::FilesChosen(files) => self.open_files(files),
+            Action::SaveModel(url) => self.save_model(url),
             Action::UseModel(url) => self.use_model(url),
             _ => Vec::new(),
         }
@@ -40,6 +43,12 @@ impl State {
         if address.is_empty() || !self.can_choose() {
             return Vec::new();
         }
+        let id = self.begin_look();
+        let model_url = address.to_owned();
+        vec![Effect::Post(Request::Inspect { id, model_url })]
+    }
+
+    fn begin_look(&mut self) -> RequestId {
         let id = self.engine.next_id();
         // Only the last answer counts.
         self.engine
@@ -47,8 +56,59 @@ impl State {
             .retain(|(_, chore)| *chore != Chore::Look);
         self.engine.chores.push((id, Chore::Look));
         self.engine.look = Some(Look::Asking);
-        let model_url = address.to_owned();
-        vec![Effect::Post(Request::Inspect { id, model_url })]
+        id
+    }
+
+    /// Has the worker look at files. What they are is told in the settings, wherever they were dropped.
+    fn open_files(&mut self, files: u32) -> Vec<Effect> {
+        if files == 0 || !self.can_choose() {
+            return Vec::new();
+        }
+        let mut effects = match self.screen {
+            Screen::Settings => Vec::new(),
+            Screen::Chat | Screen::Diagnostics => self.act(Action::OpenSettings),
+        };
+        let id = self.begin_look();
+        effects.push(Effect::Post(Request::OpenFiles { id, files }));
+        effects
+    }
+
+    /// Has the worker make one file of a model.
+    fn save_model(&mut self, model_url: String) -> Vec<Effect> {
+        if !self.can_choose() || self.saved_model().is_some() {
+            return Vec::new();
+        }
+        let id = self.engine.next_id();
+        let chore = Chore::Save(model_url.clone());
+        self.engine.chores.push((id, chore));
+        vec![Effect::Post(Request::SaveModel { id, model_url })]
+    }
+
+    /// The model that is being made one file of.
+    #[must_use]
+    pub fn saved_model(&self) -> Option<&str> {
+        let chores = &mut self.engine.chores.iter();
+        chores.find_map(|(_, chore)| match chore {
+            Chore::Save(url) => Some(&**url),
+            _ => None,
+        })
+    }
+
+    pub(super) fn on_saved(&mut self, result: Result<Outcome, Fault>) -> Vec<Effect> {
+        let detail = match result {
+            Ok(Outcome::Saved { name, .. }) => return vec![Effect::SaveMade { name }],
+            Ok(Outcome::Cancelled) => return Vec::new(),
+            Ok(other) => format!("the worker answered {other:?}"),
+            Err(fault) => fault.detail,
+        };
+        self.notice = Some(Notice::ExportFailed { detail });
+        Vec::new()
+    }
+
+    /// Whether the model that is loaded comes out of files, and not over a network.
+    #[must_use]
+    pub fn is_of_files(&self) -> bool {
+        is_of_files(&self.model_url)
     }
 
     pub(super) fn on_looked(&mut self, result: Result<Outcome, Fault>) {
@@ -78,7 +138,11 @@ impl State {
         self.engine.download_paused = false;
         self.must_ask = false;
         self.screen = Screen::Chat;
-        let mut effects = vec![Effect::RememberModel(url), Effect::Persist];
+        let mut effects = vec![Effect::Persist];
+        // Files have to be copied first: a page that is closed before that could not go on without them.
+        if !is_of_files(&url) {
+            effects.push(Effect::RememberModel(url));
+        }
         effects.extend(self.load());
         effects
     }

@@ -44,6 +44,8 @@ pub enum Effect {
     Announce(String),
     /// Load this model in later visits whose address names none.
     RememberModel(String),
+    /// Let later visits begin with the usual model.
+    ForgetModel,
     /// Put text into the clipboard; answered by [`crate::Action::Copied`] or [`crate::Action::CopyFailed`].
     Copy {
         /// Its number.
@@ -60,8 +62,15 @@ pub enum Effect {
         /// What is in it.
         text: String,
     },
+    /// Give the person the file that came with the worker's last word; answered by [`crate::Action::SaveFailed`] if that fails.
+    SaveMade {
+        /// Its name.
+        name: String,
+    },
     /// Let the person choose a file; answered by [`crate::Action::Import`].
     PickFile,
+    /// Let the person choose the files of a model; answered by [`crate::Action::FilesChosen`].
+    PickModelFiles,
     /// Switch to the version of the app that is ready.
     ApplyUpdate,
     /// Delete both databases and all caches; answered by [`crate::Action::Erased`].

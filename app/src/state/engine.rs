@@ -36,7 +36,7 @@ pub struct Engine {
     pub fault: Option<Fault>,
     /// What is known of the model before it is loaded.
     pub offer: Option<ModelOffer>,
-    /// What became of an address that the person wrote.
+    /// What became of an address that the person wrote, or of files that were chosen.
     pub look: Option<Look>,
     /// How far loading is.
     pub progress: Option<LoadProgress>,

@@ -13,8 +13,10 @@ pub(super) enum Chore {
     Storage,
     /// Deletes the model of this URL.
     Delete(String),
-    /// Looks what lies at an address.
+    /// Looks what lies at an address, or what files are.
     Look,
+    /// Makes one file of the model of this URL.
+    Save(String),
 }
 
 impl State {
@@ -199,6 +201,9 @@ impl State {
         self.engine.download_paused = false;
         let generation = self.engine.supervisor.generation();
         let mut effects = self.supervise(supervisor::Event::Loaded(generation));
+        if self.is_of_files() {
+            effects.push(Effect::RememberModel(self.model_url.clone()));
+        }
         match self.engine.phase {
             Phase::Answering => effects.extend(self.generate()),
             // It goes on when somebody looks.
@@ -311,6 +316,7 @@ impl State {
                 self.on_looked(result);
                 Vec::new()
             }
+            (Chore::Save(_), result) => self.on_saved(result),
             (_, Ok(Outcome::Storage(report))) => {
                 self.environment.storage = Some(report);
                 Vec::new()

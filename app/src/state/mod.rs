@@ -174,7 +174,11 @@ impl State {
             | Action::UseHere
             | Action::EngineLock(_)
             | Action::DeleteModel(_) => self.on_loading(action),
-            Action::LookUp(_) | Action::UseModel(_) => self.on_choosing(action),
+            Action::LookUp(_)
+            | Action::PickModelFiles
+            | Action::FilesChosen(_)
+            | Action::SaveModel(_)
+            | Action::UseModel(_) => self.on_choosing(action),
             Action::OpenSettings
             | Action::CloseSettings
             | Action::SetTheme(_)

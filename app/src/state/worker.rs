@@ -206,8 +206,10 @@ impl State {
         let is_answer = self.engine.job == Job::Answer || self.engine.request.is_none();
         let is_loaded = self.engine.model.is_some() && is_answer;
         if !is_loaded || fault.code == FaultCode::VersionMismatch {
+            // A page that begins again with such a model would end here again.
+            let forget = (fault.code == FaultCode::FilesGone).then_some(Effect::ForgetModel);
             self.fail(fault);
-            return Vec::new();
+            return forget.into_iter().collect();
         }
         // The worker lives and has its model: only this answer failed.
         let effects = self.end_request(Finish::Failed);

@@ -115,10 +115,32 @@ pub const ADD_MODEL_NOTE: &str = "A ternary model on Hugging Face by its name, o
 pub const DOWNLOAD_MODEL: &str = "Download and use";
 /// Button.
 pub const USE_MODEL: &str = "Use this model";
+/// Button of a model in files.
+pub const COPY_MODEL: &str = "Copy and use";
+/// Button that lets files be chosen.
+pub const FROM_FILES: &str = "From Files…";
+/// Below the button.
+pub const FROM_FILES_NOTE: &str = "Or choose files, or drop them here: an archive that Tern has saved, a GGUF file, or all files of a model together. They are copied; no network is needed.";
+/// Button beside a stored model.
+pub const SAVE_MODEL: &str = "Save to Files";
+/// The same while the file is made.
+pub const SAVING_MODEL: &str = "Saving…";
+/// Label of a fact.
+pub const FACT_FILES: &str = "Files";
+/// Copying begins.
+pub const COPY_STARTING: &str = "Reading the files…";
+/// Button that stops it; nothing is kept.
+pub const CANCEL_COPY: &str = "Stop copying";
 /// Button beside a stored model.
 pub const USE_STORED: &str = "Use";
 /// Button of the first visit.
 pub const ANOTHER_MODEL: &str = "Another model…";
+
+/// Label of the button that saves a stored model: its words, then which model.
+#[must_use]
+pub fn save_model(words: &str, name: &str) -> String {
+    format!("{words}: {name}")
+}
 
 /// Label of the button beside a stored model.
 #[must_use]
@@ -219,6 +241,8 @@ pub const fn fault_title(code: FaultCode) -> &'static str {
         FaultCode::NotFound | FaultCode::BadModel | FaultCode::Unsupported | FaultCode::NoChat => {
             "This model can't be used"
         }
+        FaultCode::BadFiles => "These files are no model",
+        FaultCode::FilesGone => "The model's files are needed again",
         FaultCode::BadAddress => "This is not the address of a model",
         FaultCode::Corrupt => "The download was damaged",
         FaultCode::StorageFull => "Not enough room",

@@ -1,9 +1,9 @@
-//! Another model, by its address.
+//! Another model, by its address or out of files.
 
 use app::{Action, Look, strings};
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
-use protocol::ModelOffer;
+use protocol::{ModelOffer, is_of_files};
 
 use super::Page;
 use super::first_run::Facts;
@@ -57,8 +57,20 @@ pub(super) fn AddModel(page: Page) -> impl IntoView {
                     {strings::LOOK_UP}
                 </button>
             </form>
+            <div class="card">
+                <button
+                    type="button"
+                    class="line action"
+                    data-testid="from-files"
+                    disabled=move || is_asking() || !can_choose.get()
+                    on:click=move |_| page.act(Action::PickModelFiles)
+                >
+                    {strings::FROM_FILES}
+                </button>
+            </div>
             <div role="status" class="looked-up">{result}</div>
             <p class="group-note">{strings::ADD_MODEL_NOTE}</p>
+            <p class="group-note">{strings::FROM_FILES_NOTE}</p>
         </section>
     }
 }
@@ -67,9 +79,10 @@ pub(super) fn AddModel(page: Page) -> impl IntoView {
 #[component]
 fn Found(page: Page, offer: ModelOffer) -> impl IntoView {
     let url = offer.model_url.clone();
-    let words = match offer.complete {
-        true => strings::USE_MODEL,
-        false => strings::DOWNLOAD_MODEL,
+    let words = match (offer.complete, is_of_files(&url)) {
+        (true, _) => strings::USE_MODEL,
+        (false, true) => strings::COPY_MODEL,
+        (false, false) => strings::DOWNLOAD_MODEL,
     };
     let can_choose = page.part(app::State::can_choose);
     view! {

@@ -2,7 +2,7 @@
 
 use app::{Action, Phase, strings};
 use leptos::prelude::*;
-use protocol::{Fit, LoadStage, ModelOffer, StorageState};
+use protocol::{Fit, LoadStage, ModelOffer, StorageState, is_of_files};
 
 use super::Page;
 use super::banners::download_button;
@@ -92,6 +92,10 @@ pub(super) fn Facts(offer: ModelOffer) -> impl IntoView {
         .clone()
         .unwrap_or_else(|| strings::LICENCE_UNKNOWN.to_owned());
     let memory = strings::memory(&offer);
+    let source = match is_of_files(&offer.model_url) {
+        true => strings::FACT_FILES,
+        false => strings::FACT_DOWNLOAD,
+    };
     let (fit_class, fit_shape, fit) = match &offer.fit {
         Fit::Fits => ("fit good", Shape::Check, strings::FITS.to_owned()),
         Fit::FitsWithContext(tokens) => (
@@ -114,7 +118,7 @@ pub(super) fn Facts(offer: ModelOffer) -> impl IntoView {
                 <dd>{offer.name.clone()}</dd>
             </div>
             <div>
-                <dt>{strings::FACT_DOWNLOAD}</dt>
+                <dt>{source}</dt>
                 <dd>{strings::bytes(offer.download_bytes.get())}</dd>
             </div>
             <div>
@@ -178,6 +182,14 @@ fn Start(page: Page) -> impl IntoView {
         >
             {strings::ANOTHER_MODEL}
         </button>
+        <button
+            type="button"
+            class="plain"
+            data-testid="first-from-files"
+            on:click=move |_| page.act(Action::PickModelFiles)
+        >
+            {strings::FROM_FILES}
+        </button>
     }
 }
 
@@ -188,6 +200,7 @@ fn Download(page: Page) -> impl IntoView {
     let rate = page.part(|state| state.engine.rate);
     let is_loading = page.part(|state| state.engine.phase == Phase::Loading);
     let is_paused = page.part(|state| state.engine.download_paused);
+    let is_copied = page.part(app::State::is_of_files);
     let pause = move |_| {
         page.act(if is_paused.get_untracked() {
             Action::ResumeDownload
@@ -201,6 +214,7 @@ fn Download(page: Page) -> impl IntoView {
             .is_none_or(|progress| progress.stage == LoadStage::Download)
     };
     let left = move || match progress.get() {
+        None if is_copied.get() => strings::COPY_STARTING.to_owned(),
         None => strings::DOWNLOAD_STARTING.to_owned(),
         Some(_) if !is_download() => strings::PREPARING.to_owned(),
         Some(progress) => {
@@ -228,21 +242,29 @@ fn Download(page: Page) -> impl IntoView {
                 </p>
                 <Show when=is_download>
                     <div class="download-buttons">
-                        <button type="button" class="plain" data-testid="pause" on:click=pause>
-                            {move || {
-                                if is_paused.get() {
-                                    strings::RESUME_DOWNLOAD
-                                } else {
-                                    strings::PAUSE_DOWNLOAD
-                                }
-                            }}
-                        </button>
+                        <Show when=move || !is_copied.get()>
+                            <button type="button" class="plain" data-testid="pause" on:click=pause>
+                                {move || {
+                                    if is_paused.get() {
+                                        strings::RESUME_DOWNLOAD
+                                    } else {
+                                        strings::PAUSE_DOWNLOAD
+                                    }
+                                }}
+                            </button>
+                        </Show>
                         <button
                             type="button"
                             class="plain"
                             on:click=move |_| page.act(Action::CancelDownload)
                         >
-                            {strings::CANCEL_DOWNLOAD}
+                            {move || {
+                                if is_copied.get() {
+                                    strings::CANCEL_COPY
+                                } else {
+                                    strings::CANCEL_DOWNLOAD
+                                }
+                            }}
                         </button>
                     </div>
                 </Show>

@@ -6,6 +6,7 @@ use protocol::StoredModel;
 
 use super::Page;
 use crate::components::Confirm;
+use crate::page::memo;
 
 /// The models that are stored, and the one that runs.
 #[component]
@@ -119,6 +120,7 @@ fn stored_model(
             </button>
         }
     });
+    let save = model.complete.then(|| save_button(page, &model));
     view! {
         <div class="line model">
             <div>
@@ -126,6 +128,7 @@ fn stored_model(
                 <p class="faint">{state}" · "{size}</p>
             </div>
             {take}
+            {save}
             <button
                 type="button"
                 class="plain danger-text"
@@ -134,6 +137,29 @@ fn stored_model(
                 {strings::DELETE}
             </button>
         </div>
+    }
+}
+
+/// The button that makes one file of a stored model.
+fn save_button(page: Page, model: &StoredModel) -> impl IntoView + use<> {
+    let can_choose = page.part(app::State::can_choose);
+    let saved = page.part(|state| state.saved_model().map(str::to_owned));
+    let name = model.name.clone();
+    let (url, own) = (model.model_url.clone(), model.model_url.clone());
+    let words = memo(move || match saved.get() {
+        Some(url) if url == own => strings::SAVING_MODEL,
+        _ => strings::SAVE_MODEL,
+    });
+    view! {
+        <button
+            type="button"
+            class="plain"
+            aria-label=move || strings::save_model(words.get(), &name)
+            disabled=move || !can_choose.get() || saved.with(Option::is_some)
+            on:click=move |_| page.act(Action::SaveModel(url.clone()))
+        >
+            {move || words.get()}
+        </button>
     }
 }
 

@@ -9,6 +9,7 @@ mod deaths;
 mod diagnosis;
 mod downloads;
 mod exports;
+mod files;
 mod first_run;
 mod hiding;
 mod rates;

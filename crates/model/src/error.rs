@@ -1,11 +1,13 @@
 //! What can go wrong while reading, converting or checking model files.
 
+mod archive;
 mod container;
 mod hub;
 mod shown;
 
 use std::path::PathBuf;
 
+pub use archive::ArchiveError;
 pub use container::ContainerError;
 pub use hub::HubError;
 use shown::shown_up_to;
@@ -138,6 +140,9 @@ pub enum Error {
     /// A GGUF file, a zip archive or a pickle that cannot be read.
     #[error(transparent)]
     Container(#[from] ContainerError),
+    /// An archive of a package that cannot be read or written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// An address or a repository that cannot be used.
     #[error(transparent)]
     Hub(#[from] HubError),

@@ -5,6 +5,7 @@
 //! The format is specified in `docs/FORMAT.md`; the rounding and packing rules come from there.
 
 pub mod architecture;
+pub mod archive;
 pub mod checkpoint;
 pub mod convert;
 pub mod download;
@@ -18,7 +19,7 @@ pub mod package;
 pub mod source;
 mod validate;
 
-pub use error::{ContainerError, Error, HubError};
+pub use error::{ArchiveError, ContainerError, Error, HubError};
 pub use manifest::{
     Activation, Architecture, Coding, Encoding, Manifest, Piece, Scale, Shard, Tensor,
     TernaryLayout,

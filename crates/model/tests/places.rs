@@ -113,3 +113,16 @@ proptest! {
         Place::parse(&text).ok();
     }
 }
+
+#[test]
+fn chosen_files_have_a_place_that_no_network_has() {
+    let id = "0123456789abcdef".repeat(4);
+    let place = Place::chosen(&id).unwrap();
+    assert_eq!(place.key(), format!("files:{id}"));
+    assert_eq!(Place::parse(&place.key()), Ok(place.clone()));
+    assert!(place.is_chosen() && !place.is_foreign());
+    for wrong in ["", "0", &id[1..], &id.to_uppercase(), &format!("{id}/")] {
+        assert!(Place::chosen(wrong).is_err(), "{wrong}");
+    }
+    assert!(!Place::parse("https://a.example/m/").unwrap().is_chosen());
+}

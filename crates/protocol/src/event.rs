@@ -223,8 +223,15 @@ pub enum Outcome {
     Measured(BenchmarkReport),
     /// `MeasureShape`.
     ShapeMeasured(ShapeReport),
-    /// `Inspect`.
+    /// `Inspect`, or `OpenFiles`.
     Inspected(ModelOffer),
+    /// `SaveModel`: the file comes with this message as its only handle.
+    Saved {
+        /// What it should be called.
+        name: String,
+        /// Its length.
+        bytes: ByteCount,
+    },
     /// `Storage`.
     Storage(StorageReport),
     /// `DeleteModel` or `EraseModels`.

@@ -70,6 +70,10 @@ pub enum FaultCode {
     BadModel,
     /// A model in a format of others that can't be converted: not ternary, of an unknown architecture, incomplete.
     Unsupported,
+    /// The chosen files are no model: an archive that is damaged, not whole or no archive of a package, or files that don't make one.
+    BadFiles,
+    /// The model is to come out of files that a person chose, and they are not at hand any more.
+    FilesGone,
     /// A file's bytes do not have the hash that the package states.
     Corrupt,
     /// The package has no tokenizer.
@@ -92,7 +96,7 @@ pub enum FaultCode {
 
 impl FaultCode {
     /// All codes, for tables of texts and their tests.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::VersionMismatch,
         Self::BadAddress,
         Self::Unsupported,
@@ -110,6 +114,8 @@ impl FaultCode {
         Self::Busy,
         Self::WebPage,
         Self::BadModel,
+        Self::BadFiles,
+        Self::FilesGone,
         Self::Corrupt,
         Self::NoChat,
         Self::Text,
@@ -125,7 +131,7 @@ impl FaultCode {
     #[must_use]
     pub const fn usual_retry(self) -> Retry {
         match self {
-            Self::VersionMismatch | Self::Trap | Self::Storage => Retry::Reload,
+            Self::VersionMismatch | Self::Trap | Self::Storage | Self::FilesGone => Retry::Reload,
             Self::NoAdapter
             | Self::DeviceLost
             | Self::OutOfMemory
@@ -146,6 +152,7 @@ impl FaultCode {
             | Self::NoWebGpu
             | Self::LimitsTooSmall
             | Self::BadModel
+            | Self::BadFiles
             | Self::NoChat
             | Self::Text
             | Self::PromptTooLong => Retry::Never,

@@ -30,5 +30,5 @@ pub use report::{
 };
 pub use request::{Generate, Message, Request, RequestId, Role, ShapeJob};
 pub use settings::{KvType, SamplingSettings, Settings, SettingsError};
-pub use storage::{Fit, ModelOffer, StorageReport, StorageState, StoredModel};
+pub use storage::{Fit, ModelOffer, StorageReport, StorageState, StoredModel, is_of_files};
 pub use version::{BUILD, Hello, PROTOCOL_VERSION};

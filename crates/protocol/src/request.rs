@@ -22,6 +22,22 @@ pub enum Request {
         /// absolute URL of a GGUF file. The offer has it in the spelling that every other request wants.
         model_url: String,
     },
+    /// Say what model the files are that come with this message as its handles, in the order in which they were chosen: an archive of
+    /// a package, a package's files, or a checkpoint's. The offer has an address for them, and while this worker lives `Inspect` and
+    /// `Load` of that address read the files. Reads no weights, stores nothing.
+    OpenFiles {
+        /// Number of this request.
+        id: RequestId,
+        /// How many handles there are.
+        files: u32,
+    },
+    /// Make one file of a model that is stored completely: an archive of its package.
+    SaveModel {
+        /// Number of this request.
+        id: RequestId,
+        /// Address of the model.
+        model_url: String,
+    },
     /// Load a model and keep it ready: what is missing is downloaded into the store, converted on its way if it is no package, then the store's bytes go to the
     /// device. A package that is stored completely needs no network. One that was loaded before in this worker only gets
     /// another device.
@@ -151,6 +167,8 @@ impl Request {
             | Self::Retire
             | Self::LoseDevice => None,
             Self::Inspect { id, .. }
+            | Self::OpenFiles { id, .. }
+            | Self::SaveModel { id, .. }
             | Self::Load { id, .. }
             | Self::Generate { id, .. }
             | Self::CompileAllVariants { id }

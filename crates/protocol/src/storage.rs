@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ByteCount;
 
+/// Whether a model of this address came out of files that a person chose, or would.
+#[must_use]
+pub fn is_of_files(model_url: &str) -> bool {
+    model_url.starts_with("files:")
+}
+
 /// A package before it is loaded: what it is, what it needs, how much of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelOffer {

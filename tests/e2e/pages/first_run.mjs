@@ -5,6 +5,7 @@ export class FirstRun {
     this.heading = page.getByRole("heading", { name: "A language model that lives on this device" });
     this.download = page.getByTestId("download");
     this.another = page.getByRole("button", { name: "Another model…", exact: true });
+    this.fromFiles = page.getByTestId("first-from-files");
     this.pause = page.getByRole("button", { name: "Pause", exact: true });
     this.resume = page.getByRole("button", { name: "Resume", exact: true });
     this.progress = page.getByRole("progressbar", { name: "Loading the model" });

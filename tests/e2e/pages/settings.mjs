@@ -13,11 +13,17 @@ export class SettingsPage {
     this.found = page.getByTestId("looked-up");
     this.useFound = page.getByTestId("use-found");
     this.lookFailed = page.getByTestId("look-failed");
+    this.fromFiles = page.getByTestId("from-files");
   }
 
   async open() {
     await this.page.keyboard.press("Control+,");
     await this.heading.waitFor();
+  }
+
+  /** The button that saves the stored model of this name to a file. */
+  save(name) {
+    return this.model.getByRole("button", { name: `Save to Files: ${name}`, exact: true });
   }
 
   theme(name) {

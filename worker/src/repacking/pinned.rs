@@ -10,6 +10,7 @@ use protocol::{Fault, FaultCode};
 use serde::{Deserialize, Serialize};
 
 use super::Tools;
+use crate::chosen;
 use crate::fetching::{Keeper, Order, Trying, described, fetch};
 use crate::{Blob, Host};
 
@@ -58,8 +59,31 @@ pub(crate) enum Found {
 }
 
 impl Pinned {
+    /// Files that a person chose. What is not said of them the model is called after its weights.
+    pub(crate) fn of_files(files: impl Iterator<Item = (String, u64)>, choice: &Choice) -> Self {
+        let pinned = |(name, bytes)| PinnedFile {
+            name,
+            url: String::new(),
+            bytes,
+            sha256: None,
+            version: None,
+        };
+        let name = match choice.kind {
+            ChoiceKind::Gguf => stem(&choice.file),
+            // `model.safetensors.index.json` has more endings than one.
+            _ => choice.file.split('.').next().unwrap_or_default(),
+        };
+        Self {
+            commit: None,
+            files: files.map(pinned).collect(),
+            weights: choice.file.clone(),
+            name: name.to_owned(),
+            license: None,
+        }
+    }
+
     /// Bytes of all files.
-    pub(super) fn source_bytes(&self) -> u64 {
+    pub(crate) fn source_bytes(&self) -> u64 {
         let bytes = self.files.iter().map(|file| file.bytes);
         bytes.fold(0, u64::saturating_add)
     }
@@ -75,7 +99,7 @@ impl Pinned {
     }
 
     /// The same as `tern convert` takes when it is told name and licence.
-    pub(super) fn options(&self) -> ConvertOptions {
+    pub(crate) fn options(&self) -> ConvertOptions {
         ConvertOptions {
             license: self.license.clone(),
             file: Some(self.weights.clone()),
@@ -103,6 +127,7 @@ pub(super) async fn find<H: Host>(
         Address::Package { url } => Ok(Found::Package(url.clone())),
         Address::Repository(repository) => listed(tools, place.hub(), repository).await,
         Address::Gguf { url } => direct(tools, url, trying).await.map(Found::Foreign),
+        Address::Chosen { .. } => Err(chosen::gone()),
     }
 }
 

@@ -11,6 +11,7 @@ mod notes;
 mod parts;
 mod shelf;
 mod tuned;
+mod whole;
 
 use std::future::Future;
 

@@ -124,7 +124,7 @@ impl<'a, H: Host> Shelf<'a, H> {
         Err(Fault::new(FaultCode::Storage, detail))
     }
 
-    async fn journal(&self) -> Result<Vec<StoredFile>, Fault> {
+    pub(super) async fn journal(&self) -> Result<Vec<StoredFile>, Fault> {
         self.run("reading the journal", Store::journal).await
     }
 
@@ -157,37 +157,6 @@ impl<'a, H: Host> Shelf<'a, H> {
             stored_bytes,
             complete,
         })
-    }
-
-    /// The package at `base_url`, if all of it is stored.
-    pub(crate) async fn complete_package(&self, base_url: &str) -> Result<Option<Package>, Fault> {
-        let packages = self.run("listing the packages", Store::packages).await?;
-        let Some(stored) = packages.into_iter().find(|stored| stored.url == base_url) else {
-            return Ok(None);
-        };
-        let journal = self.journal().await?;
-        let entry = journal
-            .into_iter()
-            .find(|file| file.package == base_url && file.sha256 == stored.manifest_sha256);
-        let Some(entry) = entry else { return Ok(None) };
-        let hash = FileHash {
-            file: entry.file,
-            bytes: entry.bytes,
-            sha256: entry.sha256,
-        };
-        let Some(bytes) = self.get(base_url, &hash).await? else {
-            return Ok(None);
-        };
-        // A manifest of another version of this program is fetched again.
-        let Ok(manifest) = Manifest::from_json(&bytes.to_vec()) else {
-            return Ok(None);
-        };
-        let package = Package {
-            base_url: base_url.to_owned(),
-            manifest,
-        };
-        let complete = self.held(&package).await?.complete;
-        Ok(complete.then_some(package))
     }
 
     /// Notes a package whose manifest was just fetched, and drops what an earlier version of it has left.

@@ -1,13 +1,16 @@
-//! Time, network and hashes of a browser worker.
+//! Time, network, files and hashes of a browser worker.
+
+use std::rc::Rc;
 
 use gloo::timers::future::TimeoutFuture;
 use model::download::Head;
-use protocol::Event;
+use protocol::{Event, RequestId};
 use wasm_bindgen_futures::JsFuture;
 
 use super::bytes::{Collector, JsBytes};
 use super::clock::EventLoop;
 use super::fetch::JsBody;
+use super::file::{Files, JsFile};
 use super::idb_store::IdbStore;
 use super::{fetch, scope, wire};
 use crate::{Ask, Host};
@@ -16,13 +19,15 @@ use crate::{Ask, Host};
 pub(super) struct WebHost {
     event_loop: Option<EventLoop>,
     store: IdbStore,
+    files: Rc<Files>,
 }
 
 impl WebHost {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(files: Rc<Files>) -> Self {
         Self {
             event_loop: EventLoop::new(),
             store: IdbStore::default(),
+            files,
         }
     }
 }
@@ -32,6 +37,7 @@ impl Host for WebHost {
     type Buffer = Collector;
     type Body = JsBody;
     type Store = IdbStore;
+    type File = JsFile;
 
     fn store(&self) -> &IdbStore {
         &self.store
@@ -55,7 +61,17 @@ impl Host for WebHost {
     }
 
     fn post(&self, event: Event) {
-        wire::post(&event);
+        let terminal = event.id().filter(|_| event.is_terminal());
+        let file = terminal.and_then(|id| self.files.handed_over(id));
+        wire::post(&event, file.as_ref());
+    }
+
+    fn files(&self, id: RequestId) -> Vec<JsFile> {
+        self.files.take(id)
+    }
+
+    fn give(&self, id: RequestId, file: JsFile) {
+        self.files.give(id, file);
     }
 
     fn random(&self) -> f64 {

@@ -3,6 +3,7 @@
 mod bytes;
 mod clock;
 mod fetch;
+mod file;
 mod gpu_probe;
 mod host;
 mod idb_store;
@@ -18,6 +19,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::{GpuEngine, Inbox, PackageTexts, Policy, Runtime};
+use file::Files;
 use host::WebHost;
 
 /// Milliseconds between two signs of life.
@@ -32,23 +34,30 @@ pub fn start() {
 
     let inbox = Rc::new(Inbox::default());
     let requests = Rc::clone(&inbox);
+    let files = Rc::new(Files::default());
+    let brought = Rc::clone(&files);
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
         match wire::read(&message.data()) {
-            Ok(Request::Retire) => retire(),
+            Ok((Request::Retire, _)) => retire(),
             // The runtime notices it as it notices every other loss.
-            Ok(Request::LoseDevice) => gpu_probe::destroy(),
-            Ok(request) => requests.push(request),
-            Err(fault) => wire::post(&Event::Failed { id: None, fault }),
+            Ok((Request::LoseDevice, _)) => gpu_probe::destroy(),
+            Ok((request, handles)) => {
+                if let Request::OpenFiles { id, .. } = &request {
+                    brought.bring(*id, handles);
+                }
+                requests.push(request);
+            }
+            Err(fault) => wire::post(&Event::Failed { id: None, fault }, None),
         }
     });
     scope.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     // The port lives as long as the worker.
     on_message.forget();
-    gloo::timers::callback::Interval::new(BEAT_MILLIS, || wire::post(&Event::Beat)).forget();
+    gloo::timers::callback::Interval::new(BEAT_MILLIS, || wire::post(&Event::Beat, None)).forget();
 
     let engine = GpuEngine::new(gpu_probe::PROBE);
     let runtime = Runtime::new(
-        WebHost::new(),
+        WebHost::new(files),
         engine,
         PackageTexts,
         inbox,
@@ -62,7 +71,7 @@ fn die(info: &std::panic::PanicHookInfo<'_>) {
     let text = format!("{info}\n{}", logger::recent());
     web_sys::console::error_1(&JsValue::from_str(&text));
     gpu_probe::destroy();
-    wire::post(&Event::Trap { text });
+    wire::post(&Event::Trap { text }, None);
     scope().close();
 }
 
@@ -70,7 +79,7 @@ fn die(info: &std::panic::PanicHookInfo<'_>) {
 /// taken for a while, and then the next worker's model does not fit.
 fn retire() {
     gpu_probe::destroy();
-    wire::post(&Event::Retired);
+    wire::post(&Event::Retired, None);
     scope().close();
 }
 

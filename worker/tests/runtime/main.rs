@@ -6,6 +6,7 @@ mod conversations;
 mod diagnosis;
 mod disk;
 mod downloads;
+mod files;
 mod foreign;
 mod losses;
 mod rates;

@@ -28,6 +28,11 @@ pub enum Address {
         /// URL of its folder, with a slash at the end.
         url: String,
     },
+    /// Files that a person chose on this device.
+    Chosen {
+        /// What tells them from others: a SHA-256 in lower-case hex.
+        id: String,
+    },
 }
 
 /// A repository of a hub at a revision.

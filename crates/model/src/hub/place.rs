@@ -6,6 +6,9 @@ use crate::error::HubError;
 /// The hub that is meant where no server is named.
 pub const HUGGING_FACE: &str = "https://huggingface.co";
 
+/// How the addresses of models begin that came out of files which a person chose.
+const CHOSEN: &str = "files:";
+
 /// Where a model lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -18,13 +21,19 @@ impl Place {
     ///
     /// - `/owner/name/tree/REVISION` (or `blob`, `resolve`) on this device itself is a repository of a hub there;
     /// - the folder of a repository's files at a revision (`resolve/REVISION/`) is a package, as other folders are;
-    /// - a folder of a package may lack its slash.
+    /// - a folder of a package may lack its slash;
+    /// - `files:` with a SHA-256 is a model out of chosen files, as [`Place::chosen`] has it.
     ///
     /// # Errors
     /// If it is no address of a model.
     pub fn parse(text: &str) -> Result<Place, HubError> {
         let text = text.trim();
         let mut hub = Hub::new(HUGGING_FACE)?;
+        if let Some(id) = text.strip_prefix(CHOSEN).filter(|id| is_hash(id)) {
+            let id = id.to_string();
+            let address = Address::Chosen { id };
+            return Ok(Place { hub, address });
+        }
         if let Ok(url) = split_url(text) {
             let parts = url.parts();
             let is_of_hub = matches!(parts[..], [_, _, "tree" | "blob" | "resolve", ..]);
@@ -47,6 +56,14 @@ impl Place {
         Ok(Place { hub, address })
     }
 
+    /// The place of a model that came out of chosen files; `id` is a SHA-256 that tells them from others, in lower-case hex.
+    ///
+    /// # Errors
+    /// If it is no such hash.
+    pub fn chosen(id: &str) -> Result<Place, HubError> {
+        Place::parse(&format!("{CHOSEN}{id}"))
+    }
+
     /// The server, where the address is of a repository.
     pub fn hub(&self) -> &Hub {
         &self.hub
@@ -59,7 +76,12 @@ impl Place {
 
     /// Whether it has to be converted, as far as that can be known without asking.
     pub fn is_foreign(&self) -> bool {
-        !matches!(self.address, Address::Package { .. })
+        matches!(self.address, Address::Repository(_) | Address::Gguf { .. })
+    }
+
+    /// Whether it came, or would come, out of files that a person chose: no network has it.
+    pub fn is_chosen(&self) -> bool {
+        matches!(self.address, Address::Chosen { .. })
     }
 
     /// The same place in always the same spelling, which [`Place::parse`] reads.
@@ -67,8 +89,14 @@ impl Place {
         match &self.address {
             Address::Repository(repository) => self.hub.page_url(repository),
             Address::Gguf { url } | Address::Package { url } => url.clone(),
+            Address::Chosen { id } => format!("{CHOSEN}{id}"),
         }
     }
+}
+
+fn is_hash(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 64 && text.bytes().all(is_digit)
 }
 
 /// Whether it looks like a folder on another server.

@@ -64,7 +64,7 @@ fn plain_names() {
         codes.join(" "),
         concat!(
             r#""VersionMismatch" "BadAddress" "Unsupported" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "WrongNumbers" "#,
-            r#""Network" "NotFound" "Refused" "Busy" "WebPage" "BadModel" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage" "Killed""#
+            r#""Network" "NotFound" "Refused" "Busy" "WebPage" "BadModel" "BadFiles" "FilesGone" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage" "Killed""#
         )
     );
     for (role, expected) in [

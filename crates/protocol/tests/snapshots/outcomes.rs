@@ -215,6 +215,13 @@ fn outcomes() {
             r#"{"Inspected":{"model_url":"https://host/m/","name":"Tern 135M","license":"MIT","download_bytes":4000,"stored_bytes":1000,"complete":false,"max_context":2048,"weight_bytes":1,"kv_bytes":2,"other_bytes":3,"fit":{"FitsWithContext":1024},"storage":"Durable"}}"#,
         ),
         (
+            Outcome::Saved {
+                name: "Tern-135M.tern.tar".into(),
+                bytes: bytes(4096),
+            },
+            r#"{"Saved":{"name":"Tern-135M.tern.tar","bytes":4096}}"#,
+        ),
+        (
             Outcome::Storage(storage_report()),
             r#"{"Storage":{"models":[{"model_url":"https://host/m/","name":"Tern 135M","stored_bytes":1000,"total_bytes":4000,"shards":3,"complete":false}],"usage_bytes":1234,"quota_bytes":null,"state":{"Unavailable":{"detail":"private mode"}}}}"#,
         ),
@@ -229,7 +236,7 @@ fn outcomes() {
         .collect();
     assert_eq!(
         names.len(),
-        12,
+        13,
         "one case for each kind of outcome: {names:?}"
     );
 }

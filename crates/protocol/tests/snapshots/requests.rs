@@ -51,6 +51,17 @@ fn requests() {
             r#"{"Inspect":{"id":7,"model_url":"https://host/models/m/"}}"#,
         ),
         (
+            Request::OpenFiles { id: ID, files: 2 },
+            r#"{"OpenFiles":{"id":7,"files":2}}"#,
+        ),
+        (
+            Request::SaveModel {
+                id: ID,
+                model_url: "https://host/models/m/".into(),
+            },
+            r#"{"SaveModel":{"id":7,"model_url":"https://host/models/m/"}}"#,
+        ),
+        (
             Request::Load {
                 id: ID,
                 model_url: "https://host/models/m/".into(),
@@ -131,7 +142,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        20,
+        22,
         "one case for each kind of request: {names:?}"
     );
 }

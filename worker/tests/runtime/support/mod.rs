@@ -1,6 +1,7 @@
 //! A world without browser and GPU: virtual time, files in memory, a scripted engine.
 
 mod engine;
+mod files;
 mod network;
 mod package;
 mod page;
@@ -19,6 +20,7 @@ use protocol::{
 use worker::{Policy, Runtime};
 
 pub(crate) use engine::{Break, FakeEngine, Open, Script};
+pub(crate) use files::MemoryFile;
 pub(crate) use network::Mishap;
 pub(crate) use package::{BASE_URL, Tiny};
 pub(crate) use page::{Kept, answer};

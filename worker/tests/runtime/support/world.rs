@@ -1,6 +1,7 @@
 //! Virtual time and the message port.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -9,11 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use model::download::Head;
-use protocol::{Event, Request};
+use protocol::{Event, Request, RequestId};
 use sha2::{Digest, Sha256};
 use worker::{Ask, Host, Inbox};
 
 use super::Tiny;
+use super::files::MemoryFile;
 use super::network::{self, Answer, Network};
 use super::store::{Disk, FakeStore};
 
@@ -44,6 +46,10 @@ pub(crate) struct World {
     pub(crate) tried: RefCell<Vec<String>>,
     /// How many steps sessions were told to keep in flight, one after the other.
     pub(crate) ahead: RefCell<Vec<u32>>,
+    /// Files that come with requests.
+    pub(crate) files: RefCell<HashMap<RequestId, Vec<MemoryFile>>>,
+    /// Files that went to the page, by their requests.
+    pub(crate) given: RefCell<HashMap<RequestId, MemoryFile>>,
     now: Cell<f64>,
     timers: RefCell<Vec<(f64, u64, Timer)>>,
     n_timers: Cell<u64>,
@@ -62,6 +68,8 @@ impl Default for World {
             preferred: RefCell::default(),
             tried: RefCell::default(),
             ahead: RefCell::default(),
+            files: RefCell::default(),
+            given: RefCell::default(),
             now: Cell::new(0.0),
             timers: RefCell::default(),
             n_timers: Cell::new(0),
@@ -241,6 +249,7 @@ impl Host for Outside {
     type Buffer = Vec<u8>;
     type Body = Answer;
     type Store = FakeStore;
+    type File = MemoryFile;
 
     fn store(&self) -> &FakeStore {
         &self.store
@@ -271,6 +280,14 @@ impl Host for Outside {
         let mut hook = std::mem::replace(&mut *self.on_event.borrow_mut(), Box::new(|_, _| {}));
         hook(self, &event);
         *self.on_event.borrow_mut() = hook;
+    }
+
+    fn files(&self, id: RequestId) -> Vec<MemoryFile> {
+        self.files.borrow_mut().remove(&id).unwrap_or_default()
+    }
+
+    fn give(&self, id: RequestId, file: MemoryFile) {
+        self.given.borrow_mut().insert(id, file);
     }
 
     fn random(&self) -> f64 {

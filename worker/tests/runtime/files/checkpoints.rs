@@ -1,0 +1,109 @@
+//! Files of others: converted as they would be if they came over a network.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use model::convert::{ConvertOptions, MemorySink, convert};
+use model::source::MemorySource;
+use protocol::{Event, FaultCode};
+
+use super::{
+    REPOSITORIES, USE, assert_nothing_is_left, assert_stored, load_of, offline, take, taking,
+};
+use crate::disk::info;
+use crate::support::{LOAD, MemoryFile, Published, Script, fault, visit};
+
+#[test]
+fn checkpoints_become_what_the_converter_makes_of_them() {
+    for (name, repository) in &*REPOSITORIES {
+        let ggufs: Vec<&String> = (repository.files.keys())
+            .filter(|file| file.ends_with(".gguf"))
+            .collect();
+        let chosen: Vec<(Option<&String>, Vec<MemoryFile>)> = match ggufs.is_empty() {
+            true => vec![(None, files_of(repository))],
+            false => ggufs
+                .into_iter()
+                .map(|file| {
+                    let bytes = repository.files[file].clone();
+                    (Some(file), vec![MemoryFile::new(file, bytes)])
+                })
+                .collect(),
+        };
+        for (gguf, files) in chosen {
+            let world = offline();
+            let most_read: Vec<_> = files
+                .iter()
+                .map(|file| Rc::clone(&file.most_read))
+                .collect();
+            let offer = take(&world, files).unwrap();
+            assert_stored(&world, &converted(repository, gguf));
+            let notes = world.disk.records.borrow();
+            assert!(notes.keys().all(|key| !key.contains(' ')), "a note is left");
+            // As much as a header needs, or a piece.
+            assert!(most_read.iter().all(|most| most.get() <= 4 << 20), "{name}");
+            drop(notes);
+            visit(
+                &world,
+                Script::default(),
+                &[load_of(LOAD, &offer.model_url)],
+            );
+            assert!(info(&world).cached);
+        }
+    }
+}
+
+fn files_of(repository: &Published) -> Vec<MemoryFile> {
+    let files = repository.files.iter();
+    files
+        .map(|(name, bytes)| MemoryFile::new(name, bytes.clone()))
+        .collect()
+}
+
+/// What `tern convert` makes of the same files, when it is told the name that the app gives.
+fn converted(repository: &Published, gguf: Option<&String>) -> BTreeMap<String, Vec<u8>> {
+    let name = match gguf {
+        Some(file) => file.strip_suffix(".gguf").unwrap(),
+        None => match repository
+            .files
+            .keys()
+            .any(|file| file.starts_with("pytorch_model"))
+        {
+            true => "pytorch_model",
+            false => "model",
+        },
+    };
+    let options = ConvertOptions {
+        file: gguf.cloned(),
+        ..ConvertOptions::new(name)
+    };
+    let source = MemorySource::new(repository.files.clone());
+    let mut sink = MemorySink::default();
+    convert(&source, &mut sink, &options, &mut |_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    sink.into_source().unwrap().files().clone()
+}
+
+#[test]
+fn a_checkpoint_that_lacks_something_or_breaks_off_leaves_nothing() {
+    let repository = &REPOSITORIES["terns/packed"];
+    let mut files = files_of(repository);
+    files.retain(|file| !worker::File::name(file).starts_with("tokenizer"));
+    let fault_of = take(&offline(), files).unwrap_err();
+    assert_eq!(fault_of.code, FaultCode::NoChat, "{fault_of}");
+    // A file that is deleted while it is read.
+    let files = files_of(repository);
+    let gone: Vec<_> = files.iter().map(|file| Rc::clone(&file.is_gone)).collect();
+    let world = offline();
+    taking(&world, files, move |_, event| {
+        if let Event::Loading { .. } = event {
+            gone.iter().for_each(|gone| gone.set(true));
+        }
+    });
+    let fault = fault(&world, USE);
+    assert_eq!(fault.code, FaultCode::BadFiles);
+    assert!(fault.detail.contains("could not be read"), "{fault}");
+    assert_nothing_is_left(&world);
+}
