@@ -1,9 +1,9 @@
 //! Models in the formats in which others publish them: converted while they come, into a package of ours in the store.
 //!
-//! What is read, in which order, and what waits for what, `model::convert` decides; how a bad network is met, `fetching`. Here
-//! both are put together with the store. The files are pinned before anything is fetched: those of a hub by the commit, a file
-//! that lies by itself by what its server calls its version. A conversion that ended in the middle goes on with the same files
-//! where its last checkpoint was, and what is kept of it afterwards can make a lost shard again. The manifest is stored last.
+//! What is read, in which order, and what waits for what, `model::convert` decides; how a bad network is met, `fetching`. The
+//! files are pinned before anything is fetched: those of a hub by the commit, a file that lies by itself by what its server calls
+//! its version. A conversion that ended in the middle goes on with the same files where its last checkpoint was, and what is kept
+//! of it afterwards can make a lost shard again. The manifest is stored last.
 
 mod pinned;
 mod pipe;

@@ -7,9 +7,7 @@ mod shown;
 
 use std::path::PathBuf;
 
-pub use archive::ArchiveError;
-pub use container::ContainerError;
-pub use hub::HubError;
+pub use self::{archive::ArchiveError, container::ContainerError, hub::HubError};
 use shown::shown_up_to;
 pub(crate) use shown::{shown, shown_shape};
 
@@ -72,11 +70,8 @@ pub enum Error {
         got: String,
     },
     /// Bytes that are read a second time are not those of the first time.
-    #[error("file {file}: other bytes came than before; it was replaced meanwhile, fetch it again")]
-    SourceChanged {
-        /// File name.
-        file: String,
-    },
+    #[error("file {0}: other bytes came than before; it was replaced meanwhile, fetch it again")]
+    SourceChanged(String),
     /// A JSON file does not have the form that it should have.
     #[error("file {file} is not valid: {}", shown_up_to(&source.to_string(), 400))]
     Json {

@@ -121,10 +121,7 @@ impl<'p, 's, K: PackageStore> Run<'p, 's, K> {
     ) -> Result<bool, K::Error> {
         let seen = self.seen.get(&want.slot);
         if seen.is_some_and(|seen| !seen.is_front_of(&bytes)) {
-            return Err(Error::SourceChanged {
-                file: file.to_string(),
-            }
-            .into());
+            return Err(Error::SourceChanged(file.to_string()).into());
         }
         if (bytes.len() as u64) < want.bytes {
             self.collector.go_on(want, bytes);
