@@ -73,10 +73,9 @@ impl From<Stop> for Fault {
             Stop::Fault(fault) => return fault,
             Stop::Model(error) => error,
         };
+        use model::Error::{FileHash, SourceChanged, SourceHash};
         let code = match &error {
-            model::Error::SourceHash { .. }
-            | model::Error::SourceChanged { .. }
-            | model::Error::FileHash { .. } => FaultCode::Corrupt,
+            SourceHash { .. } | SourceChanged(_) | FileHash { .. } => FaultCode::Corrupt,
             _ => FaultCode::Unsupported,
         };
         Self::new(code, error.to_string())
