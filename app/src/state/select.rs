@@ -118,7 +118,9 @@ impl State {
         let is_on_its_way = matches!(self.engine.phase, Phase::Starting | Phase::Loading);
         // A model that was never here may have to be downloaded first, for which it takes a word.
         let is_back_soon = self.engine.recovering && self.engine.agreed && is_on_its_way;
-        (self.engine.phase == Phase::Ready || is_back_soon) && !self.chats.open.loading
+        // What is on the screen may be older than what another tab has stored, until it is read again.
+        let is_known = !self.chats.open.loading && !self.saving.is_foreign;
+        (self.engine.phase == Phase::Ready || is_back_soon) && is_known
     }
 
     /// Whether the last question can get another answer now.

@@ -314,3 +314,28 @@ fn with_chats_there_are(action: Action, state: &State) -> Action {
         action => action,
     }
 }
+
+/// Found by the above: the tab has the engine back, and has not read again what the other one may have stored.
+#[test]
+fn nothing_is_asked_before_chats_of_another_tab_are_read() {
+    let mut state = ready();
+    for action in [
+        Action::Send { text: "q".into() },
+        Action::EngineLock(false),
+        Action::Event(Event::Retired),
+        Action::EngineLock(true),
+        Action::Event(Event::Trap { text: "x".into() }),
+    ] {
+        let _ = state.on(action);
+    }
+    assert!(state.engine.recovering && !state.can_send() && !state.can_regenerate());
+    let opened = DbEvent::Opened {
+        chats: state.chats.list.clone(),
+        preferences: None,
+        flight: None,
+    };
+    let _ = state.on(Action::Db(opened));
+    let (chat, turns) = (state.chats.open.head.id, Vec::new());
+    let _ = state.on(Action::Db(DbEvent::Turns { chat, turns }));
+    assert!(state.can_send());
+}
