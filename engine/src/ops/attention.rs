@@ -56,6 +56,18 @@ pub(super) struct AttentionParams {
 }
 
 impl Attention {
+    /// As a merge of its parts sees it: neither the key-value heads nor their type matter there.
+    pub(super) fn in_parts(heads: u32, head_dim: u32, context: u32) -> Self {
+        Self {
+            heads,
+            kv_heads: heads,
+            head_dim,
+            context,
+            kv: KvType::default(),
+            max_tokens: 1,
+        }
+    }
+
     /// Chunks of the whole context.
     #[must_use]
     pub fn n_chunks(&self) -> u32 {

@@ -7,7 +7,6 @@ use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
-use crate::variant::KvType;
 
 /// Buffers: `partials`, `out` (only written when it finishes). Merges what [`RopeAttention`](super::RopeAttention) with the same
 /// fields left; the key-value heads do not matter here.
@@ -25,14 +24,7 @@ pub struct AttentionCombine {
 
 impl AttentionCombine {
     fn attention(&self) -> Attention {
-        Attention {
-            heads: self.heads,
-            kv_heads: self.heads,
-            head_dim: self.head_dim,
-            context: self.context,
-            kv: KvType::default(),
-            max_tokens: 1,
-        }
+        Attention::in_parts(self.heads, self.head_dim, self.context)
     }
 
     fn used_chunks(&self, step: &Step) -> u32 {

@@ -9,7 +9,6 @@ use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
-use crate::variant::KvType;
 
 /// Quads of a matrix that an invocation may load ahead.
 const MAX_AHEAD: u32 = 8;
@@ -36,14 +35,7 @@ impl Merged {
     }
 
     fn attention(&self) -> Attention {
-        Attention {
-            heads: self.heads,
-            kv_heads: self.heads,
-            head_dim: self.head_dim,
-            context: self.context,
-            kv: KvType::default(),
-            max_tokens: 1,
-        }
+        Attention::in_parts(self.heads, self.head_dim, self.context)
     }
 
     /// The row, from the chunks or, where there is more than one, from the groups.

@@ -162,6 +162,7 @@ mod tests {
             (64, 65),
             (100, 700),
             (128, 1000),
+            (64, 1025),
         ] {
             let q = wave(head_dim, 0.37, 3.0);
             let k = wave(head_dim * n, 0.711, 2.0);

@@ -5,7 +5,8 @@ use engine::KvType;
 use engine::ops::{Attention, Step, Tuning};
 use engine::reference::KvRows;
 
-const CONTEXT: u32 = 800;
+/// More than one group of chunks.
+const CONTEXT: u32 = 1200;
 
 pub(super) fn op(
     (heads, kv_heads, head_dim): (u32, u32, u32),
@@ -46,15 +47,16 @@ pub(super) fn buffers(op: &Attention, end: u32, random: &mut Random) -> Vec<Vec<
     vec![words(&q), k, v, untouched(width)]
 }
 
-/// From the first position to the last, with chunks that are full and chunks that are not.
-const RUNS: [(u32, u32); 7] = [
+/// From the first position to the last, with chunks that are full and chunks that are not, within a group and over its end.
+const RUNS: [(u32, u32); 8] = [
     (0, 1),
     (3, 2),
     (63, 1),
     (64, 1),
     (62, 4),
     (700, 3),
-    (799, 1),
+    (1022, 4),
+    (1199, 1),
 ];
 
 /// Every shape of heads, type of cache and run: what it is called, the attention, its buffers and the step.

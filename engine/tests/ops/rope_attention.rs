@@ -2,10 +2,13 @@ use super::rope_kv::HEADS;
 use crate::common::{Random, words};
 use crate::{Devices, assert_floats, run, step, untouched};
 use engine::KvType;
-use engine::ops::{Attention, AttentionCombine, Reach, RopeAttention, RopeKv, Tuning, rope_table};
+use engine::ops::{
+    Attention, AttentionCombine, CHUNKS_PER_GROUP, Reach, RopeAttention, RopeKv, Tuning, rope_table,
+};
 use engine::reference::KvRows;
 
-const CONTEXT: u32 = 200;
+/// More than one group of chunks.
+const CONTEXT: u32 = 1200;
 
 fn op((heads, kv_heads, head_dim): (u32, u32, u32), kv: KvType) -> RopeAttention {
     // Gaps between the parts, as padding to whole tiles leaves them.
@@ -39,12 +42,14 @@ fn buffers(op: &RopeAttention, position: u32, random: &mut Random) -> Vec<Vec<u3
         }
     }
     let [k, v] = caches;
-    let partials = op.heads as usize * (CONTEXT.div_ceil(64) as usize + 1) * (head_dim + 4);
+    let partials = op.heads as usize
+        * (CONTEXT.div_ceil(64) + CONTEXT.div_ceil(64 * CHUNKS_PER_GROUP)) as usize
+        * (head_dim + 4);
     let table = rope_table(10_000.0, op.head_dim, CONTEXT);
     vec![words(&qkv), words(&table), k, v, untouched(partials)]
 }
 
-const POSITIONS: [u32; 6] = [0, 1, 63, 64, 130, 199];
+const POSITIONS: [u32; 8] = [0, 1, 63, 64, 199, 1023, 1024, 1199];
 
 #[test]
 fn agrees_with_the_reference() {
