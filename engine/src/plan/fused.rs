@@ -1,4 +1,4 @@
-//! The dispatches of a fused decode step: six a layer instead of ten.
+//! The dispatches of a fused decode step: five a layer, six once there are groups of chunks, instead of ten.
 
 use super::dispatches::{Builder, dispatch};
 use crate::exec::Dispatch;
