@@ -70,9 +70,17 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         };
         self.model = Some(loaded);
         self.recall_trials().await;
-        if !self.open_session(id, fetched_bytes).await? {
-            self.model = None;
-            return Ok(Outcome::Cancelled);
+        match self.open_session(id, fetched_bytes).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.model = None;
+                return Ok(Outcome::Cancelled);
+            }
+            Err(fault) => {
+                // Its files have to be copied again, so what was read of it is no use.
+                self.model.take_if(|_| fault.code == FaultCode::FilesGone);
+                return Err(fault);
+            }
         }
         self.info(started_at)
             .map(Outcome::Loaded)

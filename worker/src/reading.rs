@@ -42,9 +42,11 @@ impl<H: Host> Source<'_, H> {
         let (host, policy, inbox, base_url) = (self.host, self.policy, self.inbox, self.base_url);
         match self.shelf {
             None => whole(host, policy, inbox, base_url, file, meter).await,
-            Some(_) if is_of_files(base_url) => {
+            Some(shelf) if is_of_files(base_url) => {
+                // As long as it counts as stored, nobody would read it from the files again.
+                shelf.lose(base_url, file).await?;
                 let detail = format!(
-                    "{} is lost in the store, and no network has it: delete the model, then choose its files again",
+                    "{} is lost in the store, and no network has it: choose the model's files again, and what is missing is copied",
                     file.file
                 );
                 Err(Fault::new(FaultCode::FilesGone, detail))

@@ -2,7 +2,7 @@
 
 use model::archive;
 use model::manifest::FileHash;
-use protocol::{ByteCount, Fault, FaultCode, Outcome, RequestId};
+use protocol::{ByteCount, Fault, FaultCode, Outcome, RequestId, is_of_files};
 
 use crate::load;
 use crate::race::{First, first};
@@ -48,17 +48,27 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         let mut parts = Parts::<H>::default();
         parts.push(&manifest, &bytes)?;
         for file in archive::files(&package.manifest) {
-            let bytes = shelf.get(&key, file).await?.ok_or_else(|| {
-                let name = &file.file;
-                let detail =
-                    format!("{name} is lost in the store: load the model once, then try again");
-                Fault::new(FaultCode::Corrupt, detail)
-            })?;
+            let Some(bytes) = shelf.get(&key, file).await? else {
+                return Err(lost(&shelf, &key, file).await?);
+            };
             parts.push(file, &bytes)?;
         }
         let name = archive::file_name(&package.manifest.name);
         Ok((name, parts.joined()?))
     }
+}
+
+/// The fault of a file that is lost, with what brings it back.
+async fn lost<H: Host>(shelf: &Shelf<'_, H>, key: &str, file: &FileHash) -> Result<Fault, Fault> {
+    let way = if is_of_files(key) {
+        // As long as it counts as stored, nobody would read it from the files again.
+        shelf.lose(key, file).await?;
+        "choose the model's files again and load it"
+    } else {
+        "load the model once"
+    };
+    let detail = format!("{} is lost in the store: {way}, then try again", file.file);
+    Ok(Fault::new(FaultCode::Corrupt, detail))
 }
 
 /// An archive in the making.

@@ -57,13 +57,13 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         Ok(Outcome::Inspected(offer))
     }
 
-    /// Deletes what pages have left of other files that were closed while they were copied.
+    /// Deletes what pages have left of other files that were closed while they were copied. What has only lost something is
+    /// kept: its files can mend it.
     async fn sweep(&self, shelf: &Shelf<'_, H>, key: &str) -> Result<(), Fault> {
-        let models = shelf.report().await?.models;
-        let is_left = |url: &str| is_of_files(url) && url != key;
-        for model in models {
-            if !model.complete && is_left(&model.model_url) {
-                shelf.delete(&model.model_url).await?;
+        for package in shelf.packages().await? {
+            let is_other = is_of_files(&package.url) && package.url != key;
+            if is_other && !package.was_whole() {
+                shelf.delete(&package.url).await?;
             }
         }
         Ok(())
@@ -127,7 +127,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         }
     }
 
-    /// Copies the model into the store. What fails leaves nothing behind, unless it is only room that is missing.
+    /// Copies the model into the store, or what it has lost there. What fails leaves nothing behind, unless it is only room that
+    /// is missing, or the model was whole before.
     pub(crate) async fn read_chosen(
         &self,
         shelf: Option<&Shelf<'_, H>>,
@@ -140,6 +141,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         let read = self.copy(shelf, chosen, &key, meter).await;
         if let Err(fault) = &read
             && fault.code != FaultCode::StorageFull
+            && !shelf.was_whole(&key).await?
         {
             shelf.delete(&key).await?;
         }
@@ -207,11 +209,11 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         Ok(source.read(&range).await?)
     }
 
-    /// Deletes what a load that was cancelled has copied, unless that was everything.
+    /// Deletes what a load that was cancelled has copied, unless the model is whole or was so before.
     pub(crate) async fn drop_half(&self, place: &Place) -> Result<(), Fault> {
         let key = place.key();
         if let Ok(shelf) = Shelf::open(&self.host, &self.policy).await?
-            && shelf.complete_package(&key).await?.is_none()
+            && !shelf.was_whole(&key).await?
         {
             shelf.delete(&key).await?;
         }

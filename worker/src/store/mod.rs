@@ -33,10 +33,17 @@ pub struct StoredPackage {
     pub url: String,
     /// Name as the manifest has it.
     pub name: String,
-    /// SHA-256 of its manifest.
+    /// SHA-256 of its manifest; empty until that is stored.
     pub manifest_sha256: String,
     /// Bytes of all its different files, the manifest included.
     pub total_bytes: u64,
+}
+
+impl StoredPackage {
+    /// Whether all of it was stored once. Before that its manifest is not known.
+    pub(crate) const fn was_whole(&self) -> bool {
+        !self.manifest_sha256.is_empty()
+    }
 }
 
 /// An entry of the journal: this file of this package is stored completely.

@@ -29,17 +29,19 @@ impl<H: Host> Shelf<'_, H> {
             .await
     }
 
-    /// Notes a package that has no manifest yet, so that it is listed and can be deleted.
+    /// Notes a package that is not whole, so that it is listed and can be deleted. One that was whole once keeps its manifest.
     pub(crate) async fn announce(
         &self,
         url: &str,
         name: &str,
         total_bytes: u64,
     ) -> Result<(), Fault> {
+        let packages = self.packages().await?.into_iter();
+        let known = packages.filter(|stored| stored.url == url);
         let stored = StoredPackage {
             url: url.to_owned(),
             name: name.to_owned(),
-            manifest_sha256: String::new(),
+            manifest_sha256: known.map(|stored| stored.manifest_sha256).collect(),
             total_bytes,
         };
         self.run("noting a package", |store| store.put_package(&stored))

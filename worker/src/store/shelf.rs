@@ -229,7 +229,7 @@ impl<'a, H: Host> Shelf<'a, H> {
 
     /// Removes the journal entries that `doomed` picks, the records that no other entry needs, and a package's entry.
     /// Returns the bytes of these records.
-    async fn drop_files(
+    pub(super) async fn drop_files(
         &self,
         package: Option<&str>,
         doomed: impl Fn(&StoredFile) -> bool,

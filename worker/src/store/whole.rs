@@ -4,13 +4,27 @@ use model::Manifest;
 use model::manifest::FileHash;
 use protocol::Fault;
 
-use super::{Shelf, Store, StoredPackage};
+use super::{Shelf, Store, StoredFile, StoredPackage};
 use crate::load::Package;
 use crate::{Blob as _, Host};
 
 impl<H: Host> Shelf<'_, H> {
-    async fn packages(&self) -> Result<Vec<StoredPackage>, Fault> {
+    /// The packages that are stored, whole or in part.
+    pub(crate) async fn packages(&self) -> Result<Vec<StoredPackage>, Fault> {
         self.run("listing the packages", Store::packages).await
+    }
+
+    /// Whether a package was stored completely once. What it has lost since then can be mended.
+    pub(crate) async fn was_whole(&self, base_url: &str) -> Result<bool, Fault> {
+        let packages = self.packages().await?;
+        let mut own = packages.iter().filter(|stored| stored.url == base_url);
+        Ok(own.any(StoredPackage::was_whole))
+    }
+
+    /// Forgets that a file is stored, whose bytes are gone or have gone bad: the package is incomplete from then on.
+    pub(crate) async fn lose(&self, base_url: &str, file: &FileHash) -> Result<(), Fault> {
+        let is_lost = |entry: &StoredFile| entry.package == base_url && entry.sha256 == file.sha256;
+        self.drop_files(None, is_lost).await.map(drop)
     }
 
     /// The manifest that is stored for a package, with its bytes.

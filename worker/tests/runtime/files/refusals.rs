@@ -124,6 +124,9 @@ fn what_a_closed_page_has_left_goes_when_other_files_are_chosen() {
     // Shards that are alike are stored once.
     expected.retain(|name, _| !["00003.bin", "00004.bin"].contains(&&**name));
     assert_stored(&world, &expected);
+    assert!(!world.disk.packages.borrow().contains_key(&url));
+    let journal = world.disk.journal.borrow();
+    assert!(journal.values().all(|entry| entry.package != url));
 }
 
 #[test]
