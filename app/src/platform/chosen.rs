@@ -15,9 +15,11 @@ pub(super) fn remembered() -> Option<String> {
     store.get_item(&name).ok()?
 }
 
-/// Forgets it: the next visit begins with the usual one.
-pub(super) fn forget() {
-    if let Some((store, name)) = store() {
+/// Forgets it, if it is this one: the next visit begins with the usual one.
+pub(super) fn forget(url: &str) {
+    if remembered().as_deref() == Some(url)
+        && let Some((store, name)) = store()
+    {
         let _gone = store.remove_item(&name);
     }
 }

@@ -55,7 +55,7 @@ impl Browser {
             Effect::AskPersisted => self.keeps_data(StorageManager::persisted),
             Effect::Address { diagnostics } => address::show(diagnostics),
             Effect::RememberModel(url) => chosen::remember(&url),
-            Effect::ForgetModel => chosen::forget(),
+            Effect::ForgetModel(url) => chosen::forget(&url),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy { number, text } => files::copy(&self.listener, number, text),
@@ -66,6 +66,7 @@ impl Browser {
                 files::save_made(&self.listener, &name, self.handles.made())
             }
             Effect::PickFile => files::pick(&self.listener),
+            Effect::DropFiles => drop(self.handles.chosen()),
             Effect::PickModelFiles => files::pick_model(&self.listener, &self.handles),
             // A page that cannot be loaded again stays as it is.
             Effect::Reload => drop(window().location().reload()),
@@ -126,11 +127,12 @@ pub(crate) fn opening() -> Opening {
         false => chosen::remembered(),
     };
     let switches = Switches::read(parameters);
-    let named = || absolute(&switches.model).unwrap_or_else(|| switches.model.clone());
-    let model_url = remembered.unwrap_or_else(named);
+    let usual_url = absolute(&switches.model).unwrap_or_else(|| switches.model.clone());
+    let model_url = remembered.unwrap_or_else(|| usual_url.clone());
     Opening {
         switches,
         model_url,
+        usual_url,
         screen: if address::names_diagnostics() {
             Screen::Diagnostics
         } else {

@@ -1,6 +1,6 @@
 //! Another model than the one that runs: looked up by an address, out of files, or one that is stored. And a stored one as a file.
 
-use protocol::{Fault, ModelOffer, Outcome, Request, RequestId, is_of_files};
+use protocol::{Fault, ModelOffer, Outcome, Request, RequestId, StoredModel, is_of_files};
 
 use super::loading::Chore;
 use super::{Action, Effect, Notice, Phase, Screen, State};
@@ -61,8 +61,12 @@ impl State {
 
     /// Has the worker look at files. What they are is told in the settings, wherever they were dropped.
     fn open_files(&mut self, files: u32) -> Vec<Effect> {
-        if files == 0 || !self.can_choose() {
+        if files == 0 {
             return Vec::new();
+        }
+        if !self.can_choose() {
+            self.notice = Some(Notice::FilesLeft);
+            return vec![Effect::DropFiles];
         }
         let mut effects = match self.screen {
             Screen::Settings => Vec::new(),
@@ -119,10 +123,20 @@ impl State {
         };
     }
 
+    /// Whether a model can be had: one out of files that is not stored completely needs them at hand.
+    #[must_use]
+    pub fn can_use(&self, url: &str) -> bool {
+        let is_at_hand =
+            matches!(&self.engine.look, Some(Look::Found(offer)) if offer.model_url == url);
+        let models = self.environment.storage.iter().flat_map(|it| &it.models);
+        let is_partial = |model: &StoredModel| model.model_url == url && !model.complete;
+        is_at_hand || !is_of_files(url) || !models.into_iter().any(is_partial)
+    }
+
     /// Has the worker load another model, which frees the one before it first.
     fn use_model(&mut self, url: String) -> Vec<Effect> {
         let is_running = self.engine.model.is_some() && self.model_url == url;
-        if is_running || !self.can_choose() {
+        if is_running || !self.can_choose() || !self.can_use(&url) {
             return Vec::new();
         }
         let offer = match self.engine.look.take() {

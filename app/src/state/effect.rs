@@ -44,8 +44,8 @@ pub enum Effect {
     Announce(String),
     /// Load this model in later visits whose address names none.
     RememberModel(String),
-    /// Let later visits begin with the usual model.
-    ForgetModel,
+    /// Let later visits begin with the usual model, if they would begin with this one.
+    ForgetModel(String),
     /// Put text into the clipboard; answered by [`crate::Action::Copied`] or [`crate::Action::CopyFailed`].
     Copy {
         /// Its number.
@@ -69,6 +69,8 @@ pub enum Effect {
     },
     /// Let the person choose a file; answered by [`crate::Action::Import`].
     PickFile,
+    /// Let go of the files that were chosen last: nobody opens them.
+    DropFiles,
     /// Let the person choose the files of a model; answered by [`crate::Action::FilesChosen`].
     PickModelFiles,
     /// Switch to the version of the app that is ready.

@@ -1,7 +1,7 @@
 //! The way to a model: the lock, the look at what is stored, the offer, the download.
 
 use protocol::supervisor;
-use protocol::{Fault, FaultCode, Outcome, Request, RequestId};
+use protocol::{Fault, FaultCode, Outcome, Request, RequestId, is_of_files};
 
 use super::engine::Job;
 use super::{Action, Database, DbRequest, Effect, Finish, Notice, Phase, State, Step};
@@ -324,6 +324,7 @@ impl State {
             // What the settings show stays as it was.
             (Chore::Storage, _) => Vec::new(),
             (Chore::Delete(url), result) => {
+                let is_deleted = matches!(result, Ok(Outcome::Deleted { .. }));
                 self.notice = Some(match result {
                     Ok(Outcome::Deleted { bytes }) => Notice::ModelDeleted { bytes: bytes.get() },
                     Ok(other) => Notice::DeleteFailed {
@@ -334,7 +335,14 @@ impl State {
                     },
                 });
                 let mut effects = self.ask_storage();
+                if is_deleted && is_of_files(&url) {
+                    effects.push(Effect::ForgetModel(url.clone()));
+                }
                 if url == self.model_url && self.engine.phase == Phase::Starting {
+                    if is_deleted && is_of_files(&url) {
+                        // No address leads back to it.
+                        self.model_url.clone_from(&self.usual_url);
+                    }
                     effects.extend(self.inspect());
                 }
                 effects

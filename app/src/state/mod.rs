@@ -78,6 +78,7 @@ pub struct State {
     pub erasing: bool,
     switches: Switches,
     model_url: String,
+    usual_url: String,
     random: Random,
     clock: Clock,
     last_key: u32,

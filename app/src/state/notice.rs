@@ -25,6 +25,8 @@ pub enum Notice {
         /// Its length.
         bytes: u64,
     },
+    /// Files were dropped that nobody could look at then.
+    FilesLeft,
     /// Not everything could be erased.
     EraseFailed {
         /// Technical line.
@@ -55,6 +57,9 @@ pub enum Notice {
         bytes: u64,
     },
 }
+
+/// Why no file was made by a worker that has ended.
+pub(super) const WORKER_REPLACED: &str = "the worker that made it was replaced: try again";
 
 /// What led to a smaller configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -17,6 +17,8 @@ pub struct Opening {
     pub switches: Switches,
     /// Absolute URL of the package.
     pub model_url: String,
+    /// The model that the address alone leads to: what is left when the other one, out of files, is gone.
+    pub usual_url: String,
     /// What the address wants to see first.
     pub screen: Screen,
     /// Where the page runs.
@@ -49,6 +51,7 @@ impl State {
             erasing: false,
             switches: opening.switches,
             model_url: opening.model_url,
+            usual_url: opening.usual_url,
             random,
             clock: opening.clock,
             last_key: 0,

@@ -6,7 +6,7 @@ use protocol::supervisor::{self, Cause};
 
 use super::engine::Job;
 use super::supervise::cause;
-use super::{Answer, Effect, Finish, Look, Phase, Progress, State};
+use super::{Answer, Effect, Finish, Look, Notice, Phase, Progress, State};
 
 impl State {
     pub(super) fn on_event(&mut self, event: Event) -> Vec<Effect> {
@@ -207,8 +207,9 @@ impl State {
         let is_loaded = self.engine.model.is_some() && is_answer;
         if !is_loaded || fault.code == FaultCode::VersionMismatch {
             // A page that begins again with such a model would end here again.
-            let forget = (fault.code == FaultCode::FilesGone).then_some(Effect::ForgetModel);
+            let is_gone = fault.code == FaultCode::FilesGone;
             self.fail(fault);
+            let forget = is_gone.then(|| Effect::ForgetModel(self.model_url.clone()));
             return forget.into_iter().collect();
         }
         // The worker lives and has its model: only this answer failed.
@@ -261,6 +262,10 @@ impl State {
         self.engine.request = None;
         self.engine.model = None;
         self.engine.device = None;
+        if self.saved_model().is_some() {
+            let detail = super::notice::WORKER_REPLACED.to_owned();
+            self.notice = Some(Notice::ExportFailed { detail });
+        }
         self.engine.chores.clear();
         self.engine.look.take_if(|look| *look == Look::Asking);
         self.end_trial();

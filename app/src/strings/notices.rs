@@ -68,6 +68,10 @@ pub fn smaller(context: u32, is_rounded: bool, because: Setback) -> String {
     format!("{why}, so the model now remembers less: {context} tokens{how}")
 }
 
+/// Files were dropped while something else was under way.
+pub const FILES_LEFT: &str =
+    "The files were not opened, because the model is busy. Choose them again when it is ready.";
+
 /// A model is gone.
 #[must_use]
 pub fn model_deleted(bytes: u64) -> String {

@@ -153,8 +153,7 @@ pub const DELETE_MODEL: &str = "Delete model";
 /// Question of the dialog.
 pub const DELETE_MODEL_TITLE: &str = "Delete this model?";
 /// What it means.
-pub const DELETE_MODEL_DETAIL: &str =
-    "Your chats stay. To chat again the model has to be downloaded again.";
+pub const DELETE_MODEL_DETAIL: &str = "Your chats stay. To use this model again it has to be downloaded again, or its files chosen again.";
 /// Label.
 pub const USED: &str = "Used by Tern";
 /// Label.

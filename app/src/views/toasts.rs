@@ -62,6 +62,7 @@ fn words(notice: &Notice) -> String {
             is_rounded,
             because,
         } => strings::smaller(*context, *is_rounded, *because),
+        Notice::FilesLeft => strings::FILES_LEFT.to_owned(),
         Notice::ModelDeleted { bytes } => strings::model_deleted(*bytes),
     }
 }

@@ -1,7 +1,10 @@
 //! Models out of files, and into them.
 
 use app::{Action, Effect, Look, Notice, Phase, Screen, State};
-use protocol::{ByteCount, Event, Fault, FaultCode, ModelOffer, Outcome, Request, RequestId};
+use protocol::{
+    ByteCount, Event, Fault, FaultCode, ModelOffer, Outcome, Request, RequestId, StorageReport,
+    StorageState, StoredModel,
+};
 
 use crate::first_run::offered;
 use crate::support::{URL, act, event, finished, info, offer, ready};
@@ -97,13 +100,14 @@ fn files_may_be_dropped_anywhere() {
 fn files_are_left_alone_while_something_runs() {
     let mut state = offered();
     let _load = state.on(Action::Download);
-    for action in [
-        Action::PickModelFiles,
-        Action::FilesChosen(1),
-        Action::SaveModel(URL.to_owned()),
-    ] {
+    for action in [Action::PickModelFiles, Action::SaveModel(URL.to_owned())] {
         assert_eq!(state.on(action), []);
     }
+    assert_eq!(state.notice, None);
+    // What was dropped all the same is let go, with a word.
+    let effects = state.on(Action::FilesChosen(1));
+    assert_eq!(effects, [Effect::DropFiles]);
+    assert_eq!(state.notice, Some(Notice::FilesLeft));
     assert_eq!(act(&mut ready(), Action::FilesChosen(0)), []);
 }
 
@@ -111,14 +115,74 @@ fn files_are_left_alone_while_something_runs() {
 fn files_that_are_gone_are_forgotten() {
     let (mut state, load) = using(ready());
     let effects = state.on(Action::Event(failed(load, FaultCode::FilesGone)));
-    assert!(effects.contains(&Effect::ForgetModel));
+    let forgets = |effect: &Effect| matches!(effect, Effect::ForgetModel(_));
+    let of_these = Effect::ForgetModel(FILES.to_owned());
+    let forgotten: Vec<_> = effects.into_iter().filter(forgets).collect();
+    assert_eq!(forgotten, [of_these], "another one is kept");
     assert_eq!(state.name(), "failed");
     let (mut state, load) = using(ready());
     let effects = state.on(Action::Event(failed(load, FaultCode::BadFiles)));
-    assert!(
-        !effects.contains(&Effect::ForgetModel),
-        "it was never remembered"
-    );
+    assert!(!effects.iter().any(forgets), "it was never remembered");
+}
+
+/// What is stored of the model in files.
+fn stored(state: &mut State, complete: bool) {
+    let model = StoredModel {
+        model_url: FILES.to_owned(),
+        name: "Files".to_owned(),
+        stored_bytes: ByteCount::default(),
+        total_bytes: ByteCount::default(),
+        shards: 1,
+        complete,
+    };
+    state.environment.storage = Some(StorageReport {
+        models: vec![model],
+        usage_bytes: None,
+        quota_bytes: None,
+        state: StorageState::Durable,
+    });
+}
+
+#[test]
+fn a_model_that_lacks_files_is_used_only_with_them_at_hand() {
+    let mut state = ready();
+    stored(&mut state, false);
+    assert!(!state.can_use(FILES));
+    assert_eq!(state.on(Action::UseModel(FILES.to_owned())), []);
+    let (state, _) = using(state);
+    assert_eq!(state.engine.phase, Phase::Loading);
+    let mut state = ready();
+    stored(&mut state, true);
+    loading(&state.on(Action::UseModel(FILES.to_owned())));
+}
+
+#[test]
+fn the_usual_model_takes_the_place_of_deleted_files() {
+    let (mut state, load) = using(ready());
+    event(&mut state, finished(load, Outcome::Loaded(info())));
+    let effects = act(&mut state, Action::DeleteModel(FILES.to_owned()));
+    let Some(Effect::Post(Request::DeleteModel { id, .. })) = effects.last() else {
+        panic!("expected a deletion, got {effects:?}")
+    };
+    let bytes = ByteCount::default();
+    let effects = state.on(Action::Event(finished(*id, Outcome::Deleted { bytes })));
+    assert!(effects.contains(&Effect::ForgetModel(FILES.to_owned())));
+    let inspected = effects.iter().find_map(|effect| match effect {
+        Effect::Post(Request::Inspect { model_url, .. }) => Some(&**model_url),
+        _ => None,
+    });
+    assert_eq!(inspected, Some(URL));
+    assert!(!state.is_of_files());
+    // One that could not be deleted is looked at again.
+    let (mut state, load) = using(ready());
+    event(&mut state, finished(load, Outcome::Loaded(info())));
+    let effects = act(&mut state, Action::DeleteModel(FILES.to_owned()));
+    let Some(Effect::Post(Request::DeleteModel { id, .. })) = effects.last() else {
+        panic!("expected a deletion, got {effects:?}")
+    };
+    let effects = state.on(Action::Event(failed(*id, FaultCode::Storage)));
+    let forgets = |effect: &Effect| matches!(effect, Effect::ForgetModel(_));
+    assert!(state.is_of_files() && !effects.iter().any(forgets));
 }
 
 /// Asks for a model as a file, and returns the number of the request.
@@ -154,4 +218,14 @@ fn a_model_is_saved_as_a_file() {
     let detail = "scripted".to_owned();
     assert_eq!(state.notice, Some(Notice::ExportFailed { detail }));
     assert_eq!((state.saved_model(), state.name()), (None, "ready"));
+}
+
+#[test]
+fn a_save_that_ends_with_its_worker_is_told() {
+    let mut state = ready();
+    save(&mut state);
+    act(&mut state, Action::WorkerError("scripted".to_owned()));
+    assert_eq!(state.saved_model(), None);
+    let told = matches!(state.notice, Some(Notice::ExportFailed { .. }));
+    assert!(told, "{:?}", state.notice);
 }
