@@ -21,6 +21,9 @@ pub(crate) const fn protocol_kv(kv: engine::KvType) -> KvType {
     }
 }
 
+// What the page lets people choose is what the sampler looks at.
+const _: () = assert!(SamplingSettings::MAX_WINDOW == engine::ops::REPETITION_WINDOW_MAX);
+
 pub(crate) fn engine_sampling(sampling: &SamplingSettings) -> Sampling {
     Sampling {
         temperature: sampling.temperature as f32,

@@ -15,7 +15,7 @@ pub const MIN_P: RangeInclusive<f64> = 0.0..=0.5;
 /// Penalty on repeated tokens.
 pub const REPETITION_PENALTY: RangeInclusive<f64> = 1.0..=2.0;
 /// How many of the latest tokens the penalty looks at.
-pub const REPETITION_WINDOW: RangeInclusive<u32> = 0..=1024;
+pub const REPETITION_WINDOW: RangeInclusive<u32> = 0..=SamplingSettings::MAX_WINDOW;
 /// Longest system prompt, in bytes.
 pub const MAX_SYSTEM_PROMPT: usize = 16 << 10;
 /// Largest file of chats that is read, in bytes. While it is imported a page needs about five times as much memory.

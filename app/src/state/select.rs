@@ -2,7 +2,7 @@
 
 use protocol::{Retry, SamplingSettings};
 
-use super::{Answer, Chat, Phase, State, Turn};
+use super::{Answer, Chat, Phase, State, Turn, limits};
 use crate::strings;
 
 impl State {
@@ -170,11 +170,10 @@ impl State {
     /// The open chat's sampling as the settings show it: chosen or suggested.
     #[must_use]
     pub fn sampling(&self) -> SamplingSettings {
-        self.chats
-            .open
-            .head
-            .sampling
-            .unwrap_or_else(|| self.suggested_sampling())
+        let suggested = self.suggested_sampling();
+        // What was chosen in an earlier version may be out of today's ranges.
+        let chosen = self.chats.open.head.sampling;
+        chosen.map_or(suggested, |chosen| limits::clamp(chosen, suggested))
     }
 
     /// How much of the context the open chat takes: tokens in use after the last answer, and in all.

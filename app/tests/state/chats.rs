@@ -219,6 +219,21 @@ fn settings_are_a_chats_own_and_kept_in_range() {
 }
 
 #[test]
+fn a_window_of_an_earlier_version_is_brought_into_range() {
+    let mut state = ready();
+    let most = SamplingSettings::MAX_WINDOW;
+    assert_eq!(*limits::REPETITION_WINDOW.end(), most);
+    state.chats.open.head.sampling = Some(SamplingSettings {
+        repetition_window: 1024,
+        ..SamplingSettings::default()
+    });
+    assert_eq!(state.sampling().repetition_window, most);
+    let (_, job) = generating(&send(&mut state, "Hi"));
+    assert_eq!(job.sampling.repetition_window, most);
+    assert_eq!(job.sampling.check(), Ok(()), "the worker takes it");
+}
+
+#[test]
 fn left_out_messages_and_the_used_context_are_known() {
     let (mut state, id) = answering();
     event(&mut state, Event::Trimmed { id, messages: 4 });

@@ -92,7 +92,7 @@ pub struct SamplingSettings {
     pub min_p: f64,
     /// Penalty on tokens that occurred lately; 1 = off.
     pub repetition_penalty: f64,
-    /// How many of the latest tokens the penalty looks at.
+    /// How many of the latest tokens the penalty looks at, at most [`SamplingSettings::MAX_WINDOW`].
     pub repetition_window: u32,
     /// Seed. Same seed, same conversation, same device and variant: same answer.
     pub seed: u32,
@@ -113,6 +113,9 @@ impl Default for SamplingSettings {
 }
 
 impl SamplingSettings {
+    /// The longest window of the repetition penalty: the sampler looks at no more tokens.
+    pub const MAX_WINDOW: u32 = 256;
+
     /// Checks every field.
     ///
     /// # Errors
@@ -127,7 +130,7 @@ impl SamplingSettings {
             "repetition_window",
             f64::from(self.repetition_window),
             0.0,
-            f64::from(Settings::MAX_CONTEXT),
+            f64::from(Self::MAX_WINDOW),
         )
     }
 }
@@ -196,7 +199,10 @@ mod tests {
         check(|s| s.top_p = 1.5, "top_p");
         check(|s| s.min_p = f64::INFINITY, "min_p");
         check(|s| s.repetition_penalty = 0.0, "repetition_penalty");
-        check(|s| s.repetition_window = u32::MAX, "repetition_window");
+        check(
+            |s| s.repetition_window = SamplingSettings::MAX_WINDOW + 1,
+            "repetition_window",
+        );
         assert_eq!(
             Settings {
                 version: 2,
