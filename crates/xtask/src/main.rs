@@ -66,11 +66,11 @@ enum Command {
     /// Measure the time from a crash to the next token, and its parts
     RecoveryFigures(recovery::Options),
     /// Kill the browser at 20 random points of a download of 300 MB, let it finish, and count what the server sent
-    DownloadSoak(downloads::Options),
+    DownloadSoak(downloads::Kills),
     /// Measure how much of a slow link a download uses, and how fast it is on an unlimited one
-    Throughput(downloads::Options),
+    Throughput(downloads::Runs),
     /// Stream, convert, load and ask a repository of the size of BitNet 2B-4T in Chromium, and hold memory to its limits
-    FullSize(downloads::Options),
+    FullSize(downloads::Build),
     /// Take pictures of every screen at the iPad's sizes, light and dark, into target/screenshots
     Screenshots(e2e::Screenshots),
     /// Check the sizes of the built wasm files against their limits
