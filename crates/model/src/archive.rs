@@ -12,6 +12,8 @@ use std::ops::Range;
 use crate::Manifest;
 use crate::error::ArchiveError;
 use crate::manifest::{FileHash, MANIFEST_FILE};
+pub(crate) use header::MAX_NAME_BYTES;
+
 use header::Header;
 
 /// Headers have this length, and files are filled up with zeros to a multiple of it.

@@ -5,6 +5,7 @@ mod tensors;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
+use crate::archive::MAX_NAME_BYTES;
 use crate::checkpoint::text::{MAX_TEMPLATE_BYTES, MAX_TOKENIZER_BYTES};
 use crate::error::shown;
 use crate::manifest::{
@@ -16,6 +17,8 @@ use crate::{Error, Manifest};
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 64 * 1024 * 1024;
 /// Most shards: 512 GiB.
 const MAX_SHARDS: usize = 65_536;
+/// Longest name of a source's file.
+const MAX_SOURCE_NAME_BYTES: usize = 128;
 /// Most files that a source may list.
 const MAX_SOURCE_FILES: usize = 4096;
 /// Longest name, licence, token text or the like, in bytes.
@@ -120,13 +123,15 @@ impl Manifest {
             );
         }
         for (index, file) in self.source.files.iter().enumerate() {
-            check_file(&format!("source.files[{index}]"), file, 0..=u64::MAX)?;
+            let field = format!("source.files[{index}]");
+            check_file(&field, file, MAX_SOURCE_NAME_BYTES, 0..=u64::MAX)?;
         }
         Ok(())
     }
 
     fn validate_text(&self, text: &TextInfo) -> Result<(), Error> {
-        check_file("text.tokenizer", &text.tokenizer, 1..=MAX_TOKENIZER_BYTES)?;
+        let (file, allowed) = (&text.tokenizer, 1..=MAX_TOKENIZER_BYTES);
+        check_file("text.tokenizer", file, MAX_NAME_BYTES, allowed)?;
         if let Some(template) = text
             .chat_template
             .as_ref()
@@ -193,7 +198,7 @@ impl Manifest {
         names.extend(self.text.as_ref().map(|text| text.tokenizer.file.as_str()));
         for (index, shard) in self.shards.iter().enumerate() {
             let field = format!("shards[{index}]");
-            check_file(&field, shard, 1..=MAX_SHARD_BYTES)?;
+            check_file(&field, shard, MAX_NAME_BYTES, 1..=MAX_SHARD_BYTES)?;
             if !names.insert(&shard.file) {
                 return fail(format!("{field}.file"), "a name of its own", &shard.file);
             }
@@ -241,16 +246,22 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<(), Error> {
 }
 
 /// A file inside the package folder: a name that cannot lead out of it and is safe in a URL, a length, a hash.
-fn check_file(field: &str, file: &FileHash, allowed: RangeInclusive<u64>) -> Result<(), Error> {
-    const MAX_NAME_BYTES: usize = 128;
+fn check_file(
+    field: &str,
+    file: &FileHash,
+    max_name_bytes: usize,
+    allowed: RangeInclusive<u64>,
+) -> Result<(), Error> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name = &file.file;
     if name.is_empty()
-        || name.len() > MAX_NAME_BYTES
+        || name.len() > max_name_bytes
         || name.starts_with('.')
         || !name.chars().all(is_plain)
     {
-        let expected = "a plain file name of letters, digits, dots, hyphens and underscores";
+        let expected = format!(
+            "a plain file name of at most {max_name_bytes} letters, digits, dots, hyphens and underscores"
+        );
         return fail(format!("{field}.file"), expected, shown(name));
     }
     if !allowed.contains(&file.bytes) {

@@ -97,7 +97,7 @@ fn text_facts_are_bounded() {
     };
     text(
         |t| t.tokenizer.file = ".hidden".into(),
-        "text.tokenizer.file must be a plain file name",
+        "text.tokenizer.file must be a plain file name of at most 100 ",
     );
     text(
         |t| t.tokenizer.bytes = u64::MAX,

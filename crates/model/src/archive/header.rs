@@ -8,7 +8,9 @@ use crate::error::ArchiveError;
 /// A header's bytes.
 pub(super) type Block = [u8; BLOCK_BYTES];
 
-const NAME: Range<usize> = 0..100;
+/// Longest name of a file.
+pub(crate) const MAX_NAME_BYTES: usize = 100;
+const NAME: Range<usize> = 0..MAX_NAME_BYTES;
 const MODE: Range<usize> = 100..108;
 const OWNER: Range<usize> = 108..116;
 const GROUP: Range<usize> = 116..124;
