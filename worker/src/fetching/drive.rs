@@ -125,7 +125,10 @@ impl<'a, H: Host, K: Keeper<Bytes = H::Bytes>> Driver<'a, H, K> {
                     self.steer(&known, &steering, is_patient);
                     known = steering;
                 }
-                Next::Due => self.tell(Event::Wake),
+                Next::Due => {
+                    self.excuse_parked();
+                    self.tell(Event::Wake);
+                }
             }
             self.save_parts(part_bytes);
             self.put_keeper_to_work();
@@ -224,6 +227,7 @@ impl<'a, H: Host, K: Keeper<Bytes = H::Bytes>> Driver<'a, H, K> {
                 let saved = result?;
                 log::debug!("order {index} is stored up to byte {saved}");
                 if let Some((attempt, body)) = self.items[index].parked.take() {
+                    self.tell(Event::Came(attempt, 0));
                     self.read(attempt, body);
                 }
             }

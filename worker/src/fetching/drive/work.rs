@@ -1,5 +1,7 @@
 //! What the keeper is given to do.
 
+use model::download::{Attempt, Event};
+
 use super::super::Keeper;
 use super::super::item::Work;
 use super::{Done, Driver, Key, Task};
@@ -47,6 +49,15 @@ impl<'a, H: Host, K: Keeper<Bytes = H::Bytes>> Driver<'a, H, K> {
                 buffer.tail(start)
             };
             item.work.push_back(Work::Save { start, bytes });
+        }
+    }
+
+    /// A server whose body is not read can't be blamed for being silent: the keeper takes its time.
+    pub(super) fn excuse_parked(&mut self) {
+        let parked = self.items.iter().filter_map(|item| item.parked.as_ref());
+        let attempts: Vec<Attempt> = parked.map(|(attempt, _)| *attempt).collect();
+        for attempt in attempts {
+            self.tell(Event::Came(attempt, 0));
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Disk {
     pub(crate) quota_bytes: Cell<u64>,
     /// Milliseconds that reading a file takes beside what every operation takes.
     pub(crate) get_millis: Cell<u32>,
+    /// The same for storing a file or a record.
+    pub(crate) put_millis: Cell<u32>,
     /// Files that are being read.
     pub(crate) reading: Cell<usize>,
     /// The most that were read at once.
@@ -163,6 +165,7 @@ impl Store for FakeStore {
     }
 
     async fn put(&self, file: &StoredFile, bytes: &Vec<u8>) -> Result<(), StoreError> {
+        self.world.wait(self.world.disk.put_millis.get()).await;
         self.operate("put", |disk| {
             let quota = disk.quota_bytes.get();
             let starts = StoredPart::keys_of(&file.sha256);
@@ -200,6 +203,7 @@ impl Store for FakeStore {
     }
 
     async fn put_record(&self, key: &str, bytes: &Vec<u8>) -> Result<(), StoreError> {
+        self.world.wait(self.world.disk.put_millis.get()).await;
         self.operate("put_record", |disk| {
             let quota = disk.quota_bytes.get();
             if quota > 0 && disk.used() + bytes.len() as u64 > quota {
