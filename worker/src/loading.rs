@@ -56,7 +56,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                     First::Left(loaded) => loaded?,
                     First::Right(()) => {
                         if place.is_chosen() {
-                            self.drop_half(&place).await?;
+                            self.drop_half(&place).await;
                         }
                         return Ok(Outcome::Cancelled);
                     }
@@ -77,8 +77,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 return Ok(Outcome::Cancelled);
             }
             Err(fault) => {
-                // Its files have to be copied again, so what was read of it is no use.
-                self.model.take_if(|_| fault.code == FaultCode::FilesGone);
+                // What the store has lost has to be copied or fetched again, so what was read of the package is no use.
+                let is_lost = matches!(fault.code, FaultCode::FilesGone | FaultCode::Corrupt);
+                self.model.take_if(|_| is_lost);
                 return Err(fault);
             }
         }

@@ -89,6 +89,21 @@ impl<'a, H: Host> Meter<'a, H> {
         self.tell_if_due();
     }
 
+    /// The same of files that are read one after the other: so many of them are through.
+    pub(crate) fn files(&mut self, new_bytes: u64, done_bytes: u64, n_files: usize) {
+        let n_files = u32::try_from(n_files).unwrap_or(u32::MAX);
+        self.progress.shards_done = n_files.min(self.progress.shards_total);
+        self.came(new_bytes, done_bytes);
+    }
+
+    /// All of the stage is through, also what nobody counted.
+    pub(crate) fn end(&mut self) {
+        self.progress.shards_done = self.progress.shards_total;
+        self.shard_bytes = self.progress.bytes_total.get();
+        self.part_bytes = 0;
+        self.tell();
+    }
+
     /// So many shards of the same length are through, and so many bytes are there of those that are not whole.
     pub(crate) fn shards(&mut self, n_shards: usize, bytes: u64, part_bytes: u64) {
         for _ in 0..n_shards {

@@ -7,15 +7,17 @@
 
 mod pinned;
 mod pipe;
+mod prospect;
+mod repair;
 mod sink;
 mod source;
 
 use std::ops::ControlFlow;
 
-use model::convert::{Checkpoint, Plan, StreamLimits, plan_remote, stream};
+use model::convert::{Checkpoint, Plan, StreamLimits, stream};
 use model::hub::Place;
 use model::manifest::FileHash;
-use model::source::{ByteRange, RemoteSource};
+use model::source::RemoteSource;
 use protocol::{Fault, FaultCode, LoadStage};
 
 use crate::fetching::Trying;
@@ -23,11 +25,14 @@ use crate::load::Package;
 use crate::progress::Meter;
 use crate::store::{Shelf, sum};
 use crate::{Host, Inbox, Policy};
-use pinned::{Found, Record, find};
+use pinned::Record;
+use prospect::Prospect;
 use sink::{Sink, forget_aside, note, noted};
-use source::{Line, WebSource};
+use source::{Line, Read, WebSource};
 
 pub(crate) use pinned::Pinned;
+pub(crate) use prospect::{Look, look, tokenizer};
+pub(crate) use repair::restore;
 pub(crate) use sink::{forget, forget_all};
 
 /// What the work needs of the world.
@@ -73,145 +78,14 @@ impl From<Stop> for Fault {
             Stop::Fault(fault) => return fault,
             Stop::Model(error) => error,
         };
-        use model::Error::{FileHash, SourceChanged, SourceHash};
+        use model::Error::{FileHash, FileMissing, SourceChanged, SourceHash};
         let code = match &error {
             SourceHash { .. } | SourceChanged(_) | FileHash { .. } => FaultCode::Corrupt,
+            FileMissing { .. } => FaultCode::NotFound,
             _ => FaultCode::Unsupported,
         };
         Self::new(code, error.to_string())
     }
-}
-
-/// A model that can be converted.
-pub(crate) struct Prospect {
-    pinned: Pinned,
-    plan: Plan,
-    checkpoint: Option<Checkpoint>,
-}
-
-/// What was found at a place.
-pub(crate) enum Look {
-    /// A package, in this folder.
-    Package(String),
-    /// Something to be converted.
-    Prospect(Box<Prospect>),
-}
-
-impl Prospect {
-    /// What it will be.
-    pub(crate) const fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// Bytes to be fetched in all, and those that came before.
-    pub(crate) fn source_bytes(&self) -> (u64, u64) {
-        let came = self.checkpoint.as_ref().map(Checkpoint::source_bytes);
-        (self.pinned.source_bytes(), came.unwrap_or(0))
-    }
-
-    /// Bytes of the package that are stored.
-    pub(crate) fn stored_bytes(&self) -> u64 {
-        let stored = self.checkpoint.iter().flat_map(Checkpoint::stored);
-        sum(stored.map(|file| file.bytes))
-    }
-}
-
-/// Looks at what lies at a place: its list of files and its headers. A conversion that was begun goes on with the files that it
-/// had; if they are not there any more, it begins again.
-///
-/// # Errors
-/// If there is nothing that can be used.
-pub(crate) async fn look<H: Host>(
-    tools: Tools<'_, H>,
-    place: &Place,
-    trying: Trying,
-) -> Result<Look, Fault> {
-    let key = place.key();
-    let begun = noted(tools.shelf, &key).await?;
-    let record = match begun {
-        // What a commit names can't have changed meanwhile.
-        Some(record) if record.pinned.commit.is_some() => record,
-        begun => {
-            let pinned = match find(&tools, place, trying).await? {
-                Found::Package(base_url) => return Ok(Look::Package(base_url)),
-                Found::Foreign(pinned) => pinned,
-            };
-            let is_same = |record: &Record| record.pinned == pinned && pinned.can_go_on();
-            let checkpoint = match begun {
-                Some(record) if is_same(&record) => record.checkpoint,
-                Some(_) => {
-                    // What came of another version must not be mixed with this one.
-                    tools.shelf.delete(&key).await?;
-                    None
-                }
-                None => None,
-            };
-            Record { pinned, checkpoint }
-        }
-    };
-    let plan = planned(tools, &record.pinned, trying).await?;
-    if plan.text.is_none() {
-        let detail = format!("{} has no tokenizer", plan.name);
-        return Err(Fault::new(FaultCode::NoChat, detail));
-    }
-    Ok(Look::Prospect(Box::new(Prospect {
-        pinned: record.pinned,
-        plan,
-        checkpoint: record.checkpoint,
-    })))
-}
-
-/// Reads the headers.
-async fn planned<H: Host>(
-    tools: Tools<'_, H>,
-    pinned: &Pinned,
-    trying: Trying,
-) -> Result<Plan, Fault> {
-    let line = Line::default();
-    let mut source = WebSource::new(tools, trying, &line, pinned);
-    let (options, limits) = (pinned.options(), StreamLimits::default());
-    let plan = plan_remote(&mut source, &options, &limits);
-    Ok(line.beside(plan).await?)
-}
-
-/// The tokenizer that the package will have, to be tried before anything large is fetched. `None` where that was done.
-///
-/// # Errors
-/// If it can't be fetched.
-pub(crate) async fn tokenizer<H: Host>(
-    tools: Tools<'_, H>,
-    prospect: &Prospect,
-) -> Result<Option<Vec<u8>>, Fault> {
-    let Prospect {
-        pinned,
-        plan,
-        checkpoint: None,
-    } = prospect
-    else {
-        return Ok(None);
-    };
-    let Some(text) = &plan.text else {
-        return Ok(None);
-    };
-    if let Some(made) = &plan.tokenizer {
-        return Ok(Some(made.clone()));
-    }
-    let file = text.tokenizer.file.clone();
-    let bytes = pinned.file(&file).map_or(0, |file| file.bytes);
-    let limit = tools.policy.max_tokenizer_bytes;
-    if bytes > limit {
-        let detail = format!("{file}: expected at most {limit} bytes, got {bytes}");
-        return Err(Fault::new(FaultCode::BadModel, detail));
-    }
-    let line = Line::default();
-    let mut source = WebSource::new(tools, Trying::Patiently, &line, pinned);
-    let range = ByteRange {
-        file,
-        offset: 0,
-        bytes,
-    };
-    let read = source.read(&range);
-    Ok(Some(line.beside(read).await?))
 }
 
 /// Fetches and converts what was found at `place` into the store.
@@ -221,7 +95,7 @@ pub(crate) async fn tokenizer<H: Host>(
 pub(crate) async fn repack<H: Host>(
     tools: Tools<'_, H>,
     place: &Place,
-    prospect: Prospect,
+    prospect: Prospect<H::Bytes>,
     meter: &mut Meter<'_, H>,
 ) -> Result<Package, Fault> {
     let key = place.key();
@@ -229,6 +103,7 @@ pub(crate) async fn repack<H: Host>(
         pinned,
         plan,
         checkpoint,
+        read,
     } = prospect;
     let shelf = tools.shelf;
     let checkpoint = checkpoint.filter(|_| pinned.can_go_on());
@@ -238,55 +113,21 @@ pub(crate) async fn repack<H: Host>(
     shelf.announce(&key, &plan.name, total_bytes).await?;
     let record = Record { pinned, checkpoint };
     note(shelf, &key, &record).await?;
-    let came = record.checkpoint.as_ref().map(Checkpoint::source_bytes);
-    let mut told = came.unwrap_or(0);
-    let files = record.pinned.files.iter().map(|file| (file.bytes, false));
-    meter.begin(LoadStage::Download, files, told);
-    let mut progress = |done: u64| {
-        meter.came(done.saturating_sub(told), done);
-        told = done;
-    };
-    run(
-        tools,
-        &key,
-        &record,
-        &plan,
-        Trying::Patiently,
-        &mut progress,
-    )
-    .await
-}
-
-/// Makes a file of a converted package again that the store has lost.
-///
-/// # Errors
-/// As for [`repack`].
-pub(crate) async fn restore<H: Host>(
-    tools: Tools<'_, H>,
-    place: &Place,
-    file: &FileHash,
-    trying: Trying,
-) -> Result<H::Bytes, Fault> {
-    let key = place.key();
-    let lost = || {
-        let detail = format!("{} is lost, and can't be made again", file.file);
-        Fault::new(FaultCode::Corrupt, detail)
-    };
-    log::warn!("{} is made again", file.file);
-    let Look::Prospect(prospect) = look(tools, place, trying).await? else {
-        return Err(lost());
-    };
-    let Prospect {
-        pinned,
-        plan,
-        mut checkpoint,
-    } = *prospect;
-    if let Some(checkpoint) = &mut checkpoint {
-        checkpoint.forget(&file.file);
+    let mut counted = Counted::begin(meter, &record, &plan);
+    let mut progress = |done: u64| counted.came(done);
+    let trying = Trying::Patiently;
+    let package = run(tools, &key, &record, &plan, &read, trying, &mut progress).await;
+    match &package {
+        Ok(_) => counted.end(),
+        // Nobody knows which bytes were wrong, so nothing that was made of them can stay.
+        Err(fault) if fault.code == FaultCode::Corrupt => {
+            if let Err(other) = shelf.delete(&key).await {
+                log::warn!("what was made of wrong bytes is left: {other}");
+            }
+        }
+        Err(_) => {}
     }
-    let record = Record { pinned, checkpoint };
-    run(tools, &key, &record, &plan, trying, &mut |_| {}).await?;
-    tools.shelf.get(&key, file).await?.ok_or_else(lost)
+    package
 }
 
 /// A checkpoint without what the store does not hold after all.
@@ -309,18 +150,29 @@ async fn still_stored<H: Host>(
     Ok(Some(checkpoint))
 }
 
+/// Converts what the network has. Where a cut transfer can't be gone on with, because the server names no version of the file,
+/// all of it begins again.
 async fn run<H: Host>(
     tools: Tools<'_, H>,
     key: &str,
     record: &Record,
     plan: &Plan,
+    read: &Read<H::Bytes>,
     trying: Trying,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Package, Fault> {
-    let line = Line::default();
-    let mut source = WebSource::new(tools, trying, &line, &record.pinned);
-    let work = run_from(tools, key, record, plan, &mut source, progress);
-    line.beside(work).await
+    let mut tries = tools.policy.download.max_failures;
+    loop {
+        let line = Line::default();
+        let mut source = WebSource::new(tools, trying, &line, &record.pinned, read);
+        let work = run_from(tools, key, record, plan, &mut source, progress);
+        let package = line.beside(work).await;
+        tries = tries.saturating_sub(1);
+        if package.is_ok() || !source.is_cut() || tries == 0 {
+            return package;
+        }
+        log::warn!("{key} begins again");
+    }
 }
 
 /// Converts what `source` has into the store.
@@ -357,18 +209,22 @@ async fn run_from<H: Host>(
             base_url: key.to_owned(),
             manifest: streamed.manifest,
         }),
-        Err(stop) => {
-            let fault = Fault::from(stop);
-            if fault.code == FaultCode::Corrupt {
-                // Nobody knows which bytes were wrong, so nothing that was made of them can stay.
-                shelf.delete(key).await?;
-            }
-            Err(fault)
-        }
+        Err(stop) => Err(stop.into()),
     }
 }
 
-/// Converts files that a person chose into the store. Nothing is noted of them: what breaks off begins again.
+/// How far the conversion of chosen files is that a page was closed over, or that lacked room. Of other files nothing is known.
+pub(crate) async fn begun<H: Host>(
+    shelf: &Shelf<'_, H>,
+    key: &str,
+    pinned: &Pinned,
+) -> Result<Option<Checkpoint>, Fault> {
+    let record = noted(shelf, key).await?;
+    let own = record.filter(|record| record.pinned == *pinned);
+    still_stored(shelf, key, own.and_then(|record| record.checkpoint)).await
+}
+
+/// Converts files that a person chose into the store. What broke off goes on; behind the end nothing is noted of them.
 ///
 /// # Errors
 /// As for [`repack`].
@@ -382,19 +238,54 @@ pub(crate) async fn repack_files<H: Host>(
 ) -> Result<Package, Fault> {
     let total_bytes = sum(plan.shard_bytes.iter().copied()).saturating_add(1);
     tools.shelf.announce(key, &plan.name, total_bytes).await?;
-    let files = pinned.files.iter().map(|file| (file.bytes, false));
-    meter.begin(LoadStage::Download, files, 0);
-    let mut told = 0;
-    let mut progress = |done: u64| {
-        meter.came(done.saturating_sub(told), done);
-        told = done;
-    };
     let record = Record {
         pinned: pinned.clone(),
-        checkpoint: None,
+        checkpoint: begun(tools.shelf, key, pinned).await?,
     };
+    let mut counted = Counted::begin(meter, &record, plan);
+    let mut progress = |done: u64| counted.came(done);
     let package = run_from(tools, key, &record, plan, source, &mut progress).await?;
+    counted.end();
     // The files are not kept, so nothing can be made again of what is known of them.
     forget(tools.shelf, key).await?;
     Ok(package)
+}
+
+/// Counts the files of a source as they are read, one after the other.
+struct Counted<'a, 'm, H: Host> {
+    meter: &'a mut Meter<'m, H>,
+    /// Where the files end, in the order in which they are read.
+    ends: Vec<u64>,
+    told: u64,
+}
+
+impl<'a, 'm, H: Host> Counted<'a, 'm, H> {
+    fn begin(meter: &'a mut Meter<'m, H>, record: &Record, plan: &Plan) -> Self {
+        let came = record.checkpoint.as_ref().map(Checkpoint::source_bytes);
+        let files = record.pinned.files.iter().map(|file| (file.bytes, false));
+        meter.begin(LoadStage::Download, files, came.unwrap_or(0));
+        let length = |file| record.pinned.file(file).map_or(0, |file| file.bytes);
+        let ends = plan.source_files.iter().scan(0u64, |end, file| {
+            *end = end.saturating_add(length(file));
+            Some(*end)
+        });
+        Self {
+            meter,
+            ends: ends.collect(),
+            told: came.unwrap_or(0),
+        }
+    }
+
+    /// So many bytes were read.
+    fn came(&mut self, done: u64) {
+        let n_files = self.ends.iter().filter(|end| **end <= done).count();
+        let new_bytes = done.saturating_sub(self.told);
+        self.meter.files(new_bytes, done, n_files);
+        self.told = done;
+    }
+
+    /// All were, and those that have no weights before them.
+    fn end(&mut self) {
+        self.meter.end();
+    }
 }

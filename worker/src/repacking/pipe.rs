@@ -1,6 +1,6 @@
 //! Bytes from the network to whoever converts them, in order, each once, a few at a time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
@@ -18,6 +18,10 @@ const ROOM_BYTES: u64 = 4 << 20;
 /// A run of bytes of one file.
 pub(super) struct Pipe<B> {
     file: PinnedFile,
+    /// Whether the commit or the server says which version it is.
+    is_named: bool,
+    /// Whether the transfer broke, and nobody can tell whether another one brings the same file.
+    is_cut: Cell<bool>,
     inner: RefCell<Inner<B>>,
 }
 
@@ -31,10 +35,12 @@ struct Inner<B> {
 }
 
 impl<B: Blob> Pipe<B> {
-    /// For bytes of `file`.
-    pub(super) fn new(file: PinnedFile) -> Self {
+    /// For bytes of `file`, of which `is_named` says whether other bytes can be told from it.
+    pub(super) fn new(file: PinnedFile, is_named: bool) -> Self {
         Self {
             file,
+            is_named,
+            is_cut: Cell::new(false),
             inner: RefCell::new(Inner {
                 queue: VecDeque::new(),
                 bytes: 0,
@@ -43,6 +49,11 @@ impl<B: Blob> Pipe<B> {
                 on_room: None,
             }),
         }
+    }
+
+    /// Whether the transfer was cut and can only begin again.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut.get()
     }
 
     /// Nothing follows.
@@ -118,7 +129,15 @@ impl<B: Blob> Keeper for Pipe<B> {
 
     /// What was handed over can't be taken back.
     async fn forget(&self, _: usize) -> Result<(), Fault> {
-        Err(changed(&self.file.name))
+        if self.is_named {
+            return Err(changed(&self.file.name));
+        }
+        self.is_cut.set(true);
+        let detail = format!(
+            "the connection broke, and the server names no version of {}, so the transfer can't go on where it was",
+            self.file.name
+        );
+        Err(Fault::new(FaultCode::Network, detail))
     }
 
     fn is_saving(&self) -> bool {

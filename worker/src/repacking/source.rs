@@ -10,11 +10,11 @@ use model::download::{Extent, Want};
 use model::source::{ByteRange, RemoteSource};
 use protocol::Fault;
 
-use super::pinned::Pinned;
+use super::pinned::{Pinned, PinnedFile};
 use super::pipe::Pipe;
 use super::{Stop, Tools};
-use crate::Host;
 use crate::fetching::{Order, Trying, fetch};
+use crate::{Blob as _, Host};
 
 type Transfer<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -61,6 +61,19 @@ impl<'a> Line<'a> {
     }
 }
 
+/// The tokenizer file, once it was read as a whole. What plans need of it, a tokenizer and the package want as well; it is kept
+/// outside of the worker's own memory.
+pub(super) struct Read<B>(RefCell<Option<B>>);
+
+impl<B> Default for Read<B> {
+    fn default() -> Self {
+        Self(RefCell::new(None))
+    }
+}
+
+/// The file that is kept.
+const KEPT_FILE: &str = "tokenizer.json";
+
 /// Where a run of bytes goes on.
 struct Run<B> {
     file: String,
@@ -74,7 +87,10 @@ pub(super) struct WebSource<'a, 'l, H: Host> {
     trying: Trying,
     line: &'l Line<'a>,
     pinned: &'l Pinned,
+    read: &'l Read<H::Bytes>,
     run: Option<Run<H::Bytes>>,
+    /// Whether the last transfer ended because it was cut and can't be gone on with.
+    is_cut: bool,
 }
 
 impl<'a, 'l, H: Host> WebSource<'a, 'l, H> {
@@ -83,14 +99,43 @@ impl<'a, 'l, H: Host> WebSource<'a, 'l, H> {
         trying: Trying,
         line: &'l Line<'a>,
         pinned: &'l Pinned,
+        read: &'l Read<H::Bytes>,
     ) -> Self {
         Self {
             tools,
             trying,
             line,
             pinned,
+            read,
             run: None,
+            is_cut: false,
         }
+    }
+
+    /// Whether the last transfer was cut and can only begin again.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether this is all of the file that is kept.
+    fn is_kept(&self, range: &ByteRange) -> bool {
+        let is_all = |file: &PinnedFile| range.offset == 0 && range.bytes == file.bytes;
+        let limit = self.tools.policy.max_tokenizer_bytes;
+        range.file == KEPT_FILE
+            && range.bytes <= limit
+            && self.pinned.file(&range.file).is_some_and(is_all)
+    }
+
+    /// All bytes of a range, which are asked for once.
+    async fn fetch(&mut self, range: &ByteRange) -> Result<Vec<u8>, Stop> {
+        let mut bytes = Vec::new();
+        self.begin(&range.file, range.offset, Some(range.bytes))?;
+        while let Some(more) = self.more().await? {
+            bytes.extend(more);
+        }
+        self.run = None;
+        self.line.end();
+        Ok(bytes)
     }
 
     /// Begins to fetch bytes from a place on: so many, or all.
@@ -113,7 +158,7 @@ impl<'a, 'l, H: Host> WebSource<'a, 'l, H> {
             },
             held: None,
         };
-        let pipe = Rc::new(Pipe::new(file));
+        let pipe = Rc::new(Pipe::new(file, self.pinned.can_go_on()));
         self.run = Some(Run {
             file: name.to_owned(),
             offset: start,
@@ -138,7 +183,9 @@ impl<'a, 'l, H: Host> WebSource<'a, 'l, H> {
         let Some(run) = &mut self.run else {
             return Ok(None);
         };
-        let bytes = run.pipe.next().await?;
+        let bytes = run.pipe.next().await;
+        self.is_cut = run.pipe.is_cut();
+        let bytes = bytes?;
         run.offset += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         Ok(bytes)
     }
@@ -157,20 +204,35 @@ impl<H: Host> RemoteSource for WebSource<'_, '_, H> {
     }
 
     async fn read(&mut self, range: &ByteRange) -> Result<Vec<u8>, Stop> {
-        let mut bytes = Vec::new();
         if range.bytes == 0 {
-            return Ok(bytes);
+            return Ok(Vec::new());
         }
-        self.begin(&range.file, range.offset, Some(range.bytes))?;
-        while let Some(more) = self.more().await? {
-            bytes.extend(more);
+        let is_kept = self.is_kept(range);
+        if let Some(bytes) = self.read.0.borrow().as_ref().filter(|_| is_kept) {
+            return Ok(bytes.to_vec());
         }
-        self.run = None;
-        self.line.end();
-        Ok(bytes)
+        let mut tries = self.tools.policy.download.max_failures;
+        loop {
+            let read = self.fetch(range).await;
+            tries = tries.saturating_sub(1);
+            match read {
+                Err(_) if self.is_cut && tries > 0 => {}
+                Ok(bytes) if is_kept => {
+                    *self.read.0.borrow_mut() = Some(H::Bytes::copied(&bytes));
+                    return Ok(bytes);
+                }
+                read => return read,
+            }
+        }
     }
 
     async fn next(&mut self, file: &str, offset: u64) -> Result<Vec<u8>, Stop> {
+        if file == KEPT_FILE
+            && offset == 0
+            && let Some(bytes) = self.read.0.borrow_mut().take()
+        {
+            return Ok(bytes.to_vec());
+        }
         let goes_on = |run: &Run<H::Bytes>| run.file == file && run.offset == offset;
         if !self.run.as_ref().is_some_and(goes_on) {
             self.begin(file, offset, None)?;

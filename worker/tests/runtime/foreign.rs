@@ -1,5 +1,7 @@
 //! Models of others: looked up, fetched, converted on their way, over a bad network and by pages that are closed.
 
+mod repairs;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;

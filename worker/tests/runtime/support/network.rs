@@ -43,6 +43,8 @@ pub(crate) struct Network {
     pub(crate) mishaps: RefCell<HashMap<&'static str, VecDeque<Mishap>>>,
     /// What the server calls the version of its files.
     pub(crate) version: Cell<&'static str>,
+    /// Whether the server names no versions.
+    pub(crate) is_nameless: Cell<bool>,
     /// Milliseconds that each piece but the first takes.
     pub(crate) slowness: Cell<u32>,
     /// Bytes of a piece; 0 = half of a body.
@@ -106,7 +108,8 @@ pub(crate) async fn ask(world: &Rc<World>, ask: Ask) -> Result<(Head, Answer), S
     let file = network.files.borrow().get(&ask.url).cloned();
     let (mut head, body) = answer(&ask, file.as_deref(), &mishap);
     if head.version.is_some() {
-        head.version = Some(format!("\"{}\"", network.version.get()));
+        let version = format!("\"{}\"", network.version.get());
+        head.version = Some(version).filter(|_| !network.is_nameless.get());
     }
     let ending = match mishap {
         Mishap::Cut(_) => Ending::Broken,

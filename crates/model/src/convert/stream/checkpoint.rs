@@ -162,6 +162,11 @@ impl Checkpoint {
         }
     }
 
+    /// Whether the conversion of `plan`, whose source files have these lengths, can go on here.
+    pub fn fits(&self, plan: &Plan, lengths: &[u64]) -> bool {
+        self.start(plan, lengths).is_some()
+    }
+
     /// Where the conversion of `plan`, whose source files have these lengths, goes on. `None` if this is of another plan, or
     /// damaged.
     pub(super) fn start(&self, plan: &Plan, lengths: &[u64]) -> Option<Start> {
