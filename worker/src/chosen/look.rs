@@ -12,7 +12,7 @@ use protocol::{Fault, FaultCode};
 use super::package::Package;
 use super::source::FileSource;
 use super::{Checkpoint, Chosen, Kind, bad, read};
-use crate::repacking::Pinned;
+use crate::repacking::{Pinned, Stop};
 use crate::{Blob as _, File as _, Host, Policy};
 
 /// Most files that are looked at.
@@ -156,7 +156,8 @@ async fn checkpoint<H: Host>(
         .map(|(name, file)| (name.clone(), file.size()));
     let pinned = Pinned::of_files(sizes, &choice);
     let limits = StreamLimits::default();
-    let plan = plan_remote(&mut source, &pinned.options(), &limits).await?;
+    let plan = plan_remote(&mut source, &pinned.options(), &limits).await;
+    let plan = plan.map_err(incomplete)?;
     if plan.text.is_none() {
         let detail = format!("{} has no tokenizer among the chosen files", plan.name);
         return Err(Fault::new(FaultCode::NoChat, detail));
@@ -170,6 +171,16 @@ async fn checkpoint<H: Host>(
         place,
         kind: Kind::Checkpoint(Box::new(checkpoint)),
     })
+}
+
+/// The fault of files of which no plan can be made. One that was not chosen with the others is told as that.
+fn incomplete(stop: Stop) -> Fault {
+    match stop {
+        Stop::Model(error @ model::Error::FileMissing { .. }) => {
+            bad(format!("{error}: choose all files of the model together"))
+        }
+        stop => stop.into(),
+    }
 }
 
 /// What tells these files from others: a hash over names, lengths, times, and the beginning of the weights.

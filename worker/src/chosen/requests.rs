@@ -13,9 +13,9 @@ use crate::load::Package;
 use crate::offer::offer;
 use crate::progress::Meter;
 use crate::race::{First, first};
-use crate::repacking::{Tools, repack_files};
+use crate::repacking::{Tools, begun, repack_files};
 use crate::runtime::Runtime;
-use crate::store::{Held, Shelf};
+use crate::store::{Held, Shelf, sum};
 use crate::{Blob as _, Engine, Host, TextLoader};
 
 /// The fault of a browser that keeps nothing.
@@ -113,15 +113,20 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             }
             Kind::Checkpoint(checkpoint) => {
                 let key = chosen.place.key();
+                let pinned = &checkpoint.pinned;
                 let complete = shelf.complete_package(&key).await?.is_some();
-                let held = Held {
-                    stored_bytes: 0,
+                let begun = begun(shelf, &key, pinned).await?;
+                let held = |stored_bytes| Held {
+                    stored_bytes,
                     complete,
                 };
-                let fit = self.fit(&preview, Some(held)).await;
+                let stored = begun.iter().flat_map(|begun| begun.stored());
+                let stored = held(sum(stored.map(|file| file.bytes)));
+                let fit = self.fit(&preview, Some(stored)).await;
+                let came = begun.map_or(0, |begun| begun.source_bytes());
                 Ok(ModelOffer {
-                    download_bytes: ByteCount::saturating(checkpoint.pinned.source_bytes()),
-                    ..offer(&key, &preview, held, state, fit)
+                    download_bytes: ByteCount::saturating(pinned.source_bytes()),
+                    ..offer(&key, &preview, held(came), state, fit)
                 })
             }
         }
@@ -141,11 +146,23 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         let read = self.copy(shelf, chosen, &key, meter).await;
         if let Err(fault) = &read
             && fault.code != FaultCode::StorageFull
-            && !shelf.was_whole(&key).await?
         {
-            shelf.delete(&key).await?;
+            self.clean_up(shelf, &key).await;
         }
         read
+    }
+
+    /// Deletes what was copied of a model that was never whole. What failed before it is to be told, and not what fails here.
+    async fn clean_up(&self, shelf: &Shelf<'_, H>, key: &str) {
+        let deleted = async {
+            if !shelf.was_whole(key).await? {
+                shelf.delete(key).await?;
+            }
+            Ok::<(), Fault>(())
+        };
+        if let Err(fault) = deleted.await {
+            log::warn!("what was copied of {key} is left: {fault}");
+        }
     }
 
     async fn copy(
@@ -210,13 +227,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     }
 
     /// Deletes what a load that was cancelled has copied, unless the model is whole or was so before.
-    pub(crate) async fn drop_half(&self, place: &Place) -> Result<(), Fault> {
-        let key = place.key();
-        if let Ok(shelf) = Shelf::open(&self.host, &self.policy).await?
-            && !shelf.was_whole(&key).await?
-        {
-            shelf.delete(&key).await?;
+    pub(crate) async fn drop_half(&self, place: &Place) {
+        if let Ok(Ok(shelf)) = Shelf::open(&self.host, &self.policy).await {
+            self.clean_up(&shelf, &place.key()).await;
         }
-        Ok(())
     }
 }

@@ -111,8 +111,10 @@ impl Files {
         self.given.borrow_mut().insert(id, file);
     }
 
-    /// The file that goes with what ends a request.
+    /// The file that goes with what ends a request. What came with it, or before it, and was not taken is let go: such a request
+    /// was refused, or cancelled before it began.
     pub(super) fn handed_over(&self, id: RequestId) -> Option<JsFile> {
+        self.brought.borrow_mut().retain(|brought, _| *brought > id);
         self.given.borrow_mut().remove(&id)
     }
 }

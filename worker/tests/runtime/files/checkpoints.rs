@@ -6,13 +6,13 @@ use std::rc::Rc;
 
 use model::convert::{ConvertOptions, MemorySink, convert};
 use model::source::MemorySource;
-use protocol::{Event, FaultCode};
+use protocol::{Event, FaultCode, ModelOffer};
 
 use super::{
     REPOSITORIES, USE, assert_nothing_is_left, assert_stored, load_of, offline, take, taking,
 };
-use crate::disk::info;
-use crate::support::{LOAD, MemoryFile, Published, Script, fault, visit};
+use crate::disk::{info, progress};
+use crate::support::{LOAD, MemoryFile, Published, Script, World, fault, visit};
 
 #[test]
 fn checkpoints_become_what_the_converter_makes_of_them() {
@@ -106,4 +106,66 @@ fn a_checkpoint_that_lacks_something_or_breaks_off_leaves_nothing() {
     assert_eq!(fault.code, FaultCode::BadFiles);
     assert!(fault.detail.contains("could not be read"), "{fault}");
     assert_nothing_is_left(&world);
+}
+
+#[test]
+fn what_was_not_chosen_with_the_rest_is_named() {
+    let name = |file: &MemoryFile| worker::File::name(file);
+    let mut packed = files_of(&REPOSITORIES["terns/packed"]);
+    packed.retain(|file| name(file) == "model.safetensors");
+    let mut cases = vec![(packed, "config.json".to_owned())];
+    let sharded = &REPOSITORIES["terns/masters-sharded"];
+    let shards = sharded.files.keys().filter(|file| file.contains("-of-"));
+    for shard in shards {
+        let mut files = files_of(sharded);
+        files.retain(|file| name(file) != *shard);
+        cases.push((files, shard.clone()));
+    }
+    assert!(cases.len() > 2);
+    for (files, missing) in cases {
+        let fault = take(&offline(), files).unwrap_err();
+        assert_eq!(fault.code, FaultCode::BadFiles, "{fault}");
+        assert!(fault.detail.contains(&missing), "{fault}");
+        assert!(fault.detail.contains("choose all files"), "{fault}");
+    }
+}
+
+/// Bytes that are read of files while they are taken, and what is offered.
+fn read_of(world: &Rc<World>, files: Vec<MemoryFile>) -> (u64, ModelOffer) {
+    let counts: Vec<_> = files.iter().map(|it| Rc::clone(&it.read_bytes)).collect();
+    let offer = take(world, files).unwrap();
+    (counts.iter().map(|count| count.get()).sum(), offer)
+}
+
+#[test]
+fn a_conversion_of_files_that_was_cut_goes_on() {
+    let repository = &REPOSITORIES["terns/three-shards"];
+    let (whole, _) = read_of(&offline(), files_of(repository));
+    let n_shards = |world: &World| {
+        let journal = world.disk.journal.borrow();
+        journal
+            .values()
+            .filter(|entry| entry.file.ends_with(".bin"))
+            .count()
+    };
+    // A page that is closed behind the first shard, and one whose disk is full there.
+    let closed = offline();
+    closed.disk.put_millis.set(200);
+    taking(&closed, files_of(repository), move |world, _| {
+        world.killed.set(n_shards(world) > 0);
+    });
+    let full = offline();
+    full.disk.quota_bytes.set(9 << 20);
+    take(&full, files_of(repository)).unwrap();
+    assert_eq!(fault(&full, USE).code, FaultCode::StorageFull);
+    full.disk.quota_bytes.set(0);
+    for world in [closed, full] {
+        assert!(n_shards(&world) > 0);
+        let (read, offer) = read_of(&world, files_of(repository));
+        assert!(offer.stored_bytes.get() > 0 && !offer.complete, "{offer:?}");
+        assert!(read < whole * 4 / 5, "{read} of {whole}");
+        let progress = progress(&world);
+        assert!(progress[0].bytes_done.get() > 0, "{progress:?}");
+        assert_stored(&world, &converted(repository, None));
+    }
 }

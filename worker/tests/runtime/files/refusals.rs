@@ -38,6 +38,26 @@ fn damaged_archives_leave_nothing() {
 }
 
 #[test]
+fn what_fails_is_told_and_not_that_cleaning_up_failed() {
+    let archive = saved(&Tiny::default());
+    let mut damaged = archive.bytes().to_vec();
+    let end = damaged.iter().rposition(|byte| *byte != 0).unwrap();
+    damaged[end] ^= 1;
+    let world = offline();
+    world.disk.breaks("remove", &[StoreBreak::Lost; 9]);
+    take(&world, vec![MemoryFile::new("a.tar", damaged)]).unwrap();
+    assert_eq!(fault(&world, USE).code, FaultCode::BadFiles);
+    let world = offline();
+    world.disk.breaks("remove", &[StoreBreak::Lost; 9]);
+    taking(&world, vec![archive], |world, event| {
+        if let Event::Loading { .. } = event {
+            world.push_later(3, Request::Cancel { id: USE });
+        }
+    });
+    assert_eq!(crate::disk::outcome(&world, USE), Outcome::Cancelled);
+}
+
+#[test]
 fn what_is_no_model_is_refused_in_words() {
     let file = |name: &str, bytes: &[u8]| MemoryFile::new(name, bytes.to_vec());
     for (files, words) in [

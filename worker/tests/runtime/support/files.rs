@@ -14,6 +14,8 @@ pub(crate) struct MemoryFile {
     range: Range<u64>,
     /// The most bytes of it that were read at once.
     pub(crate) most_read: Rc<Cell<u64>>,
+    /// Bytes of it that were read in all.
+    pub(crate) read_bytes: Rc<Cell<u64>>,
     /// Whether reading fails from now on, as when a file is deleted.
     pub(crate) is_gone: Rc<Cell<bool>>,
 }
@@ -25,6 +27,7 @@ impl MemoryFile {
             range: 0..bytes.len() as u64,
             bytes: Rc::new(bytes),
             most_read: Rc::default(),
+            read_bytes: Rc::default(),
             is_gone: Rc::default(),
         }
     }
@@ -62,6 +65,7 @@ impl File for MemoryFile {
             return Err("the file is not there".to_owned());
         }
         self.most_read.set(self.most_read.get().max(self.size()));
+        self.read_bytes.set(self.read_bytes.get() + self.size());
         Ok(self.bytes().to_vec())
     }
 
