@@ -100,6 +100,10 @@ fn text_facts_are_bounded() {
         "text.tokenizer.file must be a plain file name of at most 100 ",
     );
     text(
+        |t| t.tokenizer.file = "x".repeat(101),
+        "text.tokenizer.file must be a plain file name of at most 100 ",
+    );
+    text(
         |t| t.tokenizer.bytes = u64::MAX,
         "text.tokenizer.bytes must be from 1 to 67108864",
     );
