@@ -116,6 +116,13 @@ describe(`models in files on ${GPU}`, () => {
     await chat.settings.open();
     await choose(chat, chat.settings.fromFiles, archive);
     await chat.settings.found.getByRole("button", { name: "Use this model" }).waitFor();
+    // Deleted, it leaves the usual model, now and at the next visit.
+    await chat.settings.model.getByRole("button", { name: "Delete", exact: true }).click();
+    await chat.settings.answer("Delete model").click();
+    await chat.waitForState("offer");
+    assert.deepEqual((await stored(chat.page)).files, []);
+    await chat.reload();
+    await chat.waitForState("offer");
     await chat.close();
   });
 
