@@ -14,6 +14,7 @@ mod benchmark;
 mod cap;
 mod chosen;
 mod context;
+mod details;
 mod engine_checks;
 mod engine_port;
 mod engine_terms;

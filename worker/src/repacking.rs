@@ -28,7 +28,7 @@ use sink::{Sink, forget_aside, note, noted};
 use source::{Line, WebSource};
 
 pub(crate) use pinned::Pinned;
-pub(crate) use sink::{forget, forget_all};
+pub(crate) use sink::{Origin, forget, forget_all, origin};
 
 /// What the work needs of the world.
 pub(crate) struct Tools<'a, H> {

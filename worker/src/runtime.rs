@@ -169,6 +169,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             Request::SaveModel { model_url, .. } => self.save_model(id, &model_url).await,
             Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
             Request::Storage { .. } => self.storage().await,
+            Request::DescribeModel { model_url, .. } => self.describe_model(&model_url).await,
             Request::DeleteModel { model_url, .. } => self.delete(&model_url).await,
             Request::EraseModels { .. } => self.erase().await,
         };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BenchmarkReport, BenchmarkStep, ByteCount, CompileReport, DeviceReport, EqualityReport, Fault,
-    Hello, ModelOffer, RequestId, SamplingSettings, SelfTestReport, ShapeReport, StorageReport,
+    Hello, ModelDetails, ModelOffer, RequestId, SamplingSettings, SelfTestReport, ShapeReport, StorageReport,
 };
 
 /// A message from the worker to the page.
@@ -234,6 +234,8 @@ pub enum Outcome {
     },
     /// `Storage`.
     Storage(StorageReport),
+    /// `DescribeModel`.
+    ModelDescribed(ModelDetails),
     /// `DeleteModel` or `EraseModels`.
     Deleted {
         /// Bytes that were freed.

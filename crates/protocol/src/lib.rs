@@ -8,6 +8,7 @@
 //! [`RequestId`] gets exactly one terminal event, [`Event::Finished`] or [`Event::Failed`]. What the page does about lost
 //! devices and dead workers is decided in [`supervisor`].
 
+mod details;
 mod event;
 mod fault;
 mod number;
@@ -18,6 +19,9 @@ mod storage;
 pub mod supervisor;
 mod version;
 
+pub use details::{
+    HashOrigin, MemoryAt, ModelDetails, ModelShape, PackageFile, PartBytes, SourceFile,
+};
 pub use event::{
     Event, FetchTrouble, FinishReason, LoadProgress, LoadStage, LoadTimes, ModelInfo, Outcome,
     Status, Usage,

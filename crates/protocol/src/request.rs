@@ -137,6 +137,14 @@ pub enum Request {
         /// Number of this request.
         id: RequestId,
     },
+    /// Say everything that the store knows of a model: where it came from, its shape, its files with their hashes. Reads its manifest
+    /// alone.
+    DescribeModel {
+        /// Number of this request.
+        id: RequestId,
+        /// Address of the model.
+        model_url: String,
+    },
     /// Delete a stored model. The loaded model is unloaded first if it is this one. A model that is not there is
     /// deleted already: 0 bytes.
     DeleteModel {
@@ -178,6 +186,7 @@ impl Request {
             | Self::Benchmark { id, .. }
             | Self::MeasureShape { id, .. }
             | Self::Storage { id }
+            | Self::DescribeModel { id, .. }
             | Self::DeleteModel { id, .. }
             | Self::EraseModels { id } => Some(*id),
         }

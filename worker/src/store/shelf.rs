@@ -343,7 +343,7 @@ fn entry(package: &str, file: &FileHash) -> StoredFile {
 }
 
 /// Every file of a package but the manifest; of files with the same contents only the first.
-fn distinct_files(manifest: &Manifest) -> impl Iterator<Item = &FileHash> {
+pub(crate) fn distinct_files(manifest: &Manifest) -> impl Iterator<Item = &FileHash> {
     let tokenizer = manifest.text.as_ref().map(|text| &text.tokenizer);
     let mut seen = HashSet::new();
     manifest

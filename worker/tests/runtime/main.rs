@@ -3,6 +3,7 @@
 
 mod answers;
 mod conversations;
+mod details;
 mod diagnosis;
 mod disk;
 mod downloads;

@@ -1,6 +1,6 @@
 //! Values that are mere names.
 
-use protocol::{FaultCode, FetchTrouble, FinishReason, Fit, KvType, LoadStage, Retry, Role};
+use protocol::{FaultCode, FetchTrouble, FinishReason, Fit, HashOrigin, KvType, LoadStage, Retry, Role};
 
 use crate::check;
 
@@ -41,6 +41,13 @@ fn plain_names() {
         (FetchTrouble::Wrong, "\"Wrong\""),
     ] {
         check(&trouble, expected);
+    }
+    for (origin, expected) in [
+        (HashOrigin::Published, "\"Published\""),
+        (HashOrigin::Computed, "\"Computed\""),
+        (HashOrigin::Stated, "\"Stated\""),
+    ] {
+        check(&origin, expected);
     }
     for (kv, expected) in [
         (KvType::F32, "\"F32\""),

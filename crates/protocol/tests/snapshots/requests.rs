@@ -125,6 +125,13 @@ fn requests() {
         ),
         (Request::Storage { id: ID }, r#"{"Storage":{"id":7}}"#),
         (
+            Request::DescribeModel {
+                id: ID,
+                model_url: "https://host/models/m/".into(),
+            },
+            r#"{"DescribeModel":{"id":7,"model_url":"https://host/models/m/"}}"#,
+        ),
+        (
             Request::DeleteModel {
                 id: ID,
                 model_url: "https://host/models/m/".into(),
@@ -142,7 +149,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        22,
+        23,
         "one case for each kind of request: {names:?}"
     );
 }
