@@ -10,6 +10,7 @@
 //! it, the page decides (`protocol::supervisor`).
 
 mod answer;
+mod background;
 mod benchmark;
 mod cap;
 mod chosen;
@@ -45,6 +46,7 @@ mod text_port;
 mod trend;
 mod tuner;
 mod variants;
+mod verifying;
 mod watch;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

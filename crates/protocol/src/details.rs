@@ -1,8 +1,8 @@
-//! What is known of a stored model.
+//! What is known of a stored model, and what a check of its files found.
 
 use serde::{Deserialize, Serialize};
 
-use crate::ByteCount;
+use crate::{ByteCount, Fault};
 
 /// Everything that the store knows of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,4 +115,27 @@ pub struct PackageFile {
     pub sha256: String,
     /// Whether it is stored.
     pub is_stored: bool,
+}
+
+/// What a check of a stored model found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// Files that were read and compared.
+    pub files: u32,
+    /// Their bytes.
+    pub bytes: ByteCount,
+    /// Names of those that were wrong or missing and are right now.
+    pub repaired: Vec<String>,
+    /// Names of those that are still wrong or missing.
+    pub broken: Vec<String>,
+    /// Why they could not be repaired; present when there are any.
+    pub fault: Option<Fault>,
+}
+
+impl VerifyReport {
+    /// Whether every file is right now.
+    #[must_use]
+    pub const fn is_right(&self) -> bool {
+        self.broken.is_empty()
+    }
 }

@@ -21,6 +21,7 @@ mod version;
 
 pub use details::{
     HashOrigin, MemoryAt, ModelDetails, ModelShape, PackageFile, PartBytes, SourceFile,
+    VerifyReport,
 };
 pub use event::{
     Event, FetchTrouble, FinishReason, LoadProgress, LoadStage, LoadTimes, ModelInfo, Outcome,

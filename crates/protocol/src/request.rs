@@ -137,6 +137,13 @@ pub enum Request {
         /// Number of this request.
         id: RequestId,
     },
+    /// Read every stored file of a model, compare its SHA-256, and get those that are wrong or missing again, if that is possible.
+    VerifyModel {
+        /// Number of this request.
+        id: RequestId,
+        /// Address of the model.
+        model_url: String,
+    },
     /// Say everything that the store knows of a model: where it came from, its shape, its files with their hashes. Reads its manifest
     /// alone.
     DescribeModel {
@@ -186,6 +193,7 @@ impl Request {
             | Self::Benchmark { id, .. }
             | Self::MeasureShape { id, .. }
             | Self::Storage { id }
+            | Self::VerifyModel { id, .. }
             | Self::DescribeModel { id, .. }
             | Self::DeleteModel { id, .. }
             | Self::EraseModels { id } => Some(*id),

@@ -13,6 +13,13 @@ impl<H: Host> Shelf<'_, H> {
         self.run("listing the packages", Store::packages).await
     }
 
+    /// SHA-256 of the manifest of a stored package; empty while it has none. `None` = there is no such package.
+    pub(crate) async fn manifest_sha256(&self, base_url: &str) -> Result<Option<String>, Fault> {
+        let packages = self.packages().await?;
+        let stored = packages.into_iter().find(|stored| stored.url == base_url);
+        Ok(stored.map(|stored| stored.manifest_sha256))
+    }
+
     /// The manifest that is stored for a package, with its bytes.
     pub(crate) async fn manifest_file(
         &self,

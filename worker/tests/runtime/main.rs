@@ -17,3 +17,4 @@ mod storage;
 mod storage_failures;
 mod support;
 mod trials;
+mod verifying;

@@ -1,7 +1,8 @@
 //! What is told of a stored model.
 
 use protocol::{
-    HashOrigin, MemoryAt, ModelDetails, ModelShape, PackageFile, PartBytes, SourceFile,
+    Fault, FaultCode, HashOrigin, MemoryAt, ModelDetails, ModelShape, PackageFile, PartBytes,
+    SourceFile, VerifyReport,
 };
 
 use crate::bytes;
@@ -50,4 +51,16 @@ pub(crate) fn details() -> ModelDetails {
         }],
         complete: true,
     }
+}
+
+pub(crate) fn verified() -> VerifyReport {
+    let report = VerifyReport {
+        files: 7,
+        bytes: bytes(4000),
+        repaired: vec!["00001.bin".into()],
+        broken: vec!["00002.bin".into()],
+        fault: Some(Fault::new(FaultCode::FilesGone, "gone")),
+    };
+    assert!(!report.is_right());
+    report
 }

@@ -16,6 +16,7 @@ fn plain_names() {
     }
     for (stage, expected) in [
         (LoadStage::Download, "\"Download\""),
+        (LoadStage::Verify, "\"Verify\""),
         (LoadStage::Upload, "\"Upload\""),
         (LoadStage::Prepare, "\"Prepare\""),
     ] {

@@ -9,7 +9,7 @@ use protocol::{
     StorageState, StoredModel, Usage,
 };
 
-use crate::details::details;
+use crate::details::{details, verified};
 use crate::{bytes, check};
 
 fn offer() -> ModelOffer {
@@ -227,6 +227,10 @@ fn outcomes() {
             r#"{"Storage":{"models":[{"model_url":"https://host/m/","name":"Tern 135M","stored_bytes":1000,"total_bytes":4000,"shards":3,"complete":false}],"usage_bytes":1234,"quota_bytes":null,"state":{"Unavailable":{"detail":"private mode"}}}}"#,
         ),
         (
+            Outcome::Verified(verified()),
+            r#"{"Verified":{"files":7,"bytes":4000,"repaired":["00001.bin"],"broken":["00002.bin"],"fault":{"code":"FilesGone","detail":"gone","retry":"Reload"}}}"#,
+        ),
+        (
             Outcome::ModelDescribed(details()),
             r#"{"ModelDescribed":{"model_url":"https://host/m/","name":"Tern 135M","license":"MIT","kind":"huggingface-packed","revision":"abc","sources":[{"name":"model.safetensors","bytes":4000,"sha256":"0a","origin":"Published"}],"shape":{"family":"bitnet","layers":30,"hidden":576,"ffn":1536,"heads":9,"kv_heads":3,"head_dim":64,"vocab":49152,"context":8192,"tied":true},"parts":{"codes":1,"tables":2,"norms":3,"tokenizer":4},"memory":[{"context":2048,"weight_bytes":5,"kv_bytes":6}],"files":[{"name":"00000.bin","bytes":4000,"sha256":"0b","is_stored":true}],"complete":true}}"#,
         ),
@@ -241,7 +245,7 @@ fn outcomes() {
         .collect();
     assert_eq!(
         names.len(),
-        14,
+        15,
         "one case for each kind of outcome: {names:?}"
     );
 }

@@ -125,6 +125,13 @@ fn requests() {
         ),
         (Request::Storage { id: ID }, r#"{"Storage":{"id":7}}"#),
         (
+            Request::VerifyModel {
+                id: ID,
+                model_url: "https://host/models/m/".into(),
+            },
+            r#"{"VerifyModel":{"id":7,"model_url":"https://host/models/m/"}}"#,
+        ),
+        (
             Request::DescribeModel {
                 id: ID,
                 model_url: "https://host/models/m/".into(),
@@ -149,7 +156,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        23,
+        24,
         "one case for each kind of request: {names:?}"
     );
 }
