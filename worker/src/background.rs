@@ -1,13 +1,19 @@
 //! Work on what is stored that needs no device, and beside which a loaded model stays ready: downloads and checks.
 
-use protocol::{Fault, Outcome, RequestId};
+use protocol::{Fault, FaultCode, Outcome, RequestId};
 
+use crate::chosen;
+use crate::load;
+use crate::progress::Meter;
 use crate::race::{First, first};
 use crate::runtime::Runtime;
+use crate::store::Shelf;
 use crate::{Engine, Host, Session as _, TextLoader};
 
 /// Such work, on the model of an address.
 pub(crate) enum Work<'a> {
+    /// It is fetched into the store, and converted on its way if need be.
+    Download(&'a str),
     /// Every stored file is compared.
     Verify(&'a str),
 }
@@ -25,6 +31,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             };
             let work = async {
                 match work {
+                    Work::Download(model_url) => self.download_model(id, model_url).await,
                     Work::Verify(model_url) => self.verify_model(id, model_url).await,
                 }
             };
@@ -36,5 +43,24 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         };
         self.device_lost(detail);
         Ok(Outcome::Cancelled)
+    }
+
+    /// Brings a model into the store, and not onto a device.
+    async fn download_model(&self, id: RequestId, model_url: &str) -> Result<Outcome, Fault> {
+        let place = load::place(model_url)?;
+        if place.is_chosen() {
+            // Whoever chose the files waits for them.
+            return Err(chosen::gone());
+        }
+        let opened = Shelf::open(&self.host, &self.policy).await?;
+        let shelf = opened.map_err(|_| {
+            let detail = "a model can be downloaded for later only where it can be stored, and there is no storage here";
+            Fault::new(FaultCode::Storage, detail)
+        })?;
+        let mut meter = Meter::new(&self.host, id, self.policy.progress_millis);
+        let (package, _) = self.bring(Some(&shelf), &place, &mut meter).await?;
+        Ok(Outcome::Downloaded {
+            model_url: package.base_url,
+        })
     }
 }

@@ -79,37 +79,16 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             .ok_or_else(no_model)
     }
 
-    /// Reads manifest and tokenizer, and sees to it that the store holds the weights. Without a store the weights come
-    /// later, when there is a device to take them.
+    /// The package at a place, with everything in the store, or, without one, with its weights still to come when there is a device
+    /// to take them.
     async fn read_package(
         &self,
         place: &Place,
         settings: Settings,
         meter: &mut Meter<'_, H>,
     ) -> Result<Loaded<E::Session, T::Model>, Fault> {
-        let (host, policy) = (&self.host, &self.policy);
-        let shelf = Shelf::open(host, policy).await?.ok();
-        let base_url = place.key();
-        let complete = match &shelf {
-            Some(shelf) => shelf.complete_package(&base_url).await?,
-            None => None,
-        };
-        let package = match complete {
-            Some(package) => package,
-            None if place.is_chosen() => self.read_chosen(shelf.as_ref(), place, meter).await?,
-            None if place.is_foreign() => self.read_foreign(shelf.as_ref(), place, meter).await?,
-            None => {
-                let (package, bytes) = load::manifest(host, policy, &self.inbox, base_url).await?;
-                if let Some(shelf) = &shelf {
-                    shelf.put_package(&package, &bytes).await?;
-                }
-                package
-            }
-        };
-        let text = self.read_text(shelf.as_ref(), &package).await?;
-        if let Some(shelf) = &shelf {
-            download(host, policy, &self.inbox, shelf, &package, meter).await?;
-        }
+        let shelf = Shelf::open(&self.host, &self.policy).await?.ok();
+        let (package, text) = self.bring(shelf.as_ref(), place, meter).await?;
         Ok(Loaded {
             package,
             settings,
@@ -120,6 +99,38 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             times: LoadTimes::default(),
             self_test: SelfTestReport::default(),
         })
+    }
+
+    /// Reads manifest and tokenizer, and sees to it that the store, where there is one, holds the weights.
+    pub(crate) async fn bring(
+        &self,
+        shelf: Option<&Shelf<'_, H>>,
+        place: &Place,
+        meter: &mut Meter<'_, H>,
+    ) -> Result<(Package, Option<T::Model>), Fault> {
+        let (host, policy) = (&self.host, &self.policy);
+        let base_url = place.key();
+        let complete = match shelf {
+            Some(shelf) => shelf.complete_package(&base_url).await?,
+            None => None,
+        };
+        let package = match complete {
+            Some(package) => package,
+            None if place.is_chosen() => self.read_chosen(shelf, place, meter).await?,
+            None if place.is_foreign() => self.read_foreign(shelf, place, meter).await?,
+            None => {
+                let (package, bytes) = load::manifest(host, policy, &self.inbox, base_url).await?;
+                if let Some(shelf) = shelf {
+                    shelf.put_package(&package, &bytes).await?;
+                }
+                package
+            }
+        };
+        let text = self.read_text(shelf, &package).await?;
+        if let Some(shelf) = shelf {
+            download(host, policy, &self.inbox, shelf, &package, meter).await?;
+        }
+        Ok((package, text))
     }
 
     async fn read_text(

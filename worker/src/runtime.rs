@@ -170,9 +170,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             Request::SaveModel { model_url, .. } => self.save_model(id, &model_url).await,
             Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
             Request::Storage { .. } => self.storage().await,
-            Request::VerifyModel { model_url, .. } => {
-                self.work(id, Work::Verify(&model_url)).await
-            }
+            Request::Download { model_url, .. } => self.work(id, Work::Download(&model_url)).await,
+            Request::VerifyModel { model_url, .. } => self.work(id, Work::Verify(&model_url)).await,
             Request::DescribeModel { model_url, .. } => self.describe_model(&model_url).await,
             Request::DeleteModel { model_url, .. } => self.delete(&model_url).await,
             Request::EraseModels { .. } => self.erase().await,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BenchmarkReport, BenchmarkStep, ByteCount, CompileReport, DeviceReport, EqualityReport, Fault,
-    Hello, ModelDetails, ModelOffer, RequestId, SamplingSettings, SelfTestReport, ShapeReport, StorageReport,
-    VerifyReport,
+    Hello, ModelDetails, ModelOffer, RequestId, SamplingSettings, SelfTestReport, ShapeReport,
+    StorageReport, VerifyReport,
 };
 
 /// A message from the worker to the page.
@@ -237,6 +237,11 @@ pub enum Outcome {
     },
     /// `Storage`.
     Storage(StorageReport),
+    /// `Download`: everything is in the store.
+    Downloaded {
+        /// The address under which it is stored: of a repository that holds a package of ours the package's folder.
+        model_url: String,
+    },
     /// `VerifyModel`.
     Verified(VerifyReport),
     /// `DescribeModel`.

@@ -49,6 +49,14 @@ pub enum Request {
         /// Settings of the session.
         settings: Settings,
     },
+    /// Bring a model into the store as `Load` does, and not onto a device: a loaded one stays. What has come when it is cancelled
+    /// stays, and the next one, or a `Load`, goes on with it.
+    Download {
+        /// Number of this request.
+        id: RequestId,
+        /// Address of the model, in any spelling.
+        model_url: String,
+    },
     /// Answer a conversation.
     Generate {
         /// Number of this request.
@@ -185,6 +193,7 @@ impl Request {
             | Self::OpenFiles { id, .. }
             | Self::SaveModel { id, .. }
             | Self::Load { id, .. }
+            | Self::Download { id, .. }
             | Self::Generate { id, .. }
             | Self::CompileAllVariants { id }
             | Self::PrefillEqualsDecode { id, .. }

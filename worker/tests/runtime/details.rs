@@ -46,7 +46,13 @@ fn a_package_says_what_it_is_and_which_files_it_has() {
     let names: Vec<&str> = details.files.iter().map(|file| &*file.name).collect();
     assert_eq!(
         names,
-        ["manifest.json", "00000.bin", "00001.bin", "00002.bin", "tokenizer.json"]
+        [
+            "manifest.json",
+            "00000.bin",
+            "00001.bin",
+            "00002.bin",
+            "tokenizer.json"
+        ]
     );
     let journal = world.disk.journal.borrow();
     for file in &details.files {
@@ -104,7 +110,10 @@ fn a_converted_model_names_its_commit_and_who_stated_the_hashes() {
             _ => HashOrigin::Computed,
         };
         assert_eq!(source.origin, expected, "{source:?}");
-        assert_eq!(source.bytes.get(), repository.files[&source.name].len() as u64);
+        assert_eq!(
+            source.bytes.get(),
+            repository.files[&source.name].len() as u64
+        );
     }
     let parts = details.parts;
     assert!(parts.codes.get() > 0 && parts.tables.get() > 0 && parts.norms.get() > 0);

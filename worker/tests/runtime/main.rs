@@ -7,6 +7,7 @@ mod details;
 mod diagnosis;
 mod disk;
 mod downloads;
+mod fetching;
 mod files;
 mod foreign;
 mod losses;

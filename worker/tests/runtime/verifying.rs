@@ -9,8 +9,8 @@ use protocol::{
 use crate::disk::{fetched, outcome, progress, report, served, storage, visit_and_load};
 use crate::foreign::{load_url, published};
 use crate::support::{
-    BASE_URL, LOAD, Script, Tiny, World, assert_converted, fault, load, question, shown,
-    visit, worker_in,
+    BASE_URL, LOAD, Script, Tiny, World, assert_converted, fault, load, question, shown, visit,
+    worker_in,
 };
 
 const CHECK: RequestId = RequestId(9);

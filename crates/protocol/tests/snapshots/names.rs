@@ -1,6 +1,8 @@
 //! Values that are mere names.
 
-use protocol::{FaultCode, FetchTrouble, FinishReason, Fit, HashOrigin, KvType, LoadStage, Retry, Role};
+use protocol::{
+    FaultCode, FetchTrouble, FinishReason, Fit, HashOrigin, KvType, LoadStage, Retry, Role,
+};
 
 use crate::check;
 

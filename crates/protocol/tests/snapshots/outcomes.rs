@@ -227,6 +227,12 @@ fn outcomes() {
             r#"{"Storage":{"models":[{"model_url":"https://host/m/","name":"Tern 135M","stored_bytes":1000,"total_bytes":4000,"shards":3,"complete":false}],"usage_bytes":1234,"quota_bytes":null,"state":{"Unavailable":{"detail":"private mode"}}}}"#,
         ),
         (
+            Outcome::Downloaded {
+                model_url: "https://host/m/".into(),
+            },
+            r#"{"Downloaded":{"model_url":"https://host/m/"}}"#,
+        ),
+        (
             Outcome::Verified(verified()),
             r#"{"Verified":{"files":7,"bytes":4000,"repaired":["00001.bin"],"broken":["00002.bin"],"fault":{"code":"FilesGone","detail":"gone","retry":"Reload"}}}"#,
         ),
@@ -245,7 +251,7 @@ fn outcomes() {
         .collect();
     assert_eq!(
         names.len(),
-        15,
+        16,
         "one case for each kind of outcome: {names:?}"
     );
 }

@@ -70,6 +70,13 @@ fn requests() {
             r#"{"Load":{"id":7,"model_url":"https://host/models/m/","settings":{"version":1,"context":2048,"kv":"F32","prefill_chunk":64,"subgroups":true}}}"#,
         ),
         (
+            Request::Download {
+                id: ID,
+                model_url: "terns/one".into(),
+            },
+            r#"{"Download":{"id":7,"model_url":"terns/one"}}"#,
+        ),
+        (
             Request::Generate { id: ID, job },
             r#"{"Generate":{"id":7,"job":{"messages":[{"role":"System","content":"Be kind."},{"role":"User","content":"Say \"hi\"\n<b>"},{"role":"Assistant","content":"hi","ids":[6151]}],"sampling":{"temperature":0.5,"top_k":0,"top_p":0.9,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":4294967295},"max_tokens":256,"resume":[1,2]}}}"#,
         ),
@@ -156,7 +163,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        24,
+        25,
         "one case for each kind of request: {names:?}"
     );
 }
