@@ -283,23 +283,28 @@ impl<'a, H: Host> Shelf<'a, H> {
     pub(crate) async fn report(&self) -> Result<StorageReport, Fault> {
         let packages = self.run("listing the packages", Store::packages).await?;
         let journal = self.journal().await?;
+        let parts = self.parts().await?;
         let estimate = self.host.store().estimate().await;
-        let mut models: Vec<StoredModel> = packages
-            .into_iter()
-            .map(|package| {
-                let own = journal.iter().filter(|file| file.package == package.url);
-                let stored_bytes = sum(own.clone().map(|file| file.bytes));
-                let shards = own.filter(|file| file.file.ends_with(SHARD_SUFFIX)).count();
-                StoredModel {
-                    model_url: package.url,
-                    name: package.name,
-                    stored_bytes: ByteCount::saturating(stored_bytes),
-                    total_bytes: ByteCount::saturating(package.total_bytes),
-                    shards: u32::try_from(shards).unwrap_or(u32::MAX),
-                    complete: stored_bytes >= package.total_bytes,
-                }
-            })
-            .collect();
+        let mut models: Vec<StoredModel> = Vec::new();
+        for package in packages {
+            let own = journal.iter().filter(|file| file.package == package.url);
+            let whole_bytes = sum(own.clone().map(|file| file.bytes));
+            let shards = own.filter(|file| file.file.ends_with(SHARD_SUFFIX)).count();
+            let complete = whole_bytes >= package.total_bytes;
+            let begun_bytes = match complete {
+                true => 0,
+                false => self.begun_bytes(&package.url, &journal, &parts).await?,
+            };
+            let stored_bytes = whole_bytes.saturating_add(begun_bytes);
+            models.push(StoredModel {
+                model_url: package.url,
+                name: package.name,
+                stored_bytes: ByteCount::saturating(stored_bytes),
+                total_bytes: ByteCount::saturating(package.total_bytes),
+                shards: u32::try_from(shards).unwrap_or(u32::MAX),
+                complete,
+            });
+        }
         models.sort_by(|a, b| a.model_url.cmp(&b.model_url));
         Ok(StorageReport {
             models,

@@ -4,7 +4,8 @@ use model::Manifest;
 use model::manifest::FileHash;
 use protocol::Fault;
 
-use super::{Shelf, Store, StoredPackage};
+use super::parts::begun_bytes;
+use super::{Shelf, Store, StoredFile, StoredPackage, StoredPart, distinct_files, sum};
 use crate::load::Package;
 use crate::{Blob as _, Host};
 
@@ -58,6 +59,30 @@ impl<H: Host> Shelf<'_, H> {
         };
         let complete = self.held(&package).await?.complete;
         Ok(complete.then_some(package))
+    }
+
+    /// Bytes that have come of a package's files which are not whole. What is under way of a conversion is not among them.
+    pub(super) async fn begun_bytes(
+        &self,
+        base_url: &str,
+        journal: &[StoredFile],
+        parts: &[StoredPart],
+    ) -> Result<u64, Fault> {
+        if parts.is_empty() {
+            return Ok(0);
+        }
+        let Some((_, bytes)) = self.manifest_file(base_url).await? else {
+            return Ok(0);
+        };
+        let Ok(manifest) = Manifest::from_json(&bytes.to_vec()) else {
+            return Ok(0);
+        };
+        let is_stored = |file: &&FileHash| {
+            let mut own = journal.iter().filter(|entry| entry.package == base_url);
+            own.any(|entry| entry.sha256 == file.sha256)
+        };
+        let missing = distinct_files(&manifest).filter(|file| !is_stored(file));
+        Ok(sum(missing.map(|file| begun_bytes(file, parts))))
     }
 
     /// A package with this manifest that is stored completely, wherever it came from.
