@@ -3,12 +3,14 @@
 mod diagnostics;
 mod format;
 mod interface;
+mod models;
 mod notices;
 mod screens;
 
 pub use diagnostics::*;
 pub use format::*;
 pub use interface::*;
+pub use models::*;
 pub use notices::*;
 pub use screens::*;
 

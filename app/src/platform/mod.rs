@@ -7,6 +7,7 @@ mod dropped;
 mod erase;
 mod files;
 mod locks;
+mod queue;
 mod surroundings;
 mod wake;
 
@@ -56,6 +57,12 @@ impl Browser {
             Effect::Address { diagnostics } => address::show(diagnostics),
             Effect::RememberModel(url) => chosen::remember(&url),
             Effect::ForgetModel => chosen::forget(),
+            Effect::RememberQueue(models) => queue::remember(&models),
+            Effect::RecallQueue => {
+                // Whoever asked is still busy.
+                let tell = Rc::clone(&self.listener);
+                spawn_local(async move { tell(Action::QueueRecalled(queue::recall())) });
+            }
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy { number, text } => files::copy(&self.listener, number, text),
@@ -131,6 +138,7 @@ pub(crate) fn opening() -> Opening {
     Opening {
         switches,
         model_url,
+        queue: queue::recall(),
         screen: if address::names_diagnostics() {
             Screen::Diagnostics
         } else {

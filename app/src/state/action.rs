@@ -2,7 +2,7 @@
 
 use protocol::SamplingSettings;
 
-use super::{ChatId, Clock, DbEvent, TextSize, Theme, Trial};
+use super::{ChatId, Clock, DbEvent, QueuedModel, TextSize, Theme, Trial};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +78,24 @@ pub enum Action {
     /// Wants another model in place of the one that runs: one that was looked up or is stored, by its URL. It is downloaded if
     /// need be. Ignored unless [`crate::State::can_choose`].
     UseModel(String),
+
+    // ---- other models
+    /// Wants a model downloaded for later, behind those that wait already.
+    QueueModel(QueuedModel),
+    /// Lets a model of the queue rest, by its URL. What has come of it is kept.
+    PauseQueued(String),
+    /// Lets it go on, or tries again what has failed.
+    ResumeQueued(String),
+    /// Takes it out of the queue. What has come of it is kept.
+    RemoveQueued(String),
+    /// The queue as the last tab has left it that had the engine.
+    QueueRecalled(Vec<QueuedModel>),
+    /// Wants every stored file of a model compared, by its URL.
+    CheckModel(String),
+    /// Wants a check to end.
+    CancelCheck,
+    /// Wants to know everything about a stored model, by its URL; ignored unless [`crate::State::can_choose`].
+    DescribeModel(String),
 
     // ---- screens and preferences
     /// Opens the settings.

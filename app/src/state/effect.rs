@@ -2,7 +2,7 @@
 
 use protocol::{Fault, Outcome, Request};
 
-use super::{ChatHead, ChatId, Flight, Preferences, StoredChat, Turn};
+use super::{ChatHead, ChatId, Flight, Preferences, QueuedModel, StoredChat, Turn};
 
 /// Something to be done. Effects of one action are performed in their order.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,10 @@ pub enum Effect {
     Announce(String),
     /// Load this model in later visits whose address names none.
     RememberModel(String),
+    /// Have later visits find these models to be downloaded.
+    RememberQueue(Vec<QueuedModel>),
+    /// Read the models that are to be downloaded; answered by [`crate::Action::QueueRecalled`].
+    RecallQueue,
     /// Let later visits begin with the usual model.
     ForgetModel,
     /// Put text into the clipboard; answered by [`crate::Action::Copied`] or [`crate::Action::CopyFailed`].

@@ -17,6 +17,8 @@ pub(super) enum Chore {
     Look,
     /// Makes one file of the model of this URL.
     Save(String),
+    /// Says what is known of the model of this URL.
+    Describe(String),
 }
 
 impl State {
@@ -53,6 +55,7 @@ impl State {
                 self.engine.phase = Phase::Starting;
                 let mut effects = self.supervise(supervisor::Event::Start);
                 effects.push(Effect::Db(DbRequest::Open));
+                effects.push(Effect::RecallQueue);
                 effects
             }
             _ => Vec::new(),
@@ -273,7 +276,7 @@ impl State {
         if !is_possible {
             return Vec::new();
         }
-        let mut effects = Vec::new();
+        let mut effects = self.remove_queued(&model_url);
         if model_url == self.model_url {
             effects.extend(self.put_aside());
             // A load that is under way would only delay it.
@@ -317,6 +320,10 @@ impl State {
                 Vec::new()
             }
             (Chore::Save(_), result) => self.on_saved(result),
+            (Chore::Describe(url), result) => {
+                self.on_described(&url, result);
+                Vec::new()
+            }
             (_, Ok(Outcome::Storage(report))) => {
                 self.environment.storage = Some(report);
                 Vec::new()

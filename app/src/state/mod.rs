@@ -13,6 +13,7 @@ mod engine;
 mod environment;
 pub mod limits;
 mod loading;
+mod manager;
 mod notice;
 mod opening;
 mod preferences;
@@ -37,6 +38,7 @@ pub use diagnosis::{Diagnosis, Progress, Trial};
 pub use effect::{Change, DbEvent, DbRequest, Effect, ReadPurpose};
 pub use engine::{Engine, Phase, Rate};
 pub use environment::{Clock, Database, Environment};
+pub use manager::{CheckState, Details, Manager, ModelCheck, Queued, QueuedModel};
 pub use notice::{ImportReport, Notice, Setback};
 pub use opening::Opening;
 pub use preferences::{Preferences, SAVING_TOKENS_PER_SECOND, TextSize, Theme};
@@ -62,6 +64,8 @@ pub struct State {
     pub chats: Chats,
     /// The model and its worker.
     pub engine: Engine,
+    /// Models beside the one that runs.
+    pub manager: Manager,
     /// What was found out on request.
     pub diagnosis: Diagnosis,
     /// What the person chose for all chats.
@@ -146,6 +150,7 @@ impl State {
         let effects = self.act(action);
         let effects = self.with_questions(effects);
         let effects = self.with_address(before, effects);
+        let effects = self.with_background(effects);
         self.save_recorder();
         let effects = self.with_writes(effects);
         self.with_wake_lock(effects)
@@ -179,6 +184,14 @@ impl State {
             | Action::FilesChosen(_)
             | Action::SaveModel(_)
             | Action::UseModel(_) => self.on_choosing(action),
+            Action::QueueModel(_)
+            | Action::PauseQueued(_)
+            | Action::ResumeQueued(_)
+            | Action::RemoveQueued(_)
+            | Action::QueueRecalled(_)
+            | Action::CheckModel(_)
+            | Action::CancelCheck
+            | Action::DescribeModel(_) => self.on_manager(action),
             Action::OpenSettings
             | Action::CloseSettings
             | Action::SetTheme(_)

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::saving::Saving;
 use super::{
     Chat, ChatHead, ChatId, Chats, Clock, Copying, DbRequest, Diagnosis, Effect, Engine,
-    Environment, Preferences, Recorder, Screen, State,
+    Environment, Manager, Preferences, QueuedModel, Recorder, Screen, State,
 };
 use crate::Switches;
 
@@ -17,6 +17,8 @@ pub struct Opening {
     pub switches: Switches,
     /// Absolute URL of the package.
     pub model_url: String,
+    /// Models that are to be downloaded.
+    pub queue: Vec<QueuedModel>,
     /// What the address wants to see first.
     pub screen: Screen,
     /// Where the page runs.
@@ -40,6 +42,7 @@ impl State {
                 open: Chat::empty(head),
             },
             engine: Engine::new(),
+            manager: Manager::default(),
             diagnosis: Diagnosis::default(),
             preferences: Preferences::default(),
             environment: opening.environment,
@@ -66,6 +69,7 @@ impl State {
             has_answered: false,
             lost_at: None,
         };
+        state.recall_queue(opening.queue);
         state.note(&format!("page opened, build {}", protocol::BUILD));
         let claim = Effect::ClaimEngine { steal: false };
         (state, vec![claim, Effect::Db(DbRequest::Open)])

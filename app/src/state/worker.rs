@@ -143,6 +143,9 @@ impl State {
                 result: Ok(outcome),
             }];
         }
+        if let Some(work) = self.take_work(id) {
+            return self.on_worked(work, Ok(*outcome));
+        }
         if let Some(chore) = self.take_chore(id) {
             return self.on_chore(chore, Ok(*outcome));
         }
@@ -186,6 +189,9 @@ impl State {
                 key,
                 result: Err(fault),
             }];
+        }
+        if let Some(work) = id.and_then(|id| self.take_work(id)) {
+            return self.on_worked(work, Err(fault));
         }
         if let Some(chore) = id.and_then(|id| self.take_chore(id)) {
             return self.on_chore(chore, Err(fault));
@@ -262,6 +268,7 @@ impl State {
         self.engine.model = None;
         self.engine.device = None;
         self.engine.chores.clear();
+        self.forget_work();
         self.engine.look.take_if(|look| *look == Look::Asking);
         self.end_trial();
         self.end_progress();

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::Page;
 use super::add_model::AddModel;
+use super::downloads::Downloads;
 use super::screen::Screen;
 use super::settings_model::{Model, Storage};
 use crate::components::Confirm;
@@ -15,6 +16,7 @@ pub(super) fn Settings(page: Page) -> impl IntoView {
     view! {
         <Screen page title=strings::SETTINGS class="column settings" done=Action::CloseSettings>
             <Model page />
+            <Downloads page />
             <AddModel page />
             <Appearance page />
             <Energy page />

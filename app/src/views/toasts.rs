@@ -62,6 +62,7 @@ fn words(notice: &Notice) -> String {
             is_rounded,
             because,
         } => strings::smaller(*context, *is_rounded, *because),
+        Notice::ModelFetched { name } => strings::model_fetched(name),
         Notice::ModelDeleted { bytes } => strings::model_deleted(*bytes),
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod chats;
+mod checks;
 mod choosing;
 mod clocks;
 mod continuity;
@@ -12,6 +13,7 @@ mod exports;
 mod files;
 mod first_run;
 mod hiding;
+mod manager;
 mod rates;
 mod saving;
 mod sentinel;

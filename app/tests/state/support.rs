@@ -15,6 +15,7 @@ pub(crate) fn opening() -> Opening {
     Opening {
         switches: Switches::default(),
         model_url: URL.to_owned(),
+        queue: Vec::new(),
         screen: Screen::Chat,
         environment: Environment::default(),
         clock: clock(0.0),
