@@ -4,6 +4,7 @@
 //! time went by) and returns [`Effect`]s; the binary of this crate performs them and draws the state with Leptos. So
 //! every story of the page is tested natively.
 
+mod catalogue;
 mod drafts;
 pub mod facts;
 pub mod keys;
@@ -13,6 +14,7 @@ mod state;
 pub mod strings;
 mod switches;
 
+pub use catalogue::{KnownModel, known_models};
 pub use drafts::{Drafts, Place};
 pub use state::limits;
 pub use state::{

@@ -3,13 +3,57 @@
 use protocol::{HashOrigin, LoadProgress, MemoryAt, ModelShape, VerifyReport};
 
 use super::{bytes, count, downloaded};
+use crate::KnownModel;
+
+// ---- known models
+
+/// Heading of the list in the settings.
+pub const KNOWN_MODELS: &str = "Known models";
+/// Heading of the list on the first visit.
+pub const OTHER_MODELS: &str = "Other models";
+/// Below the list.
+pub const KNOWN_NOTE: &str = "None of these is part of Tern. Sizes are worked out from published shapes, memory for a context of 4,096 tokens where the model allows it. Look one up to see what its page says, and whether it fits this device.";
+/// Button: for later.
+pub const QUEUE_MODEL: &str = "Download for later";
+/// The same beside a known model, where there is little room.
+pub const QUEUE_SHORT: &str = "For later";
+/// State of a known model.
+pub const IN_QUEUE: &str = "To be downloaded";
+/// There is too little room for it.
+pub const NO_ROOM: &str = "Not enough room in the browser's storage";
+
+/// Label of the button that looks a known model up.
+#[must_use]
+pub fn look_up_model(name: &str) -> String {
+    format!("{}: {name}", super::LOOK_UP)
+}
+
+/// Label of the button that has a known model downloaded for later.
+#[must_use]
+pub fn queue_model(name: &str) -> String {
+    format!("{QUEUE_MODEL}: {name}")
+}
+
+/// Publisher, licence and needs of a known model in one line.
+#[must_use]
+pub fn known_facts(model: &KnownModel) -> String {
+    let licence = model.license.as_deref().unwrap_or("licence not stated");
+    let size = model.download_bytes.map_or_else(
+        || "size unknown".to_owned(),
+        |size| format!("about {}", bytes(size.get())),
+    );
+    let memory = bytes(model.memory_bytes());
+    let context = model.context.map_or_else(String::new, |context| {
+        format!(" · context {}", count(context))
+    });
+    format!(
+        "{} · {licence} · {size} · memory {memory}{context}",
+        model.publisher
+    )
+}
 
 // ---- downloads
 
-/// Button: for later.
-pub const QUEUE_MODEL: &str = "Download for later";
-/// State of a model that was found.
-pub const IN_QUEUE: &str = "To be downloaded";
 /// Heading of the queue.
 pub const GROUP_DOWNLOADS: &str = "Downloads";
 /// State of a model in the queue.

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use protocol::{ModelOffer, is_of_files};
 
 use super::Page;
+use super::catalogue::Catalogue;
 use super::first_run::Facts;
 
 /// A field for an address, and what was found there.
@@ -56,6 +57,7 @@ pub(super) fn AddModel(page: Page) -> impl IntoView {
                     {strings::FROM_FILES}
                 </button>
             </div>
+            <Catalogue page title=strings::KNOWN_MODELS />
             <LookedUp page />
             <p class="group-note">{strings::ADD_MODEL_NOTE}</p>
             <p class="group-note">{strings::FROM_FILES_NOTE}</p>

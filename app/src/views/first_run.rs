@@ -5,7 +5,9 @@ use leptos::prelude::*;
 use protocol::{Fit, LoadStage, ModelOffer, StorageState, is_of_files};
 
 use super::Page;
+use super::add_model::LookedUp;
 use super::banners::download_button;
+use super::catalogue::Catalogue;
 use crate::components::{Icon, Shape};
 
 /// In place of an empty conversation while the model is not there.
@@ -49,6 +51,8 @@ pub(super) fn FirstRun(page: Page) -> impl IntoView {
                     <Start page />
                 </Show>
             </div>
+            <Catalogue page title=strings::OTHER_MODELS />
+            <LookedUp page />
             <ul class="points">{points}</ul>
             <button type="button" class="plain" on:click=move |_| page.act(Action::OpenDiagnostics)>
                 {strings::DIAGNOSTICS}

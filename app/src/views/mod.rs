@@ -2,6 +2,7 @@
 
 mod add_model;
 mod banners;
+mod catalogue;
 mod chat_settings;
 mod composer;
 mod conversation;
