@@ -202,6 +202,32 @@ export const STATES = [
     await chat.settings.open();
     await chat.settings.answers("Save energy").check();
   }, resized: (chat) => chat.settings.answers("Save energy").scrollIntoViewIfNeeded() },
+  { name: "settings-downloads", script: { holdWork: true }, steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.known.locator("summary").click();
+    for (const name of ["BitNet b1.58 2B-4T", "Falcon-E 3B Instruct"]) {
+      await chat.page.getByRole("button", { name: `Download for later: ${name}`, exact: true }).click();
+    }
+    await chat.settings.downloads.getByText(/Downloading · /).waitFor();
+  }, resized: (chat) => chat.settings.heading.scrollIntoViewIfNeeded() },
+  { name: "settings-known", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.known.locator("summary").click();
+  }, resized: (chat) => chat.settings.known.evaluate((list) => list.scrollIntoView()) },
+  { name: "first-run-known", isVariation: true, script: { offer: FIRST_VISIT }, steps: async (chat) => {
+    await chat.firstRun.download.waitFor();
+    await chat.settings.known.locator("summary").click();
+  }, resized: (chat) => chat.settings.known.evaluate((list) => list.scrollIntoView()) },
+  { name: "model-details", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.details("tern-135m").click();
+    await chat.settings.checkFiles.click();
+    await chat.settings.checkResult.getByText("was replaced").waitFor();
+    await chat.settings.sheet.getByText("Hashes of the stored files").click();
+  } },
   { name: "settings-end", steps: async (chat) => {
     await chat.waitFor("ready");
     await chat.settings.open();

@@ -14,6 +14,27 @@ export class SettingsPage {
     this.useFound = page.getByTestId("use-found");
     this.lookFailed = page.getByTestId("look-failed");
     this.fromFiles = page.getByTestId("from-files");
+    this.queueFound = page.getByTestId("queue-found");
+    this.known = page.getByTestId("known-models");
+    this.downloads = page.getByTestId("downloads");
+    this.sheet = page.getByTestId("model-details");
+    this.checkFiles = page.getByTestId("check-files");
+    this.checkResult = page.getByTestId("check-result");
+  }
+
+  /** The button that shows what is known of the stored model of this name. */
+  details(name) {
+    return this.model.getByRole("button", { name: `Details: ${name}`, exact: true });
+  }
+
+  /** A button of the model of this name in the queue of downloads. */
+  queueButton(words, name) {
+    return this.downloads.getByRole("button", { name: `${words}: ${name}`, exact: true });
+  }
+
+  /** The names in the queue of downloads, in order. */
+  queueNames() {
+    return this.downloads.locator(".model > div > p:first-child").allInnerTexts();
   }
 
   async open() {
