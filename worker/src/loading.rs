@@ -321,9 +321,11 @@ async fn download<H: Host>(
         }
     }
     if missing.is_empty() {
-        // What an earlier version of a package, or another one, has left.
+        // What an earlier version of a package has left. Another one may go on with what has come of it.
         let parts = shelf.parts().await?;
-        return shelf.drop_parts(parts.iter()).await.map(drop);
+        let wanted = shelf.wanted_by_others(&package.base_url, &parts).await?;
+        let left = parts.iter().filter(|part| !wanted.contains(&part.sha256));
+        return shelf.drop_parts(left).await.map(drop);
     }
     let counts: Vec<(u64, bool)> = shards
         .iter()

@@ -253,15 +253,17 @@ impl<'a, H: Host> Shelf<'a, H> {
         Ok(sum(free.iter().map(|file| file.bytes)))
     }
 
-    /// Deletes a package, and what has come of files that are not whole: nobody knows whose they are. Returns the bytes that
-    /// this frees.
+    /// Deletes a package, and what has come of files that are not whole and that no other package waits for. Returns the bytes
+    /// that this frees.
     pub(crate) async fn delete(&self, base_url: &str) -> Result<u64, Fault> {
         let freed = self
             .drop_files(Some(base_url), |file| file.package == base_url)
             .await?;
         repacking::forget(self, base_url).await?;
         let parts = self.parts().await?;
-        Ok(freed.saturating_add(self.drop_parts(parts.iter()).await?))
+        let wanted = self.wanted_by_others(base_url, &parts).await?;
+        let free = parts.iter().filter(|part| !wanted.contains(&part.sha256));
+        Ok(freed.saturating_add(self.drop_parts(free).await?))
     }
 
     /// Deletes everything. Returns the bytes that this frees.

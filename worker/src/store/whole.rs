@@ -1,5 +1,7 @@
 //! Packages that are stored completely.
 
+use std::collections::HashSet;
+
 use model::Manifest;
 use model::manifest::FileHash;
 use protocol::Fault;
@@ -71,18 +73,48 @@ impl<H: Host> Shelf<'_, H> {
         if parts.is_empty() {
             return Ok(0);
         }
+        let missing = self.missing_files(base_url, journal).await?;
+        Ok(sum(missing.iter().map(|file| begun_bytes(file, parts))))
+    }
+
+    /// The files of a package that are not stored, as far as its stored manifest names them.
+    async fn missing_files(
+        &self,
+        base_url: &str,
+        journal: &[StoredFile],
+    ) -> Result<Vec<FileHash>, Fault> {
         let Some((_, bytes)) = self.manifest_file(base_url).await? else {
-            return Ok(0);
+            return Ok(Vec::new());
         };
         let Ok(manifest) = Manifest::from_json(&bytes.to_vec()) else {
-            return Ok(0);
+            return Ok(Vec::new());
         };
         let is_stored = |file: &&FileHash| {
             let mut own = journal.iter().filter(|entry| entry.package == base_url);
             own.any(|entry| entry.sha256 == file.sha256)
         };
         let missing = distinct_files(&manifest).filter(|file| !is_stored(file));
-        Ok(sum(missing.map(|file| begun_bytes(file, parts))))
+        Ok(missing.cloned().collect())
+    }
+
+    /// SHA-256 of the files that other packages than this one wait for, if anything has come of files at all.
+    pub(crate) async fn wanted_by_others(
+        &self,
+        base_url: &str,
+        parts: &[StoredPart],
+    ) -> Result<HashSet<String>, Fault> {
+        let mut wanted = HashSet::new();
+        if parts.is_empty() {
+            return Ok(wanted);
+        }
+        let journal = self.journal().await?;
+        for other in self.packages().await? {
+            if other.url != base_url {
+                let missing = self.missing_files(&other.url, &journal).await?;
+                wanted.extend(missing.into_iter().map(|file| file.sha256));
+            }
+        }
+        Ok(wanted)
     }
 
     /// A package with this manifest that is stored completely, wherever it came from.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use protocol::{Event, FaultCode, Hello, LoadStage, Outcome, Request, RequestId, Status};
 
-use crate::disk::{fetched, outcome, progress, report, storage, visit_and_load};
+use crate::disk::{delete, fetched, outcome, progress, report, storage, visit_and_load};
 use crate::foreign::published;
 use crate::support::{
     BASE_URL, LOAD, Script, StoreBreak, Tiny, World, assert_converted, fault, load, question,
@@ -93,6 +93,30 @@ fn a_question_goes_first_and_the_download_goes_on_at_the_byte() {
     assert!(report(&world, 7).models.iter().all(|model| model.complete));
 }
 
+/// The keys of what has come of files that are not whole.
+fn parts(world: &World) -> Vec<String> {
+    let records = world.disk.records.borrow();
+    let parts = records.keys().filter(|key| key.starts_with("part/"));
+    parts.cloned().collect()
+}
+
+#[test]
+fn what_is_done_with_another_model_leaves_what_has_come() {
+    let world = two_packages();
+    visit_and_load(&world);
+    world.network.piece_bytes.set(1000);
+    world.network.slowness.set(50);
+    interrupted(&world, LATER, 20_000);
+    let before = parts(&world);
+    assert!(!before.is_empty());
+    visit_and_load(&world);
+    assert_eq!(parts(&world), before, "behind a load");
+    visit(&world, Script::default(), &[delete(1, BASE_URL)]);
+    assert_eq!(parts(&world), before, "behind a deletion");
+    visit(&world, Script::default(), &[delete(1, LATER)]);
+    assert_eq!(parts(&world), Vec::<String>::new(), "nobody wants it");
+}
+
 #[test]
 fn a_conversion_goes_on_as_well() {
     let (world, repository) = published("terns/three-shards");
@@ -108,11 +132,7 @@ fn a_conversion_goes_on_as_well() {
     );
     let model_url = repository.key();
     assert_eq!(outcome(&world, FETCH), Outcome::Downloaded { model_url });
-    visit(
-        &world,
-        Script::default(),
-        &[crate::disk::delete(1, BASE_URL)],
-    );
+    visit(&world, Script::default(), &[delete(1, BASE_URL)]);
     assert_converted(
         &world,
         &repository.key(),
