@@ -9,6 +9,9 @@ pub(crate) const PAGE: &str = "default-src 'none'; script-src 'self' 'wasm-unsaf
 pub(crate) const WORKER: &str =
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' https:";
 
+/// The policy of the worker's own worker, which reads the database and loads nothing.
+pub(crate) const READER: &str = "default-src 'none'";
+
 /// The page's policy as a header: a meta element can't forbid framing.
 #[must_use]
 pub(crate) fn page_header() -> String {

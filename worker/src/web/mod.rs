@@ -8,6 +8,7 @@ mod gpu_probe;
 mod host;
 mod idb_store;
 mod logger;
+mod reader;
 mod records;
 mod refusal;
 mod wire;
