@@ -19,8 +19,9 @@ use super::bytes::JsBytes;
 
 /// The worker's script, beside this worker's own.
 const SCRIPT: &str = "reader.js";
-/// Milliseconds without a question after which the worker ends, and gives back the memory that it takes.
-const IDLE_MILLIS: u32 = 3000;
+/// Milliseconds without a question after which the worker ends, and gives back the memory that it takes. A device may take some
+/// seconds to open between the tokenizer and the first shard.
+const IDLE_MILLIS: u32 = 10_000;
 
 /// What is asked for: a record, if there is an entry for it too.
 #[derive(Debug, Clone, Serialize)]
