@@ -23,6 +23,7 @@ mod fit;
 mod foreign;
 mod generate;
 mod gpu_session;
+mod hosts;
 mod inbox;
 mod keep;
 mod kernels;
@@ -51,8 +52,9 @@ pub mod web;
 pub use engine_port::{DeviceProbe, GpuEngine, GpuLoader};
 pub use file::File;
 pub use gpu_session::GpuSession;
+pub use hosts::{Forbidden, Hosts};
 pub use inbox::Inbox;
-pub use network::{Ask, Body, Buffer};
+pub use network::{Ask, AskError, Body, Buffer};
 pub use policy::Policy;
 pub use ports::{
     Blob, Decoder, Engine, EngineFault, Host, Loader, MadeUp, Memory, Session, TextLoader,

@@ -6,6 +6,7 @@ mod chosen;
 mod dropped;
 mod erase;
 mod files;
+mod hosts;
 mod locks;
 mod surroundings;
 mod wake;
@@ -39,6 +40,7 @@ impl Browser {
         dropped::listen(listener, handles);
         address::listen(listener);
         announcer::prepare();
+        hosts::read(listener);
         Self {
             listener: Rc::clone(listener),
             handles: Rc::clone(handles),
@@ -56,6 +58,9 @@ impl Browser {
             Effect::Address { diagnostics } => address::show(diagnostics),
             Effect::RememberModel(url) => chosen::remember(&url),
             Effect::ForgetModel => chosen::forget(),
+            Effect::AllowHost(host) => hosts::allow(&self.listener, &host),
+            Effect::ForgetHost(host) => hosts::forget(&self.listener, &host),
+            Effect::Resume(resume) => hosts::keep(&resume),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy { number, text } => files::copy(&self.listener, number, text),
@@ -139,6 +144,7 @@ pub(crate) fn opening() -> Opening {
         environment: surroundings::environment(),
         clock: clock(),
         seed: random(),
+        resume: hosts::take(),
     }
 }
 

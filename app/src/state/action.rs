@@ -2,7 +2,7 @@
 
 use protocol::SamplingSettings;
 
-use super::{ChatId, Clock, DbEvent, TextSize, Theme, Trial};
+use super::{ChatId, Clock, DbEvent, HostProblem, TextSize, Theme, Trial};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,11 @@ pub enum Action {
     /// need be. Ignored unless [`crate::State::can_choose`].
     UseModel(String),
 
+    /// Lets models be fetched from a server, by its origin; ignored unless [`crate::State::can_change_hosts`].
+    AllowHost(String),
+    /// No longer lets models be fetched from a server; ignored unless [`crate::State::can_change_hosts`].
+    ForgetHost(String),
+
     // ---- screens and preferences
     /// Opens the settings.
     OpenSettings,
@@ -150,6 +155,10 @@ pub enum Action {
     UpdateReady,
     /// Wants the other version; ignored unless [`crate::State::can_update`].
     ApplyUpdate,
+    /// The servers that are allowed.
+    HostsRead(Vec<String>),
+    /// The servers that are allowed now, or why nothing was changed.
+    HostsStored(Result<Vec<String>, HostProblem>),
     /// The browser's word on whether it keeps our data.
     Persisted(bool),
     /// The lock on the engine was given to this tab (`true`), or is held by another tab (`false`).

@@ -43,6 +43,7 @@ impl State {
         if address.is_empty() || !self.can_choose() {
             return Vec::new();
         }
+        address.clone_into(&mut self.engine.look_address);
         let id = self.begin_look();
         let model_url = address.to_owned();
         vec![Effect::Post(Request::Inspect { id, model_url })]
@@ -56,6 +57,8 @@ impl State {
             .retain(|(_, chore)| *chore != Chore::Look);
         self.engine.chores.push((id, Chore::Look));
         self.engine.look = Some(Look::Asking);
+        self.engine.looks_again = false;
+        self.hosts.problem = None;
         id
     }
 
@@ -68,6 +71,7 @@ impl State {
             Screen::Settings => Vec::new(),
             Screen::Chat | Screen::Diagnostics => self.act(Action::OpenSettings),
         };
+        self.engine.look_address.clear();
         let id = self.begin_look();
         effects.push(Effect::Post(Request::OpenFiles { id, files }));
         effects

@@ -38,6 +38,10 @@ pub struct Engine {
     pub offer: Option<ModelOffer>,
     /// What became of an address that the person wrote, or of files that were chosen.
     pub look: Option<Look>,
+    /// The address that was looked up last.
+    pub look_address: String,
+    /// Whether it is to be looked up again, as soon as that is possible.
+    pub(super) looks_again: bool,
     /// How far loading is.
     pub progress: Option<LoadProgress>,
     /// How fast the download is; absent while that can't be said.
@@ -103,6 +107,8 @@ impl Engine {
             fault: None,
             offer: None,
             look: None,
+            look_address: String::new(),
+            looks_again: false,
             progress: None,
             rate: None,
             model: None,

@@ -11,6 +11,7 @@ mod download;
 mod effect;
 mod engine;
 mod environment;
+mod hosts;
 pub mod limits;
 mod loading;
 mod notice;
@@ -37,6 +38,7 @@ pub use diagnosis::{Diagnosis, Progress, Trial};
 pub use effect::{Change, DbEvent, DbRequest, Effect, ReadPurpose};
 pub use engine::{Engine, Phase, Rate};
 pub use environment::{Clock, Database, Environment};
+pub use hosts::{HostProblem, Hosts, Resume};
 pub use notice::{ImportReport, Notice, Setback};
 pub use opening::Opening;
 pub use preferences::{Preferences, SAVING_TOKENS_PER_SECOND, TextSize, Theme};
@@ -68,6 +70,8 @@ pub struct State {
     pub preferences: Preferences,
     /// Where the page runs.
     pub environment: Environment,
+    /// Servers that the person has allowed.
+    pub hosts: Hosts,
     /// The chat that was just deleted, while it can be brought back.
     pub undo: Option<Undo>,
     /// What was put into the clipboard.
@@ -83,6 +87,8 @@ pub struct State {
     last_key: u32,
     /// Chats whose title was taken away, and whose first question is being read to be the title.
     untitled: BTreeSet<ChatId>,
+    /// Whether the chat on the screen is the one of before the page was loaded again, be it a new one.
+    resumes_chat: bool,
     /// Turns of chats that are not open and that the database may not hold.
     shelf: BTreeMap<ChatId, Vec<Turn>>,
     saving: saving::Saving,
@@ -144,6 +150,7 @@ impl State {
         }
         let before = self.screen;
         let effects = self.act(action);
+        let effects = self.with_look(effects);
         let effects = self.with_questions(effects);
         let effects = self.with_address(before, effects);
         self.save_recorder();
@@ -179,6 +186,10 @@ impl State {
             | Action::FilesChosen(_)
             | Action::SaveModel(_)
             | Action::UseModel(_) => self.on_choosing(action),
+            Action::AllowHost(_)
+            | Action::ForgetHost(_)
+            | Action::HostsRead(_)
+            | Action::HostsStored(_) => self.on_hosts(action),
             Action::OpenSettings
             | Action::CloseSettings
             | Action::SetTheme(_)

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::saving::Saving;
 use super::{
     Chat, ChatHead, ChatId, Chats, Clock, Copying, DbRequest, Diagnosis, Effect, Engine,
-    Environment, Preferences, Recorder, Screen, State,
+    Environment, Hosts, Preferences, Recorder, Resume, Screen, State,
 };
 use crate::Switches;
 
@@ -25,6 +25,8 @@ pub struct Opening {
     pub clock: Clock,
     /// A random number.
     pub seed: u64,
+    /// What an earlier load of this page has left to go on with.
+    pub resume: Option<Resume>,
 }
 
 impl State {
@@ -43,6 +45,7 @@ impl State {
             diagnosis: Diagnosis::default(),
             preferences: Preferences::default(),
             environment: opening.environment,
+            hosts: Hosts::default(),
             undo: None,
             copying: Copying::default(),
             notice: None,
@@ -53,6 +56,7 @@ impl State {
             clock: opening.clock,
             last_key: 0,
             untitled: BTreeSet::new(),
+            resumes_chat: false,
             shelf: BTreeMap::new(),
             saving: Saving::default(),
             unheard: None,
@@ -67,6 +71,9 @@ impl State {
             lost_at: None,
         };
         state.note(&format!("page opened, build {}", protocol::BUILD));
+        if let Some(resume) = opening.resume {
+            state.take_up(resume);
+        }
         let claim = Effect::ClaimEngine { steal: false };
         (state, vec![claim, Effect::Db(DbRequest::Open)])
     }

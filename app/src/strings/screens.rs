@@ -241,6 +241,7 @@ pub const fn fault_title(code: FaultCode) -> &'static str {
         FaultCode::NotFound | FaultCode::BadModel | FaultCode::Unsupported | FaultCode::NoChat => {
             "This model can't be used"
         }
+        FaultCode::HostNotAllowed | FaultCode::HostBlocked => "This server is not allowed yet",
         FaultCode::BadFiles => "These files are no model",
         FaultCode::FilesGone => "The model's files are needed again",
         FaultCode::BadAddress => "This is not the address of a model",

@@ -7,11 +7,15 @@ use protocol::{ModelOffer, is_of_files};
 
 use super::Page;
 use super::first_run::Facts;
+use super::hosts::AllowHost;
 
 /// A field for an address, and what was found there.
 #[component]
 pub(super) fn AddModel(page: Page) -> impl IntoView {
-    let address = RwSignal::new(String::new());
+    // What was looked up before the page was loaded again.
+    let address = page
+        .state
+        .with_untracked(|state| RwSignal::new(state.engine.look_address.clone()));
     let look = page.part(|state| state.engine.look.clone());
     let can_choose = page.part(app::State::can_choose);
     let is_asking = move || look.get() == Some(Look::Asking);
@@ -28,6 +32,7 @@ pub(super) fn AddModel(page: Page) -> impl IntoView {
                 {strings::fault_words(&fault)}
             </p>
             <p class="faint detail">{fault.detail.clone()}</p>
+            <AllowHost page />
         }
         .into_any(),
     };

@@ -11,6 +11,7 @@ mod edit;
 mod fault;
 mod first_run;
 mod header;
+mod hosts;
 mod screen;
 mod settings;
 mod settings_model;

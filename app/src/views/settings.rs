@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::Page;
 use super::add_model::AddModel;
+use super::hosts::Hosts;
 use super::screen::Screen;
 use super::settings_model::{Model, Storage};
 use crate::components::Confirm;
@@ -16,6 +17,7 @@ pub(super) fn Settings(page: Page) -> impl IntoView {
         <Screen page title=strings::SETTINGS class="column settings" done=Action::CloseSettings>
             <Model page />
             <AddModel page />
+            <Hosts page />
             <Appearance page />
             <Energy page />
             <Chats page />

@@ -12,6 +12,7 @@ mod exports;
 mod files;
 mod first_run;
 mod hiding;
+mod hosts;
 mod rates;
 mod saving;
 mod sentinel;

@@ -19,6 +19,7 @@ pub(crate) fn opening() -> Opening {
         environment: Environment::default(),
         clock: clock(0.0),
         seed: 1,
+        resume: None,
     }
 }
 

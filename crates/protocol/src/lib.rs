@@ -10,6 +10,7 @@
 
 mod event;
 mod fault;
+mod host;
 mod number;
 mod report;
 mod request;
@@ -23,6 +24,7 @@ pub use event::{
     Status, Usage,
 };
 pub use fault::{Fault, FaultCode, Retry};
+pub use host::{HUB_SOURCES, MAX_HOSTS, Origin};
 pub use number::{ByteCount, MAX_BYTE_COUNT};
 pub use report::{
     AdapterInfo, BenchmarkReport, BenchmarkStep, CompileReport, CompileResult, DeviceReport,

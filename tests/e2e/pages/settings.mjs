@@ -14,6 +14,10 @@ export class SettingsPage {
     this.useFound = page.getByTestId("use-found");
     this.lookFailed = page.getByTestId("look-failed");
     this.fromFiles = page.getByTestId("from-files");
+    this.allowHost = page.getByTestId("allow-host");
+    this.allow = page.getByTestId("allow");
+    this.hostProblem = page.getByTestId("host-problem");
+    this.hosts = page.getByRole("region", { name: "Allowed servers", exact: true });
   }
 
   async open() {
@@ -24,6 +28,11 @@ export class SettingsPage {
   /** The button that saves the stored model of this name to a file. */
   save(name) {
     return this.model.getByRole("button", { name: `Save to Files: ${name}`, exact: true });
+  }
+
+  /** The button that no longer allows a server. */
+  removeHost(origin) {
+    return this.hosts.getByRole("button", { name: `Remove ${origin.replace("https://", "")}`, exact: true });
   }
 
   theme(name) {

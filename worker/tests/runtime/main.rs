@@ -8,6 +8,7 @@ mod disk;
 mod downloads;
 mod files;
 mod foreign;
+mod hosts;
 mod losses;
 mod rates;
 mod reading;

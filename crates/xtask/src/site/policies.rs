@@ -104,8 +104,8 @@ mod tests {
             ),
             (
                 HEADERS,
-                "connect-src 'self' https:",
-                "connect-src *",
+                "https://*.hf.co",
+                "https:",
                 "_headers: /worker_loader.js",
             ),
             (

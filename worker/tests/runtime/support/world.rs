@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use model::download::Head;
 use protocol::{Event, Request, RequestId};
 use sha2::{Digest, Sha256};
-use worker::{Ask, Host, Inbox};
+use worker::{Ask, AskError, Host, Inbox};
 
 use super::Tiny;
 use super::files::MemoryFile;
@@ -303,7 +303,7 @@ impl Host for Outside {
         Vec::new()
     }
 
-    async fn ask(&self, ask: Ask) -> Result<(Head, Answer), String> {
+    async fn ask(&self, ask: Ask) -> Result<(Head, Answer), AskError> {
         network::ask(&self.world, ask).await
     }
 
