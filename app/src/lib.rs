@@ -18,8 +18,8 @@ pub use state::limits;
 pub use state::{
     Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Copying,
     Database, DbEvent, DbRequest, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry,
-    Environment, Finish, Flight, HostProblem, Hosts, ImportReport, Look, MAX_ENTRIES, Notice,
-    Opening, Phase, Preferences, Progress, Rate, ReadPurpose, Recorder, Resume,
+    Environment, Finish, Flight, HostProblem, Hosts, ImportReport, Learnt, Look, MAX_ENTRIES,
+    Notice, Opening, Phase, Preferences, Progress, Rate, ReadPurpose, Recorder, Resume,
     SAVING_TOKENS_PER_SECOND, Screen, Sentinel, Setback, State, Step, StoredChat, TICK_MILLIS,
     TextSize, Theme, Trial, Turn, UNDO_MILLIS, Undo,
 };

@@ -1,6 +1,7 @@
 //! Every word that a person reads.
 
 mod diagnostics;
+mod fit;
 mod format;
 mod hosts;
 mod interface;
@@ -8,6 +9,7 @@ mod notices;
 mod screens;
 
 pub use diagnostics::*;
+pub use fit::*;
 pub use format::*;
 pub use hosts::*;
 pub use interface::*;

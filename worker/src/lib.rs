@@ -34,6 +34,7 @@ mod offer;
 mod pace;
 mod policy;
 mod ports;
+mod precision;
 mod progress;
 mod race;
 mod reading;

@@ -69,6 +69,9 @@ pub enum Action {
     DeleteModel(String),
     /// Wants to know what lies at an address; ignored unless [`crate::State::can_choose`]. See [`crate::Engine::look`].
     LookUp(String),
+    /// Wants the model that is offered in another precision, by the address that the offer has for it; ignored unless
+    /// [`crate::State::can_choose`].
+    ChoosePrecision(String),
     /// Wants to choose files that are a model; ignored unless [`crate::State::can_choose`].
     PickModelFiles,
     /// So many files were chosen, or dropped onto the page. They are looked at as an address is.

@@ -1,7 +1,10 @@
 //! The model and the worker that runs it, as the page knows them.
 
 use protocol::supervisor::{Policy, Supervisor};
-use protocol::{DeviceReport, Fault, FetchTrouble, LoadProgress, ModelInfo, ModelOffer, RequestId};
+use protocol::{
+    Budget, DeviceReport, Fault, FetchTrouble, LoadProgress, ModelInfo, ModelOffer, RequestId,
+    Settings,
+};
 
 use super::loading::Chore;
 use super::{Look, Setback};
@@ -62,6 +65,8 @@ pub struct Engine {
     pub(super) slowed: Option<RequestId>,
     /// What the worker believes about the connection.
     pub(super) told_online: bool,
+    /// By what the worker judges models; absent = by the defaults.
+    pub(super) told_budget: Option<(Budget, Settings)>,
     /// How many tokens a second the worker thinks that it may make.
     pub(super) told_rate: u32,
     pub(super) last_id: u32,
@@ -119,6 +124,7 @@ impl Engine {
             download_paused: false,
             slowed: None,
             told_online: true,
+            told_budget: None,
             told_rate: 0,
             last_id: 0,
             request: None,

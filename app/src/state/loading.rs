@@ -112,12 +112,15 @@ impl State {
         }
     }
 
-    fn inspect(&mut self) -> Vec<Effect> {
+    pub(super) fn inspect(&mut self) -> Vec<Effect> {
         let id = self.engine.begin(Job::Inspect);
         self.engine.model = None;
         self.engine.phase = Phase::Starting;
         let model_url = self.model_url.clone();
-        vec![Effect::Post(Request::Inspect { id, model_url })]
+        let budget = self.tell_budget().into_iter();
+        budget
+            .chain([Effect::Post(Request::Inspect { id, model_url })])
+            .collect()
     }
 
     /// Asks for the model. An answer that waits for it keeps its phase.
@@ -149,8 +152,10 @@ impl State {
             settings,
         });
         let online = self.tell_online();
+        let budget = self.tell_budget();
         online
             .into_iter()
+            .chain(budget)
             .chain([load])
             .chain(self.rest(id))
             .collect()
@@ -167,10 +172,16 @@ impl State {
             return self.load();
         }
         self.engine.phase = Phase::Offer;
+        let offer = self.engine.offer.as_ref();
+        // What could go is told with it.
+        if offer.is_some_and(|offer| offer.missing_bytes.get() > 0) {
+            return self.ask_storage();
+        }
         Vec::new()
     }
 
     pub(super) fn on_loaded(&mut self, info: protocol::ModelInfo) -> Vec<Effect> {
+        self.learn_from_load(&info);
         let engine = &mut self.engine;
         engine.request = None;
         engine.agreed = true;
@@ -312,10 +323,7 @@ impl State {
 
     pub(super) fn on_chore(&mut self, chore: Chore, result: Result<Outcome, Fault>) -> Vec<Effect> {
         match (chore, result) {
-            (Chore::Look, result) => {
-                self.on_looked(result);
-                Vec::new()
-            }
+            (Chore::Look, result) => self.on_looked(result),
             (Chore::Save(_), result) => self.on_saved(result),
             (_, Ok(Outcome::Storage(report))) => {
                 self.environment.storage = Some(report);
@@ -337,6 +345,7 @@ impl State {
                 if url == self.model_url && self.engine.phase == Phase::Starting {
                     effects.extend(self.inspect());
                 }
+                effects.extend(self.look_for_room());
                 effects
             }
         }

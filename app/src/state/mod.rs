@@ -3,6 +3,7 @@
 mod action;
 mod announce;
 mod answering;
+mod budget;
 mod chats;
 mod chatting;
 mod choosing;
@@ -32,6 +33,7 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Check};
+pub use budget::Learnt;
 pub use chats::{Chat, ChatHead, ChatId, ChatIdError, Chats, StoredChat, Undo};
 pub use choosing::Look;
 pub use diagnosis::{Diagnosis, Progress, Trial};
@@ -103,6 +105,8 @@ pub struct State {
     sentinel: Option<Sentinel>,
     /// The same, while nobody looks.
     hidden_sentinel: Option<Sentinel>,
+    /// What models have taken of this device.
+    learnt: Learnt,
     /// How many pages in a row ended in such a step.
     kills: u32,
     /// Whether that is too many to go on without asking.
@@ -182,6 +186,7 @@ impl State {
             | Action::EngineLock(_)
             | Action::DeleteModel(_) => self.on_loading(action),
             Action::LookUp(_)
+            | Action::ChoosePrecision(_)
             | Action::PickModelFiles
             | Action::FilesChosen(_)
             | Action::SaveModel(_)

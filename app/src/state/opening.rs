@@ -6,7 +6,7 @@ use super::random::Random;
 use super::saving::Saving;
 use super::{
     Chat, ChatHead, ChatId, Chats, Clock, Copying, DbRequest, Diagnosis, Effect, Engine,
-    Environment, Hosts, Preferences, Recorder, Resume, Screen, State,
+    Environment, Hosts, Learnt, Preferences, Recorder, Resume, Screen, State,
 };
 use crate::Switches;
 
@@ -65,6 +65,7 @@ impl State {
             recorder: Recorder::default(),
             sentinel: None,
             hidden_sentinel: None,
+            learnt: Learnt::default(),
             kills: 0,
             must_ask: false,
             has_answered: false,

@@ -34,8 +34,6 @@ pub const FACT_MEMORY: &str = "Memory in use";
 pub const FACT_LICENCE: &str = "Licence";
 /// The licence is not stated.
 pub const LICENCE_UNKNOWN: &str = "Not stated";
-/// The model fits.
-pub const FITS: &str = "Fits this device";
 /// Whether it fits can't be known.
 pub const FIT_UNKNOWN: &str = "This browser does not tell whether it fits. Trying is safe.";
 /// The model does not fit.

@@ -7,6 +7,7 @@ use protocol::{ModelOffer, is_of_files};
 
 use super::Page;
 use super::first_run::Facts;
+use super::fit::OfferDetails;
 use super::hosts::AllowHost;
 
 /// A field for an address, and what was found there.
@@ -92,7 +93,8 @@ fn Found(page: Page, offer: ModelOffer) -> impl IntoView {
     let can_choose = page.part(app::State::can_choose);
     view! {
         <div class="card offer" data-testid="looked-up">
-            <Facts offer />
+            <Facts offer=offer.clone() />
+            <OfferDetails page offer />
             <button
                 type="button"
                 class="primary"

@@ -10,6 +10,7 @@ mod drafts;
 mod edit;
 mod fault;
 mod first_run;
+mod fit;
 mod header;
 mod hosts;
 mod screen;

@@ -1,6 +1,7 @@
 //! The stories of the page, without a page.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod budget;
 mod chats;
 mod choosing;
 mod clocks;

@@ -8,6 +8,7 @@
 //! [`RequestId`] gets exactly one terminal event, [`Event::Finished`] or [`Event::Failed`]. What the page does about lost
 //! devices and dead workers is decided in [`supervisor`].
 
+mod budget;
 mod event;
 mod fault;
 mod host;
@@ -19,6 +20,7 @@ mod storage;
 pub mod supervisor;
 mod version;
 
+pub use budget::Budget;
 pub use event::{
     Event, FetchTrouble, FinishReason, LoadProgress, LoadStage, LoadTimes, ModelInfo, Outcome,
     Status, Usage,
@@ -32,5 +34,8 @@ pub use report::{
 };
 pub use request::{Generate, Message, Request, RequestId, Role, ShapeJob};
 pub use settings::{KvType, SamplingSettings, Settings, SettingsError};
-pub use storage::{Fit, ModelOffer, StorageReport, StorageState, StoredModel, is_of_files};
+pub use storage::{
+    Fit, KvNeed, ModelOffer, Precision, PrecisionOffer, StorageReport, StorageState, StoredModel,
+    is_of_files,
+};
 pub use version::{BUILD, Hello, PROTOCOL_VERSION};

@@ -16,6 +16,8 @@ export class SettingsPage {
     this.fromFiles = page.getByTestId("from-files");
     this.allowHost = page.getByTestId("allow-host");
     this.allow = page.getByTestId("allow");
+    this.room = page.getByTestId("room");
+    this.precision = page.getByTestId("precision");
     this.hostProblem = page.getByTestId("host-problem");
     this.hosts = page.getByRole("region", { name: "Allowed servers", exact: true });
   }
