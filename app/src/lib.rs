@@ -20,9 +20,9 @@ pub use state::limits;
 pub use state::{
     Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, CheckState, Clock,
     Copying, Database, DbEvent, DbRequest, Details, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION,
-    Effect, Engine, Entry, Environment, Finish, Flight, ImportReport, Look, MAX_ENTRIES, Manager,
-    ModelCheck, Notice, Opening, Phase, Preferences, Progress, Queued, QueuedModel, Rate,
-    ReadPurpose, Recorder, SAVING_TOKENS_PER_SECOND, Screen, Sentinel, Setback, State, Step,
-    StoredChat, TICK_MILLIS, TextSize, Theme, Trial, Turn, UNDO_MILLIS, Undo,
+    Effect, Engine, Entry, Environment, Finish, Flight, HostProblem, Hosts, ImportReport, Learnt,
+    Look, MAX_ENTRIES, Manager, ModelCheck, Notice, Opening, Phase, Preferences, Progress, Queued,
+    QueuedModel, Rate, ReadPurpose, Recorder, Resume, SAVING_TOKENS_PER_SECOND, Screen, Sentinel,
+    Setback, State, Step, StoredChat, TICK_MILLIS, TextSize, Theme, Trial, Turn, UNDO_MILLIS, Undo,
 };
 pub use switches::Switches;

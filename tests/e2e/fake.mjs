@@ -58,9 +58,13 @@ export const DEFAULTS = {
     complete: true,
     max_context: 8192,
     weight_bytes: 50 * MEGABYTE,
+    context: 4096,
     kv_bytes: 94 * MEGABYTE,
+    kv_at: [{ context: 2048, bytes: 47 * MEGABYTE }, { context: 4096, bytes: 94 * MEGABYTE }, { context: 8192, bytes: 188 * MEGABYTE }],
     other_bytes: 20 * MEGABYTE,
     fit: "Fits",
+    missing_bytes: 0,
+    precisions: [],
     storage: "Durable",
   },
   model: {

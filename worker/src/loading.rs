@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use model::Manifest;
 use model::hub::Place;
 use model::manifest::FileHash;
 use protocol::{
@@ -10,6 +11,7 @@ use protocol::{
 };
 
 use crate::fetching::{Keeping, Trying, fetch};
+use crate::fit::fitting_context;
 use crate::load::{self, Package};
 use crate::progress::Meter;
 use crate::race::{First, first};
@@ -201,6 +203,19 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         Err(last)
     }
 
+    /// The settings with a context that fits, where none was chosen.
+    fn fitted(&self, manifest: &Manifest, settings: Settings) -> Settings {
+        if settings.context != 0 {
+            return settings;
+        }
+        let budget = &self.judgement.budget;
+        let buffer_bytes = self.buffer_bytes.get();
+        Settings {
+            context: fitting_context(manifest, &settings, budget, buffer_bytes),
+            ..settings
+        }
+    }
+
     /// Opens a device and uploads the weights. The device gets one shard at a time, while the store reads the next ones.
     async fn new_session(
         &self,
@@ -234,8 +249,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         meter.begin(stage, shards.iter().map(|shard| (shard.bytes, false)), 0);
         let mut laps = Laps::new(asked_at);
         let mut times = LoadTimes::default();
+        let settings = self.fitted(&package.manifest, loaded.settings);
         let mut loader = watch
-            .once(self.engine.open(&package.manifest, &loaded.settings))
+            .once(self.engine.open(&package.manifest, &settings))
             .await?;
         times.device_millis = laps.next(host.now());
         let self_test = loader.self_test();

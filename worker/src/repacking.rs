@@ -130,7 +130,7 @@ pub(crate) async fn look<H: Host>(
     let begun = noted(tools.shelf, &key).await?;
     let record = match begun {
         // What a commit names can't have changed meanwhile.
-        Some(record) if record.pinned.commit.is_some() => record,
+        Some(record) if record.pinned.is_still(crate::precision::precision(place)) => record,
         begun => {
             let pinned = match find(&tools, place, trying).await? {
                 Found::Package(base_url) => return Ok(Look::Package(base_url)),

@@ -6,6 +6,7 @@ mod chosen;
 mod dropped;
 mod erase;
 mod files;
+mod hosts;
 mod locks;
 mod queue;
 mod surroundings;
@@ -40,6 +41,7 @@ impl Browser {
         dropped::listen(listener, handles);
         address::listen(listener);
         announcer::prepare();
+        hosts::read(listener);
         Self {
             listener: Rc::clone(listener),
             handles: Rc::clone(handles),
@@ -63,6 +65,9 @@ impl Browser {
                 let tell = Rc::clone(&self.listener);
                 spawn_local(async move { tell(Action::QueueRecalled(queue::recall())) });
             }
+            Effect::AllowHost(host) => hosts::allow(&self.listener, &host),
+            Effect::ForgetHost(host) => hosts::forget(&self.listener, &host),
+            Effect::Resume(resume) => hosts::keep(&resume),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy { number, text } => files::copy(&self.listener, number, text),
@@ -147,6 +152,7 @@ pub(crate) fn opening() -> Opening {
         environment: surroundings::environment(),
         clock: clock(),
         seed: random(),
+        resume: hosts::take(),
     }
 }
 

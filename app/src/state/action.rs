@@ -2,7 +2,7 @@
 
 use protocol::SamplingSettings;
 
-use super::{ChatId, Clock, DbEvent, QueuedModel, TextSize, Theme, Trial};
+use super::{ChatId, Clock, DbEvent, HostProblem, QueuedModel, TextSize, Theme, Trial};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,9 @@ pub enum Action {
     DeleteModel(String),
     /// Wants to know what lies at an address; ignored unless [`crate::State::can_choose`]. See [`crate::Engine::look`].
     LookUp(String),
+    /// Wants the model that is offered in another precision, by the address that the offer has for it; ignored unless
+    /// [`crate::State::can_choose`].
+    ChoosePrecision(String),
     /// Wants to choose files that are a model; ignored unless [`crate::State::can_choose`].
     PickModelFiles,
     /// So many files were chosen, or dropped onto the page. They are looked at as an address is.
@@ -96,6 +99,10 @@ pub enum Action {
     CancelCheck,
     /// Wants to know everything about a stored model, by its URL; ignored unless [`crate::State::can_choose`].
     DescribeModel(String),
+    /// Lets models be fetched from a server, by its origin; ignored unless [`crate::State::can_change_hosts`].
+    AllowHost(String),
+    /// No longer lets models be fetched from a server; ignored unless [`crate::State::can_change_hosts`].
+    ForgetHost(String),
 
     // ---- screens and preferences
     /// Opens the settings.
@@ -168,6 +175,10 @@ pub enum Action {
     UpdateReady,
     /// Wants the other version; ignored unless [`crate::State::can_update`].
     ApplyUpdate,
+    /// The servers that are allowed.
+    HostsRead(Vec<String>),
+    /// The servers that are allowed now, or why nothing was changed.
+    HostsStored(Result<Vec<String>, HostProblem>),
     /// The browser's word on whether it keeps our data.
     Persisted(bool),
     /// The lock on the engine was given to this tab (`true`), or is held by another tab (`false`).

@@ -2,7 +2,7 @@
 
 use protocol::{Fault, Outcome, Request};
 
-use super::{ChatHead, ChatId, Flight, Preferences, QueuedModel, StoredChat, Turn};
+use super::{ChatHead, ChatId, Flight, Preferences, QueuedModel, Resume, StoredChat, Turn};
 
 /// Something to be done. Effects of one action are performed in their order.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,12 @@ pub enum Effect {
     ApplyUpdate,
     /// Delete both databases and all caches; answered by [`crate::Action::Erased`].
     Erase,
+    /// Allow a server; answered by [`crate::Action::HostsStored`].
+    AllowHost(String),
+    /// Do not allow a server any longer; answered by [`crate::Action::HostsStored`].
+    ForgetHost(String),
+    /// Keep this for the next load of the page.
+    Resume(Resume),
     /// Load the page again.
     Reload,
     /// Load page and worker again past all caches, once, since they are of different builds.

@@ -115,12 +115,15 @@ impl State {
         }
     }
 
-    fn inspect(&mut self) -> Vec<Effect> {
+    pub(super) fn inspect(&mut self) -> Vec<Effect> {
         let id = self.engine.begin(Job::Inspect);
         self.engine.model = None;
         self.engine.phase = Phase::Starting;
         let model_url = self.model_url.clone();
-        vec![Effect::Post(Request::Inspect { id, model_url })]
+        let budget = self.tell_budget().into_iter();
+        budget
+            .chain([Effect::Post(Request::Inspect { id, model_url })])
+            .collect()
     }
 
     /// Asks for the model. An answer that waits for it keeps its phase.
@@ -152,8 +155,10 @@ impl State {
             settings,
         });
         let online = self.tell_online();
+        let budget = self.tell_budget();
         online
             .into_iter()
+            .chain(budget)
             .chain([load])
             .chain(self.rest(id))
             .collect()
@@ -170,10 +175,16 @@ impl State {
             return self.load();
         }
         self.engine.phase = Phase::Offer;
+        let offer = self.engine.offer.as_ref();
+        // What could go is told with it.
+        if offer.is_some_and(|offer| offer.missing_bytes.get() > 0) {
+            return self.ask_storage();
+        }
         Vec::new()
     }
 
     pub(super) fn on_loaded(&mut self, info: protocol::ModelInfo) -> Vec<Effect> {
+        self.learn_from_load(&info);
         let engine = &mut self.engine;
         engine.request = None;
         engine.agreed = true;
@@ -315,10 +326,7 @@ impl State {
 
     pub(super) fn on_chore(&mut self, chore: Chore, result: Result<Outcome, Fault>) -> Vec<Effect> {
         match (chore, result) {
-            (Chore::Look, result) => {
-                self.on_looked(result);
-                Vec::new()
-            }
+            (Chore::Look, result) => self.on_looked(result),
             (Chore::Save(_), result) => self.on_saved(result),
             (Chore::Describe(url), result) => {
                 self.on_described(&url, result);
@@ -344,6 +352,7 @@ impl State {
                 if url == self.model_url && self.engine.phase == Phase::Starting {
                     effects.extend(self.inspect());
                 }
+                effects.extend(self.look_for_room());
                 effects
             }
         }

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::saving::Saving;
 use super::{
     Chat, ChatHead, ChatId, Chats, Clock, Copying, DbRequest, Diagnosis, Effect, Engine,
-    Environment, Manager, Preferences, QueuedModel, Recorder, Screen, State,
+    Environment, Hosts, Learnt, Manager, Preferences, QueuedModel, Recorder, Resume, Screen, State,
 };
 use crate::Switches;
 
@@ -27,6 +27,8 @@ pub struct Opening {
     pub clock: Clock,
     /// A random number.
     pub seed: u64,
+    /// What an earlier load of this page has left to go on with.
+    pub resume: Option<Resume>,
 }
 
 impl State {
@@ -46,6 +48,7 @@ impl State {
             diagnosis: Diagnosis::default(),
             preferences: Preferences::default(),
             environment: opening.environment,
+            hosts: Hosts::default(),
             undo: None,
             copying: Copying::default(),
             notice: None,
@@ -56,6 +59,7 @@ impl State {
             clock: opening.clock,
             last_key: 0,
             untitled: BTreeSet::new(),
+            resumes_chat: false,
             shelf: BTreeMap::new(),
             saving: Saving::default(),
             unheard: None,
@@ -64,6 +68,7 @@ impl State {
             recorder: Recorder::default(),
             sentinel: None,
             hidden_sentinel: None,
+            learnt: Learnt::default(),
             kills: 0,
             must_ask: false,
             has_answered: false,
@@ -71,6 +76,9 @@ impl State {
         };
         state.recall_queue(opening.queue);
         state.note(&format!("page opened, build {}", protocol::BUILD));
+        if let Some(resume) = opening.resume {
+            state.take_up(resume);
+        }
         let claim = Effect::ClaimEngine { steal: false };
         (state, vec![claim, Effect::Db(DbRequest::Open)])
     }

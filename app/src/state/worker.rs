@@ -155,7 +155,10 @@ impl State {
         }
         let is = |job: Job| self.engine.request == Some(id) && self.engine.job == job;
         match *outcome {
-            Outcome::Described(report) => self.engine.device = Some(report),
+            Outcome::Described(report) => {
+                self.learn_from_device(&report);
+                self.engine.device = Some(report);
+            }
             Outcome::Inspected(offer) if is(Job::Inspect) => return self.on_inspected(offer),
             Outcome::Loaded(info) if is(Job::Load) => return self.on_loaded(info),
             Outcome::Answered { reason, usage } if is(Job::Answer) => {
@@ -263,6 +266,7 @@ impl State {
         self.engine.greeted = false;
         self.engine.told_online = true;
         self.engine.told_rate = 0;
+        self.engine.told_budget = None;
         self.engine.waits_for_database = false;
         self.engine.request = None;
         self.engine.model = None;

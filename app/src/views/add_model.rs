@@ -8,11 +8,16 @@ use protocol::{ModelOffer, is_of_files};
 use super::Page;
 use super::catalogue::Catalogue;
 use super::first_run::Facts;
+use super::fit::OfferDetails;
+use super::hosts::AllowHost;
 
 /// A field for an address, and what was found there.
 #[component]
 pub(super) fn AddModel(page: Page) -> impl IntoView {
-    let address = RwSignal::new(String::new());
+    // What was looked up before the page was loaded again.
+    let address = page
+        .state
+        .with_untracked(|state| RwSignal::new(state.engine.look_address.clone()));
     let look = page.part(|state| state.engine.look.clone());
     let can_choose = page.part(app::State::can_choose);
     let is_asking = move || look.get() == Some(Look::Asking);
@@ -78,6 +83,7 @@ pub(super) fn LookedUp(page: Page) -> impl IntoView {
                 {strings::fault_words(&fault)}
             </p>
             <p class="faint detail">{fault.detail.clone()}</p>
+            <AllowHost page />
         }
         .into_any(),
     };
@@ -97,7 +103,8 @@ fn Found(page: Page, offer: ModelOffer) -> impl IntoView {
     let later = (!offer.complete && !is_of_files(&url)).then(|| later_button(page, &offer));
     view! {
         <div class="card offer" data-testid="looked-up">
-            <Facts offer />
+            <Facts offer=offer.clone() />
+            <OfferDetails page offer />
             <button
                 type="button"
                 class="primary"

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use super::Page;
 use super::add_model::AddModel;
 use super::downloads::Downloads;
+use super::hosts::Hosts;
 use super::screen::Screen;
 use super::settings_model::{Model, Storage};
 use crate::components::Confirm;
@@ -18,6 +19,7 @@ pub(super) fn Settings(page: Page) -> impl IntoView {
             <Model page />
             <Downloads page />
             <AddModel page />
+            <Hosts page />
             <Appearance page />
             <Energy page />
             <Chats page />

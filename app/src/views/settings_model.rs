@@ -138,7 +138,7 @@ fn stored_model(
     view! {
         <div class="line model">
             <div>
-                <p>{model.name}</p>
+                <p>{strings::model_name(&model.name, &model.model_url)}</p>
                 <p class="faint">
                     {move || check.get().unwrap_or_else(|| format!("{state} · {size}"))}
                 </p>

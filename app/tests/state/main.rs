@@ -1,6 +1,7 @@
 //! The stories of the page, without a page.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod budget;
 mod chats;
 mod checks;
 mod choosing;
@@ -13,6 +14,7 @@ mod exports;
 mod files;
 mod first_run;
 mod hiding;
+mod hosts;
 mod manager;
 mod rates;
 mod saving;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hello, SamplingSettings, Settings};
+use crate::{Budget, Hello, SamplingSettings, Settings};
 
 /// Number of a request, chosen by the page, never used twice in a worker's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -93,6 +93,14 @@ pub enum Request {
         /// Tokens a second; 0 = as many as the device can, which is how a worker begins.
         tokens_per_second: u32,
     },
+    /// What offers are judged by from now on, and the context of models that are loaded without one. A worker begins with the defaults
+    /// of both. Obeyed in order.
+    Judge {
+        /// What a page is assumed to get of memory.
+        budget: Budget,
+        /// What sessions will be asked for.
+        settings: Settings,
+    },
     /// Compile every kernel in every variant that the device can run.
     CompileAllVariants {
         /// Number of this request.
@@ -176,7 +184,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The request's number; greetings, `Retire`, `LoseDevice`, `Online` and `LimitRate` have none, and `Cancel`, `Pause` and `Resume` name
+    /// The request's number; greetings, `Retire`, `LoseDevice`, `Online`, `LimitRate` and `Judge` have none, and `Cancel`, `Pause` and `Resume` name
     /// another's.
     #[must_use]
     pub const fn id(&self) -> Option<RequestId> {
@@ -187,6 +195,7 @@ impl Request {
             | Self::Resume { .. }
             | Self::Online(_)
             | Self::LimitRate { .. }
+            | Self::Judge { .. }
             | Self::Retire
             | Self::LoseDevice => None,
             Self::Inspect { id, .. }

@@ -20,6 +20,12 @@ export class SettingsPage {
     this.sheet = page.getByTestId("model-details");
     this.checkFiles = page.getByTestId("check-files");
     this.checkResult = page.getByTestId("check-result");
+    this.allowHost = page.getByTestId("allow-host");
+    this.allow = page.getByTestId("allow");
+    this.room = page.getByTestId("room");
+    this.precision = page.getByTestId("precision");
+    this.hostProblem = page.getByTestId("host-problem");
+    this.hosts = page.getByRole("region", { name: "Allowed servers", exact: true });
   }
 
   /** The button that shows what is known of the stored model of this name. */
@@ -45,6 +51,11 @@ export class SettingsPage {
   /** The button that saves the stored model of this name to a file. */
   save(name) {
     return this.model.getByRole("button", { name: `Save to Files: ${name}`, exact: true });
+  }
+
+  /** The button that no longer allows a server. */
+  removeHost(origin) {
+    return this.hosts.getByRole("button", { name: `Remove ${origin.replace("https://", "")}`, exact: true });
   }
 
   theme(name) {

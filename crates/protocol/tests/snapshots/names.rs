@@ -73,7 +73,7 @@ fn plain_names() {
     assert_eq!(
         codes.join(" "),
         concat!(
-            r#""VersionMismatch" "BadAddress" "Unsupported" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "WrongNumbers" "#,
+            r#""VersionMismatch" "BadAddress" "HostNotAllowed" "HostBlocked" "Unsupported" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "WrongNumbers" "#,
             r#""Network" "NotFound" "Refused" "Busy" "WebPage" "BadModel" "BadFiles" "FilesGone" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage" "Killed""#
         )
     );

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use protocol::{
     AdapterInfo, BenchmarkReport, CompileReport, CompileResult, DeviceReport, DroppedVariant,
-    EqualityReport, EqualityResult, FinishReason, Fit, KvType, Limit, LoadTimes, ModelInfo,
-    ModelOffer, Outcome, SamplingSettings, SelfTestReport, ShapeReport, ShapeTime, StorageReport,
-    StorageState, StoredModel, Usage,
+    EqualityReport, EqualityResult, FinishReason, Fit, KvNeed, KvType, Limit, LoadTimes, ModelInfo,
+    ModelOffer, Outcome, Precision, PrecisionOffer, SamplingSettings, SelfTestReport, ShapeReport,
+    ShapeTime, StorageReport, StorageState, StoredModel, Usage,
 };
 
 use crate::details::{details, verified};
@@ -22,9 +22,20 @@ fn offer() -> ModelOffer {
         complete: false,
         max_context: 2048,
         weight_bytes: bytes(1),
+        context: 1024,
         kv_bytes: bytes(2),
+        kv_at: vec![KvNeed {
+            context: 2048,
+            bytes: bytes(4),
+        }],
         other_bytes: bytes(3),
         fit: Fit::FitsWithContext(1024),
+        missing_bytes: bytes(5),
+        precisions: vec![PrecisionOffer {
+            precision: Precision::Q6,
+            model_url: "https://host/m.gguf#embed=q6".into(),
+            weight_bytes: bytes(6),
+        }],
         storage: StorageState::Durable,
     }
 }
@@ -213,7 +224,7 @@ fn outcomes() {
         ),
         (
             Outcome::Inspected(offer()),
-            r#"{"Inspected":{"model_url":"https://host/m/","name":"Tern 135M","license":"MIT","download_bytes":4000,"stored_bytes":1000,"complete":false,"max_context":2048,"weight_bytes":1,"kv_bytes":2,"other_bytes":3,"fit":{"FitsWithContext":1024},"storage":"Durable"}}"#,
+            r##"{"Inspected":{"model_url":"https://host/m/","name":"Tern 135M","license":"MIT","download_bytes":4000,"stored_bytes":1000,"complete":false,"max_context":2048,"weight_bytes":1,"context":1024,"kv_bytes":2,"kv_at":[{"context":2048,"bytes":4}],"other_bytes":3,"fit":{"FitsWithContext":1024},"missing_bytes":5,"precisions":[{"precision":"Q6","model_url":"https://host/m.gguf#embed=q6","weight_bytes":6}],"storage":"Durable"}}"##,
         ),
         (
             Outcome::Saved {

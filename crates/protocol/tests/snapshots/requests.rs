@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use protocol::{Budget, ByteCount};
 use protocol::{
     Generate, Hello, KvType, Message, Request, Role, SamplingSettings, Settings, ShapeJob,
 };
@@ -127,6 +128,16 @@ fn requests() {
             r#"{"LimitRate":{"tokens_per_second":10}}"#,
         ),
         (
+            Request::Judge {
+                budget: Budget {
+                    killed_bytes: ByteCount::new(5),
+                    ..Budget::default()
+                },
+                settings: Settings::default(),
+            },
+            r#"{"Judge":{"budget":{"assumed_bytes":3000000000,"worked_bytes":0,"killed_bytes":5},"settings":{"version":1,"context":0,"kv":"F16","prefill_chunk":0,"subgroups":true}}}"#,
+        ),
+        (
             Request::DescribeDevice { id: ID },
             r#"{"DescribeDevice":{"id":7}}"#,
         ),
@@ -163,7 +174,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        25,
+        26,
         "one case for each kind of request: {names:?}"
     );
 }
