@@ -10,11 +10,25 @@
 // The build (`cargo xtask dist`) replaces this line. `files`: path to SHA-256; `policies`: path to Content-Security-Policy.
 const SHELL = { version: "unbuilt", files: {}, policies: {} };
 
+/** The file whose policy the person can widen: the app's worker, which alone fetches models. */
+const WORKER = "worker_loader.js";
+/** Most hosts that can be allowed: their names travel in a header. */
+const MAX_HOSTS = 32;
+/**
+ * An origin that can be allowed: https and a plain host name, or this device itself. Nothing else may ever get into a policy:
+ * no other scheme, no wildcard, no space, quote, semicolon or comma. `Origin` in crates/protocol/src/host.rs says the same.
+ */
+const ORIGIN =
+  /^(?:https:\/\/[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*|http:\/\/(?:localhost|127\.0\.0\.1))(?::[1-9][0-9]{0,4})?$/;
+
 /** This file lies beside index.html, so its folder is the app's scope, at the root of a host or below it. */
 const SCOPE = new URL("./", self.location);
 /** Caches belong to the whole origin, which several apps may share (project pages do): the scope is part of the name. */
 const CACHES_OF_THIS_APP = `tern-shell ${SCOPE.pathname} `;
 const CACHE = CACHES_OF_THIS_APP + SHELL.version;
+/** Where the page keeps the hosts that the person has allowed, whatever the version: a JSON list of origins in this cache. */
+const HOSTS_CACHE = `tern-hosts ${SCOPE.pathname}`;
+const HOSTS_LIST = new URL("allowed-hosts", SCOPE).href;
 /** The name of index.html. Some hosts redirect the long name to this one, and a redirect can't answer a navigation. */
 const PAGE = "./";
 
@@ -103,7 +117,32 @@ function pathInScope(request) {
 
 /** A file of this version. The network is asked only if the browser has thrown the cache away. */
 async function fromShell(name, request) {
-  return (await caches.match(name, { cacheName: CACHE })) ?? fetch(request);
+  const response = (await caches.match(name, { cacheName: CACHE })) ?? (await fetch(request));
+  return name === WORKER && response.ok ? withAllowedHosts(name, response) : response;
+}
+
+/** The worker with a policy that has the allowed hosts too. Where the list can't be read it stays as strict as it was built. */
+async function withAllowedHosts(name, response) {
+  const hosts = await allowedHosts().catch(() => []);
+  const changed = new Response(response.body, { headers: headers(name, response) });
+  const policy = changed.headers.get("Content-Security-Policy");
+  if (policy !== null && hosts.length > 0) {
+    const widened = policy.replace(/connect-src [^;]*/, (sources) => [sources.trim(), ...hosts].join(" "));
+    changed.headers.set("Content-Security-Policy", widened);
+  }
+  return changed;
+}
+
+async function allowedHosts() {
+  const kept = await caches.match(HOSTS_LIST, { cacheName: HOSTS_CACHE });
+  const list = kept === undefined ? [] : await kept.json();
+  return Array.isArray(list) ? list.filter(isOrigin).slice(0, MAX_HOSTS) : [];
+}
+
+/** Whether this is an origin in exactly the form in which a policy can have it. */
+function isOrigin(text) {
+  if (typeof text !== "string" || text.length > 270 || !ORIGIN.test(text)) return false;
+  return URL.canParse(text) && new URL(text).origin === text;
 }
 
 /** Any other address below the scope: the server knows it, or else the app opens at its own address. */

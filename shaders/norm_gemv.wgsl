@@ -6,7 +6,7 @@
 //
 // w, gamma: as in ternary_gemv
 // x     [width] f32; with MERGE the partials that rope_attention has left (see attention_combine), whose merged values are the
-//       row: width = heads * D, D a multiple of 16
+//       row: width = heads * D, D a multiple of 4
 // gain  [width] f32
 // y     [n_rows] f32, not the buffer of x: every workgroup reads x
 // One workgroup: ROWS rows; SLICES invocations share one and split its quads. Each workgroup quantises the whole row for
@@ -20,98 +20,103 @@ override WG: u32 = 256;
 override R: u32 = 8;
 override EPILOGUE: u32 = 0;
 override NORM: bool = true;
+override EPS: f32 = 1e-5;
 override WIDTH: u32 = 256;
 override N_ROWS: u32 = 8;
 override UP_OFFSET: u32 = 0; // the up's first quad, as in ternary_gemv
 override UP_GAMMA: u32 = 0;
 override MERGE: bool = false;
 override HEADS: u32 = 4;
-override HEAD_QUADS: u32 = 16; // D / 4
+const HEAD_QUADS: u32 = 16u; // D / 4
 override N_CHUNKS: u32 = 1;    // of the whole context
 const CHUNK: u32 = 64u;
+const PART: u32 = 17u;         // vectors of a part: HEAD_QUADS + 1
 const MERGE_AHEAD: u32 = 4u;   // parts that are loaded together
 const SLICES: u32 = 32u;
 const ROWS: u32 = 8u;   // WG / SLICES
 const QUADS: u32 = 4u;  // k_padded / 64
 const AHEAD: u32 = 2u;  // quads of a matrix that an invocation loads before the row is ready
 
-struct Params {
-    eps: f32,
-}
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> w: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> gamma: array<f32>;
 @group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> gain: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
-// Codes of the row: a quad of a matrix is multiplied with four vectors, behind one index.
-var<workgroup> q_row: array<array<vec4<u32>, 4>, QUADS>;
+// Codes of the row, four in a word: a quad of a matrix is multiplied with sixteen words, behind one index. Neighbours write single
+// words, which must not be components of one vector: whoever writes one may write the others too.
+var<workgroup> q_row: array<array<u32, 16>, QUADS>;
 var<workgroup> acc_parts: array<array<i32, ROWS>, SLICES>;
 var<workgroup> up_parts: array<array<i32, ROWS>, SLICES>;
 
-fn row_load(i: u32) -> vec4<f32> {
-    return x[i];
-}
-
-// A group of columns of the part at `at`, its quad `quad` first.
-fn part_columns(at: u32, quad: u32) -> RowColumns {
-    let first = at + 1u + quad;
-    return RowColumns(x[first], x[first + 1u], x[first + 2u], x[first + 3u]);
-}
-
-// Sixteen columns, merged of chunks, or of groups where there is more than one.
-fn merged_columns(at: u32) -> RowColumns {
+// Quads of the row, merged of chunks, or of groups where there is more than one.
+fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
     let n_chunks = min(step.pos / CHUNK + 1u, N_CHUNKS);
     let by_group = n_chunks > CHUNKS_PER_GROUP;
     let n_groups = (N_CHUNKS + CHUNKS_PER_GROUP - 1u) / CHUNKS_PER_GROUP;
     let count = select(n_chunks, (n_chunks + CHUNKS_PER_GROUP - 1u) / CHUNKS_PER_GROUP, by_group);
-    let head = at / HEAD_QUADS;
-    let quad = at % HEAD_QUADS;
-    let len = HEAD_QUADS + 1u;
-    let base = select(head * N_CHUNKS, HEADS * N_CHUNKS + head * n_groups, by_group) * len;
-    var largest = x[base].x;
-    var sum = x[base].y;
-    var v = part_columns(base, quad);
+    let of_head = select(N_CHUNKS, n_groups, by_group) * PART;
+    let first_head = select(0u, HEADS * N_CHUNKS * PART, by_group);
+    var values: array<vec4<f32>, ROW_STEPS>;
+    var places: array<u32, ROW_STEPS>; // of parts
+    var totals: array<vec4<f32>, ROW_STEPS>;
+    for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+        let at = row_place(lid, j, last);
+        places[j] = first_head + at / HEAD_QUADS * of_head;
+        totals[j] = x[places[j]];
+        values[j] = x[places[j] + 1u + at % HEAD_QUADS];
+    }
     for (var first = 1u; first < count; first = first + MERGE_AHEAD) {
-        var totals: array<vec4<f32>, MERGE_AHEAD>;
-        var parts: array<RowColumns, MERGE_AHEAD>;
-        for (var j = 0u; j < MERGE_AHEAD; j = j + 1u) { // unrolled
-            let part = base + min(first + j, count - 1u) * len;
-            totals[j] = x[part];
-            parts[j] = part_columns(part, quad);
+        var next_totals: array<array<vec4<f32>, ROW_STEPS>, MERGE_AHEAD>;
+        var next_values: array<array<vec4<f32>, ROW_STEPS>, MERGE_AHEAD>;
+        for (var k = 0u; k < MERGE_AHEAD; k = k + 1u) { // unrolled
+            let part = min(first + k, count - 1u) * PART;
+            for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+                next_totals[k][j] = x[places[j] + part];
+                next_values[k][j] = x[places[j] + part + 1u + row_place(lid, j, last) % HEAD_QUADS];
+            }
         }
-        for (var j = 0u; j < MERGE_AHEAD; j = j + 1u) { // unrolled
-            if first + j < count {
-                let m = merge(largest, sum, totals[j].x, totals[j].y);
-                v.a = merge_values(m, v.a, parts[j].a);
-                v.b = merge_values(m, v.b, parts[j].b);
-                v.c = merge_values(m, v.c, parts[j].c);
-                v.d = merge_values(m, v.d, parts[j].d);
-                largest = m.largest;
-                sum = m.sum;
+        for (var k = 0u; k < MERGE_AHEAD; k = k + 1u) { // unrolled
+            if first + k < count {
+                for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+                    let m = merge(totals[j].x, totals[j].y, next_totals[k][j].x, next_totals[k][j].y);
+                    values[j] = merge_values(m, values[j], next_values[k][j]);
+                    totals[j] = vec4<f32>(m.largest, m.sum, 0.0, 0.0);
+                }
             }
         }
     }
-    return RowColumns(v.a / sum, v.b / sum, v.c / sum, v.d / sum);
+    for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+        values[j] = values[j] / totals[j].y;
+    }
+    return values;
 }
 
-fn row_columns(at: u32, n4: u32) -> RowColumns {
-    if MERGE { return merged_columns(at); }
-    return row_plain(at, n4);
+fn row_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
+    if MERGE { return merged_quads(lid, last); }
+    var quads: array<vec4<f32>, ROW_STEPS>;
+    for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+        quads[j] = x[row_place(lid, j, last)];
+    }
+    return quads;
 }
 
 fn row_gain(i: u32) -> vec4<f32> {
     return gain[i];
 }
 
-fn row_put(group: u32, words: vec4<u32>) {
-    q_row[group / 4u][group % 4u] = words;
+fn row_put(quad: u32, codes: u32) {
+    q_row[quad / 16u][quad % 16u] = codes;
+}
+
+// Sixteen codes of the row.
+fn row_codes(quad: u32, k: u32) -> vec4<u32> {
+    return vec4<u32>(q_row[quad][4u * k], q_row[quad][4u * k + 1u], q_row[quad][4u * k + 2u], q_row[quad][4u * k + 3u]);
 }
 
 fn dot_quad(sums: DotSums, codes: vec4<u32>, quad: u32) -> DotSums {
-    let half = add_codes(add_codes(sums, codes.x, q_row[quad][0]), codes.y, q_row[quad][1]);
-    return add_codes(add_codes(half, codes.z, q_row[quad][2]), codes.w, q_row[quad][3]);
+    let half = add_codes(add_codes(sums, codes.x, row_codes(quad, 0u)), codes.y, row_codes(quad, 1u));
+    return add_codes(add_codes(half, codes.z, row_codes(quad, 2u)), codes.w, row_codes(quad, 3u));
 }
 
 // Products of the quads that were not loaded ahead.
@@ -143,7 +148,16 @@ fn main(
         ahead[j] = w[at];
         if EPILOGUE >= EPILOGUE_GATED { ahead_up[j] = w[UP_OFFSET + at]; }
     }
-    let own = quantize_row(lid, WIDTH, QUADS * 4u, params.eps);
+    // What the end needs is loaded here, so that nothing waits for it there.
+    var own_gamma = 0.0;
+    var up_gamma = 0.0;
+    var before = 0.0;
+    if lid < ROWS {
+        own_gamma = gamma[read_row];
+        if EPILOGUE >= EPILOGUE_GATED { up_gamma = gamma[UP_GAMMA + read_row]; }
+        if EPILOGUE == EPILOGUE_ADD { before = y[read_row]; }
+    }
+    let own = quantize_row(lid, WIDTH, QUADS * 16u, EPS);
     leave_sum(lid, own.sum_q);
     workgroupBarrier();
 
@@ -168,16 +182,16 @@ fn main(
             total = total + acc_parts[s][lid];
         }
         if EPILOGUE == EPILOGUE_STORE {
-            y[row] = dequantize(total, scale, gamma[row]);
+            y[row] = dequantize(total, scale, own_gamma);
         } else if EPILOGUE == EPILOGUE_ADD {
-            y[row] = dequantize_onto(y[row], total, scale, gamma[row]);
+            y[row] = dequantize_onto(before, total, scale, own_gamma);
         } else {
             var total_up = 0;
             for (var s = 0u; s < SLICES; s = s + 1u) { // unrolled
                 total_up = total_up + up_parts[s][lid];
             }
-            let up = dequantize(total_up, scale, gamma[UP_GAMMA + row]);
-            y[row] = gated(EPILOGUE, dequantize(total, scale, gamma[row]), up);
+            let up = dequantize(total_up, scale, up_gamma);
+            y[row] = gated(EPILOGUE, dequantize(total, scale, own_gamma), up);
         }
     }
 }

@@ -14,17 +14,15 @@
 override WG: u32 = 256;
 const D: u32 = 4u * QUADS;
 
-struct Params {
-    heads: u32,
-    group: u32,    // query heads of a key-value head
-    head_dim: u32,
-    context: u32,
-    scale: f32,    // 1 / sqrt(D)
-    n_chunks: u32, // of the whole context
-    k_offset: u32,
-    v_offset: u32,
-}
-@group(0) @binding(0) var<uniform> params: Params;
+// Constants, since parameters would have to be loaded before the cache is.
+override KV_HEADS: u32 = 1;
+override GROUP: u32 = 1;    // query heads of a key-value head
+override CONTEXT: u32 = 64;
+override SCALE: f32 = 1.0;  // 1 / sqrt(D)
+override N_CHUNKS: u32 = 1; // of the whole context
+override K_OFFSET: u32 = 4;
+override V_OFFSET: u32 = 8;
+
 @group(0) @binding(2) var<storage, read> qkv: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read> table: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> k_cache: array<KvQuad>;
@@ -62,13 +60,13 @@ fn own_position(lid: u32, kv_head: u32, position: u32, write: bool) {
     let quad = select(lid - QUADS, lid, is_key);
     var own = vec4<f32>(0.0);
     if is_key {
-        own = rotated_quad(params.k_offset + kv_head * D, position, quad * 4u);
+        own = rotated_quad(K_OFFSET + kv_head * D, position, quad * 4u);
     } else if is_value {
-        let at = params.v_offset + kv_head * D + quad * 4u;
+        let at = V_OFFSET + kv_head * D + quad * 4u;
         own = vec4<f32>(qkv[at / 2u], qkv[at / 2u + 1u]);
     }
-    let row = kv_head * params.context + position;
-    let scale_at = params.heads / params.group * params.context * QUADS + row;
+    let row = kv_head * CONTEXT + position;
+    let scale_at = KV_HEADS * CONTEXT * QUADS + row;
     let largest = kv_largest_together(lid, select(1u, 0u, is_key), own);
     let packed = kv_pack(own, largest);
     let scale = kv_pack_scale(largest);
@@ -94,10 +92,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let first_head = wid.x * HEADS;
     let position = step.pos;
     let start = wid.y * CHUNK;
-    if start > position || position >= params.context { return; }
+    if start > position || position >= CONTEXT { return; }
     let n = min(position + 1u - start, CHUNK);
-    let kv_head = first_head / params.group;
-    let chunk_base = (kv_head * params.context + start) * QUADS;
+    let kv_head = first_head / GROUP;
+    let chunk_base = (kv_head * CONTEXT + start) * QUADS;
     // Where in the chunk the token's own position is; behind its end in all chunks but the last.
     let own = position - start;
 
@@ -106,7 +104,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let others = select(n, max(n, 2u) - 1u, own < CHUNK);
     let shift = select(0u, 1u, own == 0u);
     let readable = chunk_base + shift * QUADS;
-    let scales = (params.heads / params.group * QUADS + kv_head) * params.context + start + shift;
+    let scales = (KV_HEADS * QUADS + kv_head) * CONTEXT + start + shift;
     var stored_keys: array<KvQuad, KEY_STEPS>;
     var stored_values: array<KvQuad, VALUE_STEPS>;
     var value_scales: array<f32, VALUE_STEPS>;
@@ -122,9 +120,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         value_scales[j] = value_scale(scales + place.p);
     }
     if own < CHUNK {
-        own_position(lid, kv_head, position, first_head % params.group == 0u);
+        own_position(lid, kv_head, position, first_head % GROUP == 0u);
     }
-    for (var t = lid; t < HEADS * QUADS; t = t + WG) {
+    // By the last invocations, since the first ones have their own position to rotate.
+    for (var t = WG - 1u - lid; t < HEADS * QUADS; t = t + WG) {
         q_heads[t / QUADS][t % QUADS] = rotated_quad((first_head + t / QUADS) * D, position, t % QUADS * 4u);
     }
     workgroupBarrier();
@@ -136,7 +135,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         keys[j] = kv_unpack(stored_keys[j], scale_of_key);
         if place.p == own { keys[j] = kv_unpack(own_key[place.quad], kv_scale(own_scales[0])); }
     }
-    weigh_chunk(lid, n, params.scale, keys);
+    weigh_chunk(lid, n, SCALE, keys);
     for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
         let place = value_place(lid, j, n);
         values[j] = kv_unpack(stored_values[j], value_scales[j]);
@@ -147,7 +146,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let joined = join_values(lid, r * JOINED, parts);
         if lid < JOINED * QUADS {
             let head = r * JOINED + lid / QUADS;
-            let at = ((first_head + head) * params.n_chunks + wid.y) * (QUADS + 1u);
+            let at = ((first_head + head) * N_CHUNKS + wid.y) * (QUADS + 1u);
             partials[at + 1u + lid % QUADS] = joined;
             if lid % QUADS == 0u { partials[at] = vec4<f32>(chunk_max(head), chunk_sum(head), 0.0, 0.0); }
         }

@@ -4,6 +4,7 @@
 //! time went by) and returns [`Effect`]s; the binary of this crate performs them and draws the state with Leptos. So
 //! every story of the page is tested natively.
 
+mod catalogue;
 mod drafts;
 pub mod facts;
 pub mod keys;
@@ -13,13 +14,15 @@ mod state;
 pub mod strings;
 mod switches;
 
+pub use catalogue::{KnownModel, known_models};
 pub use drafts::{Drafts, Place};
 pub use state::limits;
 pub use state::{
-    Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, Clock, Copying,
-    Database, DbEvent, DbRequest, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION, Effect, Engine, Entry,
-    Environment, Finish, Flight, ImportReport, Look, MAX_ENTRIES, Notice, Opening, Phase,
-    Preferences, Progress, Rate, ReadPurpose, Recorder, SAVING_TOKENS_PER_SECOND, Screen, Sentinel,
+    Action, Answer, Change, Chat, ChatHead, ChatId, ChatIdError, Chats, Check, CheckState, Clock,
+    Copying, Database, DbEvent, DbRequest, Details, Diagnosis, EXPORT_FORMAT, EXPORT_VERSION,
+    Effect, Engine, Entry, Environment, Finish, Flight, HostProblem, Hosts, ImportReport, Learnt,
+    Look, MAX_ENTRIES, Manager, ModelCheck, Notice, Opening, Phase, Preferences, Progress, Queued,
+    QueuedModel, Rate, ReadPurpose, Recorder, Resume, SAVING_TOKENS_PER_SECOND, Screen, Sentinel,
     Setback, State, Step, StoredChat, TICK_MILLIS, TextSize, Theme, Trial, Turn, UNDO_MILLIS, Undo,
 };
 pub use switches::Switches;

@@ -30,7 +30,13 @@ const HEAL_MILLIS: f64 = 10.0 * 60.0 * 1000.0;
 /// The id of what index.html shows before the app runs.
 const BOOT: &str = "boot";
 /// Files without a hash in their name, which the browser may have kept from another build.
-const UNHASHED: [&str; 4] = ["./", "worker_loader.js", "worker.js", "worker_bg.wasm"];
+const UNHASHED: [&str; 5] = [
+    "./",
+    "worker_loader.js",
+    "worker.js",
+    "worker_bg.wasm",
+    "reader.js",
+];
 
 /// Takes what happened.
 type Listener = Rc<dyn Fn(Action)>;

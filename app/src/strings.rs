@@ -1,14 +1,20 @@
 //! Every word that a person reads.
 
 mod diagnostics;
+mod fit;
 mod format;
+mod hosts;
 mod interface;
+mod models;
 mod notices;
 mod screens;
 
 pub use diagnostics::*;
+pub use fit::*;
 pub use format::*;
+pub use hosts::*;
 pub use interface::*;
+pub use models::*;
 pub use notices::*;
 pub use screens::*;
 
@@ -88,6 +94,8 @@ pub fn fault_words(fault: &Fault) -> String {
                 "There is not enough room to keep the model. Free {megabytes} MB, then try again; what has arrived is kept."
             )
         }
+        (FaultCode::HostNotAllowed, _) => hosts::host_not_allowed(fault),
+        (FaultCode::HostBlocked, _) => hosts::host_blocked(fault),
         (code, _) => self::fault(code).to_owned(),
     }
 }
@@ -102,6 +110,10 @@ const fn fault(code: FaultCode) -> &'static str {
         }
         FaultCode::BadAddress => {
             "This is not the address of a model. Write owner/name, or an address that begins with https://."
+        }
+        FaultCode::HostNotAllowed => hosts::HOST_UNKNOWN,
+        FaultCode::HostBlocked => {
+            "This server is allowed, but this window does not know it yet. Reload the page."
         }
         FaultCode::Unsupported => {
             "This model can't be used: only ternary (1.58-bit) models can, in the formats that are usual for them."

@@ -20,6 +20,8 @@ pub struct Switches {
     pub seed: Option<u32>,
     /// `max_tokens`: most tokens of an answer, 0 = as many as the context holds.
     pub max_tokens: u32,
+    /// `memory`: megabytes that models may take, in place of what is assumed and was learnt.
+    pub memory_megabytes: Option<u32>,
     /// `context`, `kv` (`f16`, `f32` or `i8`), `subgroups` (`0` = do not use them).
     pub settings: Settings,
 }
@@ -32,6 +34,7 @@ impl Default for Switches {
             temperature: None,
             seed: None,
             max_tokens: DEFAULT_MAX_TOKENS,
+            memory_megabytes: None,
             settings: Settings::default(),
         }
     }
@@ -76,6 +79,7 @@ impl Switches {
                     self.settings = settings;
                 }
             }
+            "memory" => self.memory_megabytes = value.parse().ok().filter(|most| *most > 0),
             "kv" if value == "f32" => self.settings.kv = KvType::F32,
             "kv" if value == "f16" => self.settings.kv = KvType::F16,
             "kv" if value == "i8" => self.settings.kv = KvType::I8,
@@ -122,7 +126,9 @@ mod tests {
             ("context", "512"),
             ("kv", "f32"),
             ("subgroups", "0"),
+            ("memory", "300"),
         ]);
+        assert_eq!(switches.memory_megabytes, Some(300));
         assert_eq!(switches.model, "models/other");
         assert!(switches.start);
         assert_eq!(read(&[("greedy", "1")]).temperature, Some(0.0));
@@ -156,6 +162,8 @@ mod tests {
             ("context", "99999999999"),
             ("context", "4000000000"),
             ("kv", "f8"),
+            ("memory", "0"),
+            ("memory", "much"),
             ("unknown", "1"),
         ];
         assert_eq!(read(&nonsense), Switches::default());

@@ -25,5 +25,6 @@ pub use device::{Device, DeviceOptions};
 pub use error::Error;
 pub use exec::Executor;
 pub use loader::ModelLoader;
+pub use plan::memory_need;
 pub use session::{MemoryReport, Sampling, Session, SessionConfig};
 pub use variant::{Dot, KvType, Reduce, Rows, Variant};

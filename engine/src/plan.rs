@@ -4,6 +4,7 @@ mod dispatches;
 mod fused;
 #[cfg(test)]
 mod memory;
+mod need;
 
 use crate::exec::{Compiling, Dispatch, Executor, Program};
 use crate::ops::{
@@ -17,6 +18,9 @@ use model::layout::{padded_cols, padded_rows};
 use model::{Architecture, Manifest};
 
 use dispatches::Builder;
+use need::Buffers;
+
+pub use need::memory_need;
 
 /// Largest number of rows whose logits are computed at once.
 pub(crate) const MAX_LOGIT_ROWS: u32 = 8;
@@ -223,7 +227,7 @@ impl Io {
 }
 
 fn kv_buffers(
-    executor: &mut Executor,
+    executor: &mut impl Buffers,
     arch: &Architecture,
     context: u32,
     kv: KvType,
@@ -240,7 +244,7 @@ fn kv_buffers(
 }
 
 fn io_buffers(
-    executor: &mut Executor,
+    executor: &mut impl Buffers,
     arch: &Architecture,
     context: u32,
     chunk: u32,
@@ -278,7 +282,7 @@ impl Scratch {
     }
 
     fn allocate(
-        executor: &mut Executor,
+        executor: &mut impl Buffers,
         arch: &Architecture,
         tile: u32,
         context: u32,

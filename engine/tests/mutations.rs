@@ -198,7 +198,8 @@ fn sub_norm_skipped() {
                 "if NORM { scale = rms_scale",
                 "if NORM && width != 768u { scale = rms_scale",
             );
-            let gained = "v = RowColumns(gain.a * v.a, gain.b * v.b, gain.c * v.c, gain.d * v.d);";
+            // Unrolled: each row here takes one step.
+            let gained = "held[j] = gains[j] * held[j];";
             replace(&text, gained, &format!("if width != 768u {{ {gained} }}"))
         } else {
             text

@@ -23,8 +23,7 @@ fn dot_total(sums: DotSums) -> i32 {
     return sums.x + (sums.y >> 2u) + (sums.z >> 4u);
 }
 
-// Sum of 16 signed bytes.
-fn sum_codes(x: vec4<u32>) -> i32 {
-    let ones = 0x01010101u;
-    return dot4I8Packed(x.x, ones) + dot4I8Packed(x.y, ones) + dot4I8Packed(x.z, ones) + dot4I8Packed(x.w, ones);
+// Sum of four signed bytes.
+fn sum_codes(x: u32) -> i32 {
+    return dot4I8Packed(x, 0x01010101u);
 }

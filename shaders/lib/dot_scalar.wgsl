@@ -26,11 +26,6 @@ fn dot_total(sums: DotSums) -> i32 {
 }
 
 // Sum of four signed bytes.
-fn sum_lanes(x: u32) -> i32 {
+fn sum_codes(x: u32) -> i32 {
     return (i32(x << 24u) >> 24u) + (i32(x << 16u) >> 24u) + (i32(x << 8u) >> 24u) + (i32(x) >> 24u);
-}
-
-// Sum of 16 signed bytes.
-fn sum_codes(x: vec4<u32>) -> i32 {
-    return sum_lanes(x.x) + sum_lanes(x.y) + sum_lanes(x.z) + sum_lanes(x.w);
 }

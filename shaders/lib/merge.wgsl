@@ -12,10 +12,12 @@ struct Merge {
 }
 
 fn merge(largest: f32, sum: f32, next_largest: f32, next_sum: f32) -> Merge {
-    let top = max(largest, next_largest);
-    let old = exp(largest - top);
-    let fresh = exp(next_largest - top);
-    return Merge(old, fresh, top, fma(old, sum, fresh * next_sum));
+    // One of the weights is exp(0). What is not a number makes the other one so, and with it the sum.
+    let less = exp(-abs(largest - next_largest));
+    let is_first = largest >= next_largest;
+    let old = select(less, 1.0, is_first);
+    let fresh = select(1.0, less, is_first);
+    return Merge(old, fresh, max(largest, next_largest), fma(old, sum, fresh * next_sum));
 }
 
 fn merge_values(weights: Merge, values: vec4<f32>, next_values: vec4<f32>) -> vec4<f32> {

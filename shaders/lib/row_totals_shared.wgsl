@@ -1,9 +1,11 @@
 // Sum of squares and largest bits of a row, by workgroup memory. Same signatures and bits as row_totals_subgroup.wgsl.
 // The including kernel declares `override WG: u32`, a multiple of 32.
 const LANES: u32 = 0u;      // as in row_totals_subgroup.wgsl; of no use here
-const ROW_STEPS: u32 = 2u;  // groups of an invocation
+const ROW_STEPS: u32 = 2u;  // quads of an invocation
 const ROW_BLOCKS: u32 = 16u; // of the row
-var<workgroup> block_squares: array<array<f32, 32>, ROW_BLOCKS>;
+const ROW_UNITS: u32 = 64u;  // 4 * ROW_BLOCKS
+var<workgroup> block_squares: array<array<f32, 32>, ROW_BLOCKS>; // of 16 columns each
+var<workgroup> quad_squares: array<array<f32, 4>, 256>; // by invocation
 var<workgroup> block_largest: array<array<u32, 32>, 32>; // of 32 invocations
 
 struct RowTotals {
@@ -15,16 +17,21 @@ fn row_totals(lid: u32, squares: array<f32, ROW_STEPS>, largest: u32) -> RowTota
     var own = squares;
     let lane = lid % 32u;
     for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
-        let block = (lid + j * WG) / 32u;
-        if block < ROW_BLOCKS { block_squares[block][lane] = own[j]; }
+        quad_squares[lid / 4u][lid % 4u] = own[j];
+        workgroupBarrier();
+        let group = (lid + j * WG) / 4u;
+        if lid % 4u == 0u && group / 32u < ROW_BLOCKS {
+            let four = quad_squares[lid / 4u];
+            block_squares[group / 32u][group % 32u] = (four[0] + four[1]) + (four[2] + four[3]);
+        }
+        workgroupBarrier();
     }
     block_largest[lid / 32u][lane] = largest;
     workgroupBarrier();
     for (var mask = 1u; mask < 32u; mask = mask << 1u) {
         if lane % (2u * mask) == 0u {
-            for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
-                let block = (lid + j * WG) / 32u;
-                if block < ROW_BLOCKS { block_squares[block][lane] = block_squares[block][lane] + block_squares[block][lane + mask]; }
+            for (var block = lid / 32u; block < ROW_BLOCKS; block = block + WG / 32u) {
+                block_squares[block][lane] = block_squares[block][lane] + block_squares[block][lane + mask];
             }
             block_largest[lid / 32u][lane] = max(block_largest[lid / 32u][lane], block_largest[lid / 32u][lane + mask]);
         }
@@ -35,7 +42,7 @@ fn row_totals(lid: u32, squares: array<f32, ROW_STEPS>, largest: u32) -> RowTota
         total = total + block_squares[block][0];
     }
     var most = 0u;
-    for (var at = 0u; at < min(WG / 32u, ROW_BLOCKS); at = at + 1u) { most = max(most, block_largest[at][0]); }
+    for (var at = 0u; at < min(WG / 32u, ROW_UNITS); at = at + 1u) { most = max(most, block_largest[at][0]); }
     return RowTotals(total, most);
 }
 

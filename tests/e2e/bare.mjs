@@ -11,9 +11,9 @@ const START_MS = 60_000;
 /**
  * Starts Chromium with one empty page.
  *
- * @returns {Promise<{send: Function, navigate: Function, evaluate: Function, worker: Function, close: Function}>}
+ * @returns {Promise<{send: Function, navigate: Function, evaluate: Function, worker: Function, inner: Function, close: Function}>}
  *   `send(method, params, session)` any command; `evaluate(expression)` its value in the page, awaited; `worker()` the session of
- *   the page's worker, if there is one
+ *   the page's worker, if there is one; `inner()` those of the workers that this one has started
  */
 export async function start() {
   const home = await mkdtemp(join(tmpdir(), "tern-bare-"));
@@ -24,17 +24,24 @@ export async function start() {
   const [input, output] = [child.stdio[3], child.stdio[4]];
 
   const waiting = new Map();
-  let [last, worker] = [0, undefined];
-  const take = ({ id, result, error, method, params }) => {
+  let [last, page, worker] = [0, undefined, undefined];
+  const inner = new Set();
+  const attach = (session) => send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, session);
+  const take = ({ id, result, error, method, params, sessionId }) => {
     if (id !== undefined) {
       const { resolve, reject } = waiting.get(id);
       waiting.delete(id);
       if (error) reject(new Error(error.message));
       else resolve(result);
     } else if (method === "Target.attachedToTarget" && params.targetInfo.type === "worker") {
-      worker = params.sessionId;
-    } else if (method === "Target.detachedFromTarget" && params.sessionId === worker) {
-      worker = undefined;
+      if (sessionId === page) {
+        worker = params.sessionId;
+        // One that has ended already answers with an error.
+        attach(worker).catch(() => undefined);
+      } else inner.add(params.sessionId);
+    } else if (method === "Target.detachedFromTarget") {
+      inner.delete(params.sessionId);
+      if (params.sessionId === worker) worker = undefined;
     }
   };
   let rest = "";
@@ -54,8 +61,8 @@ export async function start() {
     setTimeout(() => reject(new Error("Chromium did not start")), START_MS).unref();
   });
   const { targetId } = await Promise.race([send("Target.createTarget", { url: "about:blank" }), late]);
-  const { sessionId: page } = await send("Target.attachToTarget", { targetId, flatten: true });
-  await send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, page);
+  page = (await send("Target.attachToTarget", { targetId, flatten: true })).sessionId;
+  await attach(page);
 
   const evaluate = async (expression) => {
     const { result, exceptionDetails } = await send("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true }, page);
@@ -73,5 +80,5 @@ export async function start() {
     await exited;
     await rm(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   };
-  return { send, navigate, evaluate, worker: () => worker, close };
+  return { send, navigate, evaluate, worker: () => worker, inner: () => [...inner], close };
 }

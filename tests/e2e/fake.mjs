@@ -35,6 +35,8 @@ export const DEFAULTS = {
   holdLoad: false,
   /** Holds the end of a benchmark likewise. */
   holdBenchmark: false,
+  /** Holds the end of a download for later, or of a check, likewise. */
+  holdWork: false,
   /** Faults: of Inspect, of Load, of DescribeDevice, and of an answer before the piece `failAfter`. */
   inspectFault: undefined,
   loadFault: undefined,
@@ -56,9 +58,13 @@ export const DEFAULTS = {
     complete: true,
     max_context: 8192,
     weight_bytes: 50 * MEGABYTE,
+    context: 4096,
     kv_bytes: 94 * MEGABYTE,
+    kv_at: [{ context: 2048, bytes: 47 * MEGABYTE }, { context: 4096, bytes: 94 * MEGABYTE }, { context: 8192, bytes: 188 * MEGABYTE }],
     other_bytes: 20 * MEGABYTE,
     fit: "Fits",
+    missing_bytes: 0,
+    precisions: [],
     storage: "Durable",
   },
   model: {
@@ -96,6 +102,25 @@ export const DEFAULTS = {
     decode_tokens: 60,
     decode_millis: 3000,
   },
+  details: {
+    model_url: URL_OF_MODEL,
+    name: "tern-135m",
+    license: "Apache-2.0",
+    kind: "huggingface-packed",
+    revision: "0123456789abcdef0123456789abcdef01234567",
+    sources: [
+      { name: "config.json", bytes: 743, sha256: "be2f846e66edf581fefb4dd0c776d48829c7cb4b91aeb2de17b6b644b8ad3322", origin: "Computed" },
+      { name: "model.safetensors", bytes: 83_421_980, sha256: "b46001b40fc3af10eb44a0a4dd8229f5bc3e0a37a0136b39f4549d395e335de4", origin: "Published" },
+    ],
+    shape: { family: "bitnet", layers: 30, hidden: 576, ffn: 1536, heads: 9, kv_heads: 3, head_dim: 64, vocab: 49_152, context: 8192, tied: true },
+    parts: { codes: 27 * MEGABYTE, tables: 15 * MEGABYTE, norms: 300_000, tokenizer: 3_522_656 },
+    memory: [2048, 4096, 8192].map((context) => ({ context, weight_bytes: 50 * MEGABYTE, kv_bytes: 23_040 * context })),
+    files: ["manifest.json", "00000.bin", "00001.bin", "00002.bin", "tokenizer.json"].map((name) => ({
+      name, bytes: 8 * MEGABYTE, sha256: "7d27c493c729a66ecefc837280b05d948b1ed50d130eebdbf911b1b36cf38ed7", is_stored: true,
+    })),
+    complete: true,
+  },
+  verified: { files: 7, bytes: 47 * MEGABYTE, repaired: ["00001.bin"], broken: [], fault: null },
   storage: {
     models: [{ model_url: URL_OF_MODEL, name: "tern-135m", stored_bytes: 47 * MEGABYTE, total_bytes: 47 * MEGABYTE, shards: 6, complete: true }],
     usage_bytes: 52 * MEGABYTE,

@@ -12,8 +12,9 @@ const CONTEXT = 2048;
 
 const probe = await mkdtemp(join(tmpdir(), "tern-memory-"));
 await writeFile(join(probe, "index.html"), "<!doctype html><title>memory</title>");
-await writeFile(join(probe, "loader.js"), WORKER_LOADER);
 const server = await serve({ "/": required("TERN_DIST"), "/package/": required("TERN_PACKAGE"), "/probe/": probe });
+// Where the app has it: the worker looks for its own worker beside it.
+server.replace("/worker_loader.js", WORKER_LOADER);
 const browser = await start();
 let good = false;
 try {
@@ -71,7 +72,7 @@ async function readAll() {
 
 /** The page's part, in the page: greets the worker, asks for the model, keeps what the worker says. */
 function talk({ url, context }) {
-  const worker = new Worker("/probe/loader.js", { type: "module" });
+  const worker = new Worker("/worker_loader.js", { type: "module" });
   globalThis.__load = { done: undefined, stage: "start", bytes: 0 };
   worker.onmessage = ({ data: [event] }) => {
     const load = globalThis.__load;

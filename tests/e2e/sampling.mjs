@@ -13,19 +13,23 @@ import init from "/worker.js";
 globalThis.__memory = (await init()).memory;
 `;
 
-/** Bytes of the worker's heaps; nothing while there is no worker, or none that answers. */
+/** Bytes of the worker's heaps, with the JavaScript heap of the worker beside it; nothing while there is no worker, or none that answers. */
 async function heaps(browser) {
   const session = browser.worker();
   if (!session) return undefined;
   const expression = "globalThis.__memory?.buffer.byteLength ?? 0";
-  const both = [
-    browser.send("Runtime.getHeapUsage", {}, session),
+  const none = { usedSize: 0, backingStorageSize: 0 };
+  const all = [
     browser.send("Runtime.evaluate", { expression, returnByValue: true }, session),
+    browser.send("Runtime.getHeapUsage", {}, session),
+    ...browser.inner().map((inner) => browser.send("Runtime.getHeapUsage", {}, inner).catch(() => none)),
   ];
   const late = new Promise((resolve) => setTimeout(resolve, 30_000).unref());
   // A worker that ends meanwhile answers with an error.
-  const answers = await Promise.race([Promise.all(both).catch(() => undefined), late]);
-  return answers && { ...answers[0], wasm: answers[1].result.value };
+  const answers = await Promise.race([Promise.all(all).catch(() => undefined), late]);
+  if (!answers) return undefined;
+  const [wasm, ...usages] = answers;
+  return { js: usages.reduce((sum, { usedSize, backingStorageSize }) => sum + usedSize + backingStorageSize, 0), wasm: wasm.result.value };
 }
 
 /** PSS of the renderers and the GPU process, by the kernel's count. */
@@ -57,7 +61,7 @@ export async function sample(browser, expression) {
     const heap = await heaps(browser);
     const pss = await processMemory(browser);
     if (heap) {
-      const js = heap.usedSize + heap.backingStorageSize;
+      const { js } = heap;
       peak.wasm = Math.max(peak.wasm, heap.wasm);
       if (js > peak.js) [peak.js, peak.jsAt] = [js, `${stage}, ${(bytes / MB).toFixed(0)} MB done`];
       rows.push({ at: Date.now() - start, stage, bytes, wasm: heap.wasm, js, ...pss });
@@ -90,7 +94,7 @@ export function withinLimits({ rows, peak }, model, { isAnswering = false } = {}
   console.log(`weights ${mb(model.weight_bytes)} MB, KV ${mb(model.kv_bytes)} MB, the rest on the GPU ${mb(model.activation_bytes)} MB`);
   const lines = [
     ["wasm heap of the worker", peak.wasm, LIMITS.wasm],
-    [`JS heap of the worker, used + backing storage (${peak.jsAt})`, peak.js, LIMITS.js],
+    [`JS heaps of the worker and of its own, used + backing storage (${peak.jsAt})`, peak.js, LIMITS.js],
   ];
   const modelBytes = model.weight_bytes + model.kv_bytes;
   if (isAnswering) console.log(`     PSS of renderer and GPU processes: largest ${mb(peak.pss)} MB, beyond weights and cache ${mb(peak.pss - modelBytes)} MB`);

@@ -36,6 +36,13 @@ fn lifetime(years: u32) -> u32 {
 
 Read more at [Wikipedia](https://en.wikipedia.org/wiki/Tern), or ask for \`Sterna paradisaea\`.`;
 
+/** A model that is converted can be had in three. */
+const PRECISIONS = [
+  { precision: "Q8", model_url: DEFAULTS.offer.model_url, weight_bytes: 700e6 },
+  { precision: "Q6", model_url: `${DEFAULTS.offer.model_url}#embed=q6`, weight_bytes: 618e6 },
+  { precision: "Q4", model_url: `${DEFAULTS.offer.model_url}#embed=q4`, weight_bytes: 536e6 },
+];
+
 const QUESTIONS = [
   "What is the difference between a tern and a gull?",
   "Give me a packing list for two days at the coast",
@@ -98,6 +105,45 @@ export const STATES = [
     name: "first-run-too-large",
     script: { offer: { ...FIRST_VISIT, fit: { TooLarge: { detail: "needs 3.1 GB, this browser allows 1.0 GB" } } } },
     steps: (chat) => chat.firstRun.download.waitFor(),
+  },
+  {
+    name: "first-run-no-room",
+    script: {
+      offer: { ...FIRST_VISIT, fit: { TooLarge: { detail: "the download needs 870 MB, the browser lets 120 MB be stored" } }, missing_bytes: 750e6, precisions: PRECISIONS },
+      storage: { ...DEFAULTS.storage, models: [{ ...DEFAULTS.storage.models[0], model_url: "https://a.example/m/", name: "A model from before" }] },
+    },
+    steps: async (chat) => {
+      await chat.settings.room.waitFor();
+      await chat.firstRun.memoryDetails.click();
+    },
+  },
+  {
+    name: "settings-allow-host",
+    steps: async (chat) => {
+      await chat.waitFor("ready");
+      await chat.settings.open();
+      await inFake(chat.page, () => {
+        const host = "https://models.example.org";
+        self.fake.script.inspectFault = { code: "HostNotAllowed", detail: `${host} is not allowed yet`, retry: "Again", host };
+      });
+      await chat.settings.address.fill("https://models.example.org/one.gguf");
+      await chat.settings.lookUp.click();
+      await chat.settings.allow.scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: "settings-hosts",
+    init: async () => {
+      const cache = await caches.open("tern-hosts /");
+      const hosts = ["https://a-rather-long-name-of-a-server.models.example.org:8443", "https://models.example.org"];
+      await cache.put("/allowed-hosts", new Response(JSON.stringify(hosts)));
+    },
+    steps: async (chat) => {
+      await chat.waitFor("ready");
+      await chat.reload();
+      await chat.settings.open();
+      await chat.settings.hosts.scrollIntoViewIfNeeded();
+    },
   },
   {
     name: "first-run-private",
@@ -202,6 +248,32 @@ export const STATES = [
     await chat.settings.open();
     await chat.settings.answers("Save energy").check();
   }, resized: (chat) => chat.settings.answers("Save energy").scrollIntoViewIfNeeded() },
+  { name: "settings-downloads", script: { holdWork: true }, steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.known.locator("summary").click();
+    for (const name of ["BitNet b1.58 2B-4T", "Falcon-E 3B Instruct"]) {
+      await chat.page.getByRole("button", { name: `Download for later: ${name}`, exact: true }).click();
+    }
+    await chat.settings.downloads.getByText(/Downloading · /).waitFor();
+  }, resized: (chat) => chat.settings.heading.scrollIntoViewIfNeeded() },
+  { name: "settings-known", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.known.locator("summary").click();
+  }, resized: (chat) => chat.settings.known.evaluate((list) => list.scrollIntoView()) },
+  { name: "first-run-known", isVariation: true, script: { offer: FIRST_VISIT }, steps: async (chat) => {
+    await chat.firstRun.download.waitFor();
+    await chat.settings.known.locator("summary").click();
+  }, resized: (chat) => chat.settings.known.evaluate((list) => list.scrollIntoView()) },
+  { name: "model-details", steps: async (chat) => {
+    await chat.waitFor("ready");
+    await chat.settings.open();
+    await chat.settings.details("tern-135m").click();
+    await chat.settings.checkFiles.click();
+    await chat.settings.checkResult.getByText("was replaced").waitFor();
+    await chat.settings.sheet.getByText("Hashes of the stored files").click();
+  } },
   { name: "settings-end", steps: async (chat) => {
     await chat.waitFor("ready");
     await chat.settings.open();

@@ -5,7 +5,7 @@ use protocol::{ByteCount, Fault, FaultCode, ModelOffer, StorageState};
 
 use crate::fetching::Trying;
 use crate::load::{self, Package};
-use crate::offer::offer;
+use crate::precision::precisions;
 use crate::progress::Meter;
 use crate::repacking::{Look, Tools, look, repack, tokenizer};
 use crate::runtime::Runtime;
@@ -47,12 +47,13 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             complete: false,
         };
         let stored = held(prospect.stored_bytes());
-        let fit = self.fit(&preview, Some(stored)).await;
+        let judged = self.fit(&preview, Some(stored)).await;
         let (source_bytes, came) = prospect.source_bytes();
         let state = StorageState::Durable;
-        let offer = offer(&place.key(), &preview, held(came), state, fit);
+        let offer = self.offer(&place.key(), &preview, held(came), state, judged);
         Ok(Ok(ModelOffer {
             download_bytes: ByteCount::saturating(source_bytes),
+            precisions: precisions(place, &preview),
             ..offer
         }))
     }

@@ -1,10 +1,10 @@
 //! The requests about what is stored.
 
 use model::Manifest;
-use protocol::{ByteCount, Fault, Fit, Outcome, StorageReport, StorageState};
+use protocol::{ByteCount, Fault, Fit, ModelOffer, Outcome, StorageReport, StorageState};
 
 use crate::chosen;
-use crate::fit::{Given, judge, need, room};
+use crate::fit::{Given, Judged, judge, need, room};
 use crate::foreign::no_store;
 use crate::load;
 use crate::offer::{download_bytes, offer};
@@ -31,8 +31,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                     let (package, _) =
                         load::manifest(&self.host, &self.policy, &self.inbox, base_url).await?;
                     let (manifest, held) = (&package.manifest, Held::default());
-                    let fit = self.fit(manifest, None).await;
-                    return Ok(offer(&package.base_url, manifest, held, state, fit));
+                    let judged = self.fit(manifest, None).await;
+                    return Ok(self.offer(&package.base_url, manifest, held, state, judged));
                 }
             };
             let mut complete = shelf.complete_package(&base_url).await?;
@@ -54,9 +54,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             };
             let held = shelf.held(&package).await?;
             let manifest = &package.manifest;
-            let fit = self.fit(manifest, Some(held)).await;
+            let judged = self.fit(manifest, Some(held)).await;
             let state = StorageState::Durable;
-            Ok(offer(&package.base_url, manifest, held, state, fit))
+            Ok(self.offer(&package.base_url, manifest, held, state, judged))
         };
         match first(look, self.inbox.cancelled()).await {
             First::Left(offer) => offer.map(Outcome::Inspected),
@@ -64,10 +64,35 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         }
     }
 
-    /// Whether the package fits this device. What is stored already is loaded and then says itself whether it does.
-    pub(crate) async fn fit(&self, manifest: &Manifest, held: Option<Held>) -> Fit {
+    /// Describes a package by what the page has said of budget and settings.
+    pub(crate) fn offer(
+        &self,
+        model_url: &str,
+        manifest: &Manifest,
+        held: Held,
+        storage: StorageState,
+        judged: Judged,
+    ) -> ModelOffer {
+        let settings = &self.judgement.settings;
+        offer(model_url, manifest, held, storage, judged, settings)
+    }
+
+    /// Whether the package fits this device, and with which context. What is stored already is loaded and then says itself
+    /// whether it fits.
+    pub(crate) async fn fit(&self, manifest: &Manifest, held: Option<Held>) -> Judged {
+        let settings = &self.judgement.settings;
         if held.is_some_and(|held| held.complete) {
-            return Fit::Unknown;
+            let given = Given {
+                storage_bytes: None,
+                buffer_bytes: self.buffer_bytes.get(),
+                budget: self.judgement.budget,
+            };
+            let judged = judge(&need(manifest, settings, 0), given);
+            let is_shorter = matches!(judged.fit, Fit::FitsWithContext(_));
+            return Judged {
+                fit: if is_shorter { judged.fit } else { Fit::Unknown },
+                ..judged
+            };
         }
         let watch = Watch {
             host: &self.host,
@@ -75,6 +100,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         };
         // Without an adapter nothing is known of it; the load says why there is none.
         let buffer_bytes = watch.once(self.engine.buffer_bytes_offered()).await.ok();
+        self.buffer_bytes
+            .set(buffer_bytes.or(self.buffer_bytes.get()));
         // What can't be kept needs no room.
         let missing_bytes = held.map_or(0, |held| {
             download_bytes(manifest).saturating_sub(held.stored_bytes)
@@ -82,9 +109,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         let given = Given {
             storage_bytes: room(self.host.store().estimate().await),
             buffer_bytes,
-            memory_bytes: self.policy.memory_bytes,
+            budget: self.judgement.budget,
         };
-        judge(need(manifest, missing_bytes), given)
+        judge(&need(manifest, settings, missing_bytes), given)
     }
 
     /// What is stored.

@@ -10,10 +10,12 @@
 //! it, the page decides (`protocol::supervisor`).
 
 mod answer;
+mod background;
 mod benchmark;
 mod cap;
 mod chosen;
 mod context;
+mod details;
 mod engine_checks;
 mod engine_port;
 mod engine_terms;
@@ -23,6 +25,7 @@ mod fit;
 mod foreign;
 mod generate;
 mod gpu_session;
+mod hosts;
 mod inbox;
 mod keep;
 mod kernels;
@@ -33,6 +36,7 @@ mod offer;
 mod pace;
 mod policy;
 mod ports;
+mod precision;
 mod progress;
 mod race;
 mod reading;
@@ -44,6 +48,7 @@ mod text_port;
 mod trend;
 mod tuner;
 mod variants;
+mod verifying;
 mod watch;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
@@ -51,8 +56,9 @@ pub mod web;
 pub use engine_port::{DeviceProbe, GpuEngine, GpuLoader};
 pub use file::File;
 pub use gpu_session::GpuSession;
+pub use hosts::{Forbidden, Hosts};
 pub use inbox::Inbox;
-pub use network::{Ask, Body, Buffer};
+pub use network::{Ask, AskError, Body, Buffer};
 pub use policy::Policy;
 pub use ports::{
     Blob, Decoder, Engine, EngineFault, Host, Loader, MadeUp, Memory, Session, TextLoader,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use model::Manifest;
 use model::hub::Place;
 use model::manifest::FileHash;
 use protocol::{
@@ -10,6 +11,7 @@ use protocol::{
 };
 
 use crate::fetching::{Keeping, Trying, fetch};
+use crate::fit::fitting_context;
 use crate::load::{self, Package};
 use crate::progress::Meter;
 use crate::race::{First, first};
@@ -88,37 +90,16 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             .ok_or_else(no_model)
     }
 
-    /// Reads manifest and tokenizer, and sees to it that the store holds the weights. Without a store the weights come
-    /// later, when there is a device to take them.
+    /// The package at a place, with everything in the store, or, without one, with its weights still to come when there is a device
+    /// to take them.
     async fn read_package(
         &self,
         place: &Place,
         settings: Settings,
         meter: &mut Meter<'_, H>,
     ) -> Result<Loaded<E::Session, T::Model>, Fault> {
-        let (host, policy) = (&self.host, &self.policy);
-        let shelf = Shelf::open(host, policy).await?.ok();
-        let base_url = place.key();
-        let complete = match &shelf {
-            Some(shelf) => shelf.complete_package(&base_url).await?,
-            None => None,
-        };
-        let package = match complete {
-            Some(package) => package,
-            None if place.is_chosen() => self.read_chosen(shelf.as_ref(), place, meter).await?,
-            None if place.is_foreign() => self.read_foreign(shelf.as_ref(), place, meter).await?,
-            None => {
-                let (package, bytes) = load::manifest(host, policy, &self.inbox, base_url).await?;
-                if let Some(shelf) = &shelf {
-                    shelf.put_package(&package, &bytes).await?;
-                }
-                package
-            }
-        };
-        let text = self.read_text(shelf.as_ref(), &package).await?;
-        if let Some(shelf) = &shelf {
-            download(host, policy, &self.inbox, shelf, &package, meter).await?;
-        }
+        let shelf = Shelf::open(&self.host, &self.policy).await?.ok();
+        let (package, text) = self.bring(shelf.as_ref(), place, meter).await?;
         Ok(Loaded {
             package,
             settings,
@@ -129,6 +110,38 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             times: LoadTimes::default(),
             self_test: SelfTestReport::default(),
         })
+    }
+
+    /// Reads manifest and tokenizer, and sees to it that the store, where there is one, holds the weights.
+    pub(crate) async fn bring(
+        &self,
+        shelf: Option<&Shelf<'_, H>>,
+        place: &Place,
+        meter: &mut Meter<'_, H>,
+    ) -> Result<(Package, Option<T::Model>), Fault> {
+        let (host, policy) = (&self.host, &self.policy);
+        let base_url = place.key();
+        let complete = match shelf {
+            Some(shelf) => shelf.complete_package(&base_url).await?,
+            None => None,
+        };
+        let package = match complete {
+            Some(package) => package,
+            None if place.is_chosen() => self.read_chosen(shelf, place, meter).await?,
+            None if place.is_foreign() => self.read_foreign(shelf, place, meter).await?,
+            None => {
+                let (package, bytes) = load::manifest(host, policy, &self.inbox, base_url).await?;
+                if let Some(shelf) = shelf {
+                    shelf.put_package(&package, &bytes).await?;
+                }
+                package
+            }
+        };
+        let text = self.read_text(shelf, &package).await?;
+        if let Some(shelf) = shelf {
+            download(host, policy, &self.inbox, shelf, &package, meter).await?;
+        }
+        Ok((package, text))
     }
 
     async fn read_text(
@@ -199,6 +212,19 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         Err(last)
     }
 
+    /// The settings with a context that fits, where none was chosen.
+    fn fitted(&self, manifest: &Manifest, settings: Settings) -> Settings {
+        if settings.context != 0 {
+            return settings;
+        }
+        let budget = &self.judgement.budget;
+        let buffer_bytes = self.buffer_bytes.get();
+        Settings {
+            context: fitting_context(manifest, &settings, budget, buffer_bytes),
+            ..settings
+        }
+    }
+
     /// Opens a device and uploads the weights. The device gets one shard at a time, while the store reads the next ones.
     async fn new_session(
         &self,
@@ -232,8 +258,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         meter.begin(stage, shards.iter().map(|shard| (shard.bytes, false)), 0);
         let mut laps = Laps::new(asked_at);
         let mut times = LoadTimes::default();
+        let settings = self.fitted(&package.manifest, loaded.settings);
         let mut loader = watch
-            .once(self.engine.open(&package.manifest, &loaded.settings))
+            .once(self.engine.open(&package.manifest, &settings))
             .await?;
         times.device_millis = laps.next(host.now());
         let self_test = loader.self_test();
@@ -319,9 +346,11 @@ async fn download<H: Host>(
         }
     }
     if missing.is_empty() {
-        // What an earlier version of a package, or another one, has left.
+        // What an earlier version of a package has left. Another one may go on with what has come of it.
         let parts = shelf.parts().await?;
-        return shelf.drop_parts(parts.iter()).await.map(drop);
+        let wanted = shelf.wanted_by_others(&package.base_url, &parts).await?;
+        let left = parts.iter().filter(|part| !wanted.contains(&part.sha256));
+        return shelf.drop_parts(left).await.map(drop);
     }
     let counts: Vec<(u64, bool)> = shards
         .iter()

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::ops::Range;
 
-use crate::Blob;
+use crate::{Blob, Forbidden};
 
 /// A request for a file, or for a part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,21 @@ pub struct Ask {
     pub range: Option<(u64, Option<u64>)>,
     /// Whether it has to come from the server: what a cache had was wrong.
     pub fresh: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskError {
+    /// The platform's words.
+    Network(String),
+    /// The host is none that may be asked.
+    Forbidden(Forbidden),
+}
+
+impl From<Forbidden> for AskError {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::Forbidden(forbidden)
+    }
 }
 
 impl Ask {

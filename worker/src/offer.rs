@@ -1,9 +1,9 @@
 //! What a package is and needs, before it is loaded.
 
 use model::Manifest;
-use protocol::{ByteCount, Fit, ModelOffer, StorageState};
+use protocol::{ByteCount, KvNeed, ModelOffer, Settings, StorageState};
 
-use crate::fit::usual_context;
+use crate::fit::{Judged, Memory};
 use crate::store::Held;
 
 /// Describes the package at `model_url`.
@@ -12,21 +12,32 @@ pub(crate) fn offer(
     manifest: &Manifest,
     held: Held,
     storage: StorageState,
-    fit: Fit,
+    judged: Judged,
+    settings: &Settings,
 ) -> ModelOffer {
-    let context = usual_context(manifest);
+    let memory = judged.memory;
+    let bytes = ByteCount::saturating;
+    let kv_at = manifest.architecture.stated_contexts().into_iter();
+    let kv_at = kv_at.map(|context| KvNeed {
+        context,
+        bytes: bytes(Memory::of(manifest, settings, context).kv_bytes),
+    });
     ModelOffer {
         model_url: model_url.to_owned(),
         name: manifest.name.clone(),
         license: manifest.license.clone(),
-        download_bytes: ByteCount::saturating(download_bytes(manifest)),
-        stored_bytes: ByteCount::saturating(held.stored_bytes),
+        download_bytes: bytes(download_bytes(manifest)),
+        stored_bytes: bytes(held.stored_bytes),
         complete: held.complete,
         max_context: manifest.architecture.context,
-        weight_bytes: sum(manifest.memory.iter().take(1).map(|need| need.weight_bytes)),
-        kv_bytes: ByteCount::saturating(manifest.architecture.kv_bytes_f16(context)),
-        other_bytes: ByteCount::default(),
-        fit,
+        weight_bytes: bytes(memory.weight_bytes),
+        context: memory.context,
+        kv_bytes: bytes(memory.kv_bytes),
+        kv_at: kv_at.collect(),
+        other_bytes: bytes(memory.other_bytes),
+        fit: judged.fit,
+        missing_bytes: bytes(judged.missing_bytes),
+        precisions: Vec::new(),
         storage,
     }
 }
@@ -36,8 +47,4 @@ pub(crate) fn download_bytes(manifest: &Manifest) -> u64 {
     let tokenizer = manifest.text.as_ref().map(|text| &text.tokenizer);
     let files = manifest.shards.iter().chain(tokenizer);
     files.fold(0, |bytes, file| bytes.saturating_add(file.bytes))
-}
-
-fn sum(bytes: impl Iterator<Item = u64>) -> ByteCount {
-    ByteCount::saturating(bytes.fold(0, u64::saturating_add))
 }

@@ -32,9 +32,6 @@ pub struct Policy {
     pub room_wait_millis: u32,
     /// Least milliseconds between two events that tell how far loading is.
     pub progress_millis: u32,
-    /// Bytes of GPU memory that a page is assumed to get. No browser tells it; this is for a tablet with 8 GB, of which the
-    /// system and the browser keep a part, and what a model's activations take is not counted.
-    pub memory_bytes: u64,
     /// Most milliseconds that a chunk of prefill should take on the device: as long as a cancel may wait for it.
     pub chunk_millis: u32,
     /// Milliseconds for which nothing is asked before kernels are tried.
@@ -64,7 +61,6 @@ impl Default for Policy {
             store_wait_millis: 250,
             room_wait_millis: 6_000,
             progress_millis: 100,
-            memory_bytes: 3_000_000_000,
             chunk_millis: 100,
             tune_idle_millis: 4_000,
             tune_millis: 80,

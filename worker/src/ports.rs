@@ -12,7 +12,7 @@ use protocol::{
 };
 
 use crate::file::File;
-use crate::network::{Ask, Body, Buffer};
+use crate::network::{Ask, AskError, Body, Buffer};
 use crate::store::Store;
 
 /// Bytes on their way between network, store and device. In a browser they live outside of the worker's own memory, so
@@ -94,8 +94,8 @@ pub trait Host {
     /// Asks a server, and waits for the head of its answer.
     ///
     /// # Errors
-    /// The platform's words when there is none.
-    fn ask(&self, ask: Ask) -> impl Future<Output = Result<(Head, Self::Body), String>>;
+    /// Why there is none.
+    fn ask(&self, ask: Ask) -> impl Future<Output = Result<(Head, Self::Body), AskError>>;
 
     /// SHA-256 of `bytes` in lower-case hex.
     ///

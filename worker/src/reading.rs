@@ -34,7 +34,7 @@ pub(crate) struct Source<'a, H> {
 impl<H: Host> Source<'_, H> {
     /// A file that the store lacks: from the network, or made again from what others publish, and into the store where there is
     /// one.
-    async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         file: &FileHash,
         meter: Option<&mut Meter<'_, H>>,

@@ -33,7 +33,7 @@ use source::{Line, Read, WebSource};
 pub(crate) use pinned::Pinned;
 pub(crate) use prospect::{Look, look, tokenizer};
 pub(crate) use repair::restore;
-pub(crate) use sink::{forget, forget_all};
+pub(crate) use sink::{Origin, forget, forget_all, origin};
 
 /// What the work needs of the world.
 pub(crate) struct Tools<'a, H> {

@@ -1,5 +1,6 @@
 //! The event loop: one request at a time, one terminal event for each.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use model::manifest::SuggestedSampling;
@@ -8,7 +9,9 @@ use protocol::{
     Request, RequestId, SamplingSettings, SelfTestReport, Settings, Status,
 };
 
+use crate::background::Work;
 use crate::chosen::Chosen;
+use crate::fit::Judgement;
 use crate::load::Package;
 use crate::pace::Pace;
 use crate::race::{First, first};
@@ -27,6 +30,10 @@ pub struct Runtime<H: Host, E: Engine, T: TextLoader> {
     pub(crate) model: Option<Loaded<E::Session, T::Model>>,
     /// Files that a person chose, until they are stored.
     pub(crate) chosen: Option<Chosen<H>>,
+    /// By what models are judged.
+    pub(crate) judgement: Judgement,
+    /// Bytes of the largest buffer that the adapter offered last.
+    pub(crate) buffer_bytes: Cell<Option<u64>>,
     pub(crate) generation: u32,
     pub(crate) pace: Pace,
     pub(crate) trend: Trend,
@@ -70,6 +77,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             policy,
             model: None,
             chosen: None,
+            judgement: Judgement::default(),
+            buffer_bytes: Cell::new(None),
             generation: 0,
             greeted: false,
             last_id: None,
@@ -137,6 +146,10 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
         if request == Request::LoseDevice && self.has_session() {
             self.device_lost("destroyed on request".to_owned());
         }
+        if let Request::Judge { budget, settings } = request {
+            self.judgement = Judgement { budget, settings };
+            return;
+        }
         let Some(id) = id else { return };
         if self.inbox.is_cancelled() {
             self.host.post(Event::Finished {
@@ -149,6 +162,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             Request::Hello(_) | Request::Cancel { .. } => return,
             Request::Pause { .. } | Request::Resume { .. } | Request::Online(_) => return,
             Request::LimitRate { .. } | Request::Retire | Request::LoseDevice => return,
+            Request::Judge { .. } => return,
             Request::Load {
                 model_url,
                 settings,
@@ -169,6 +183,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             Request::SaveModel { model_url, .. } => self.save_model(id, &model_url).await,
             Request::Inspect { model_url, .. } => self.inspect(&model_url).await,
             Request::Storage { .. } => self.storage().await,
+            Request::Download { model_url, .. } => self.work(id, Work::Download(&model_url)).await,
+            Request::VerifyModel { model_url, .. } => self.work(id, Work::Verify(&model_url)).await,
+            Request::DescribeModel { model_url, .. } => self.describe_model(&model_url).await,
             Request::DeleteModel { model_url, .. } => self.delete(&model_url).await,
             Request::EraseModels { .. } => self.erase().await,
         };

@@ -80,9 +80,10 @@ async fn caches() -> Result<(), JsValue> {
     // As sw.js names them. Another copy of the app on this host keeps its own.
     let folder = super::folder().unwrap_or_default();
     let ours = format!("tern-shell {folder} ");
+    let hosts = super::hosts::cache_name();
     let names = Array::from(&JsFuture::from(caches.keys()).await?);
     for name in names.iter().filter_map(|name| name.as_string()) {
-        if name.starts_with(&ours) {
+        if name.starts_with(&ours) || name == hosts {
             JsFuture::from(caches.delete(&name)).await?;
         }
     }

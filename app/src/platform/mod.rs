@@ -6,7 +6,9 @@ mod chosen;
 mod dropped;
 mod erase;
 mod files;
+mod hosts;
 mod locks;
+mod queue;
 mod surroundings;
 mod wake;
 
@@ -39,6 +41,7 @@ impl Browser {
         dropped::listen(listener, handles);
         address::listen(listener);
         announcer::prepare();
+        hosts::read(listener);
         Self {
             listener: Rc::clone(listener),
             handles: Rc::clone(handles),
@@ -56,6 +59,15 @@ impl Browser {
             Effect::Address { diagnostics } => address::show(diagnostics),
             Effect::RememberModel(url) => chosen::remember(&url),
             Effect::ForgetModel(url) => chosen::forget(&url),
+            Effect::RememberQueue(models) => queue::remember(&models),
+            Effect::RecallQueue => {
+                // Whoever asked is still busy.
+                let tell = Rc::clone(&self.listener);
+                spawn_local(async move { tell(Action::QueueRecalled(queue::recall())) });
+            }
+            Effect::AllowHost(host) => hosts::allow(&self.listener, &host),
+            Effect::ForgetHost(host) => hosts::forget(&self.listener, &host),
+            Effect::Resume(resume) => hosts::keep(&resume),
             Effect::WakeLock(wanted) => self.screen.set(wanted),
             Effect::Announce(words) => announcer::say(&words),
             Effect::Copy { number, text } => files::copy(&self.listener, number, text),
@@ -133,6 +145,7 @@ pub(crate) fn opening() -> Opening {
         switches,
         model_url,
         usual_url,
+        queue: queue::recall(),
         screen: if address::names_diagnostics() {
             Screen::Diagnostics
         } else {
@@ -141,6 +154,7 @@ pub(crate) fn opening() -> Opening {
         environment: surroundings::environment(),
         clock: clock(),
         seed: random(),
+        resume: hosts::take(),
     }
 }
 

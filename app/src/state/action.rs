@@ -2,7 +2,7 @@
 
 use protocol::SamplingSettings;
 
-use super::{ChatId, Clock, DbEvent, TextSize, Theme, Trial};
+use super::{ChatId, Clock, DbEvent, HostProblem, QueuedModel, TextSize, Theme, Trial};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,9 @@ pub enum Action {
     DeleteModel(String),
     /// Wants to know what lies at an address; ignored unless [`crate::State::can_choose`]. See [`crate::Engine::look`].
     LookUp(String),
+    /// Wants the model that is offered in another precision, by the address that the offer has for it; ignored unless
+    /// [`crate::State::can_choose`].
+    ChoosePrecision(String),
     /// Wants to choose files that are a model; ignored unless [`crate::State::can_choose`].
     PickModelFiles,
     /// So many files were chosen, or dropped onto the page. They are looked at as an address is.
@@ -78,6 +81,28 @@ pub enum Action {
     /// Wants another model in place of the one that runs: one that was looked up or is stored, by its URL. It is downloaded if
     /// need be. Ignored unless [`crate::State::can_choose`].
     UseModel(String),
+
+    // ---- other models
+    /// Wants a model downloaded for later, behind those that wait already.
+    QueueModel(QueuedModel),
+    /// Lets a model of the queue rest, by its URL. What has come of it is kept.
+    PauseQueued(String),
+    /// Lets it go on, or tries again what has failed.
+    ResumeQueued(String),
+    /// Takes it out of the queue. What has come of it is kept.
+    RemoveQueued(String),
+    /// The queue as the last tab has left it that had the engine.
+    QueueRecalled(Vec<QueuedModel>),
+    /// Wants every stored file of a model compared, by its URL.
+    CheckModel(String),
+    /// Wants a check to end.
+    CancelCheck,
+    /// Wants to know everything about a stored model, by its URL; ignored unless [`crate::State::can_choose`].
+    DescribeModel(String),
+    /// Lets models be fetched from a server, by its origin; ignored unless [`crate::State::can_change_hosts`].
+    AllowHost(String),
+    /// No longer lets models be fetched from a server; ignored unless [`crate::State::can_change_hosts`].
+    ForgetHost(String),
 
     // ---- screens and preferences
     /// Opens the settings.
@@ -150,6 +175,10 @@ pub enum Action {
     UpdateReady,
     /// Wants the other version; ignored unless [`crate::State::can_update`].
     ApplyUpdate,
+    /// The servers that are allowed.
+    HostsRead(Vec<String>),
+    /// The servers that are allowed now, or why nothing was changed.
+    HostsStored(Result<Vec<String>, HostProblem>),
     /// The browser's word on whether it keeps our data.
     Persisted(bool),
     /// The lock on the engine was given to this tab (`true`), or is held by another tab (`false`).

@@ -30,6 +30,7 @@ impl State {
     pub(super) fn on_choosing(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::LookUp(address) => self.look_up(&address),
+            Action::ChoosePrecision(url) => self.choose_precision(url),
             Action::PickModelFiles if self.can_choose() => vec![Effect::PickModelFiles],
             Action::FilesChosen(files) => self.open_files(files),
             Action::SaveModel(url) => self.save_model(url),
@@ -43,9 +44,43 @@ impl State {
         if address.is_empty() || !self.can_choose() {
             return Vec::new();
         }
+        address.clone_into(&mut self.engine.look_address);
         let id = self.begin_look();
         let model_url = address.to_owned();
-        vec![Effect::Post(Request::Inspect { id, model_url })]
+        let budget = self.tell_budget().into_iter();
+        budget
+            .chain([Effect::Post(Request::Inspect { id, model_url })])
+            .collect()
+    }
+
+    /// Has another precision of what is offered looked at: of what was looked up, or else of the model of a first visit.
+    fn choose_precision(&mut self, url: String) -> Vec<Effect> {
+        let has = |offer: &ModelOffer| offer.precisions.iter().any(|known| known.model_url == url);
+        if !self.can_choose() {
+            return Vec::new();
+        }
+        if matches!(&self.engine.look, Some(Look::Found(offer)) if has(offer)) {
+            return self.look_up(&url);
+        }
+        if self.engine.phase != Phase::Offer || !self.engine.offer.as_ref().is_some_and(has) {
+            return Vec::new();
+        }
+        self.model_url = url;
+        self.inspect()
+    }
+
+    /// Looks again at what has no room, since there is more of it now.
+    pub(super) fn look_for_room(&mut self) -> Vec<Effect> {
+        let lacks = |offer: &ModelOffer| offer.missing_bytes.get() > 0;
+        let mut effects = Vec::new();
+        let address = self.engine.look_address.clone();
+        if matches!(&self.engine.look, Some(Look::Found(offer)) if lacks(offer)) {
+            effects.extend(self.look_up(&address));
+        }
+        if self.engine.phase == Phase::Offer && self.engine.offer.as_ref().is_some_and(lacks) {
+            effects.extend(self.inspect());
+        }
+        effects
     }
 
     fn begin_look(&mut self) -> RequestId {
@@ -56,6 +91,8 @@ impl State {
             .retain(|(_, chore)| *chore != Chore::Look);
         self.engine.chores.push((id, Chore::Look));
         self.engine.look = Some(Look::Asking);
+        self.engine.looks_again = false;
+        self.hosts.problem = None;
         id
     }
 
@@ -72,7 +109,9 @@ impl State {
             Screen::Settings => Vec::new(),
             Screen::Chat | Screen::Diagnostics => self.act(Action::OpenSettings),
         };
+        self.engine.look_address.clear();
         let id = self.begin_look();
+        effects.extend(self.tell_budget());
         effects.push(Effect::Post(Request::OpenFiles { id, files }));
         effects
     }
@@ -115,12 +154,23 @@ impl State {
         is_of_files(&self.model_url)
     }
 
-    pub(super) fn on_looked(&mut self, result: Result<Outcome, Fault>) {
+    pub(super) fn on_looked(&mut self, result: Result<Outcome, Fault>) -> Vec<Effect> {
         self.engine.look = match result {
             Ok(Outcome::Inspected(offer)) => Some(Look::Found(offer)),
             Err(fault) => Some(Look::Failed(fault)),
             Ok(_) => None,
         };
+        match &self.engine.look {
+            // What could go is told with it.
+            Some(Look::Found(offer)) if offer.missing_bytes.get() > 0 => self.ask_storage(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Address of the model that is loaded.
+    #[must_use]
+    pub fn running_url(&self) -> Option<&str> {
+        self.engine.model.as_ref().map(|_| self.model_url.as_str())
     }
 
     /// Whether a model can be had: one out of files that is not stored completely needs them at hand.

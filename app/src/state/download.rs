@@ -45,7 +45,8 @@ impl State {
         if self.environment.online {
             self.end_trouble();
         }
-        if self.engine.request.is_some() && self.engine.job == Job::Load && self.engine.greeted {
+        let is_loading = self.engine.request.is_some() && self.engine.job == Job::Load;
+        if (is_loading || self.is_fetching_any()) && self.engine.greeted {
             self.tell_online().into_iter().collect()
         } else {
             Vec::new()
@@ -62,6 +63,9 @@ impl State {
 
     /// How far loading is.
     pub(super) fn on_load_progress(&mut self, id: RequestId, progress: LoadProgress) {
+        if self.on_work_progress(id, progress) {
+            return;
+        }
         self.engine.progress = Some(progress);
         if self.clock.steady_millis >= self.engine.trouble_until {
             self.engine.trouble = None;

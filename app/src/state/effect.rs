@@ -2,7 +2,7 @@
 
 use protocol::{Fault, Outcome, Request};
 
-use super::{ChatHead, ChatId, Flight, Preferences, StoredChat, Turn};
+use super::{ChatHead, ChatId, Flight, Preferences, QueuedModel, Resume, StoredChat, Turn};
 
 /// Something to be done. Effects of one action are performed in their order.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,10 @@ pub enum Effect {
     Announce(String),
     /// Load this model in later visits whose address names none.
     RememberModel(String),
+    /// Have later visits find these models to be downloaded.
+    RememberQueue(Vec<QueuedModel>),
+    /// Read the models that are to be downloaded; answered by [`crate::Action::QueueRecalled`].
+    RecallQueue,
     /// Let later visits begin with the usual model, if they would begin with this one.
     ForgetModel(String),
     /// Put text into the clipboard; answered by [`crate::Action::Copied`] or [`crate::Action::CopyFailed`].
@@ -77,6 +81,12 @@ pub enum Effect {
     ApplyUpdate,
     /// Delete both databases and all caches; answered by [`crate::Action::Erased`].
     Erase,
+    /// Allow a server; answered by [`crate::Action::HostsStored`].
+    AllowHost(String),
+    /// Do not allow a server any longer; answered by [`crate::Action::HostsStored`].
+    ForgetHost(String),
+    /// Keep this for the next load of the page.
+    Resume(Resume),
     /// Load the page again.
     Reload,
     /// Load page and worker again past all caches, once, since they are of different builds.

@@ -1,7 +1,10 @@
 //! The model and the worker that runs it, as the page knows them.
 
 use protocol::supervisor::{Policy, Supervisor};
-use protocol::{DeviceReport, Fault, FetchTrouble, LoadProgress, ModelInfo, ModelOffer, RequestId};
+use protocol::{
+    Budget, DeviceReport, Fault, FetchTrouble, LoadProgress, ModelInfo, ModelOffer, RequestId,
+    Settings,
+};
 
 use super::loading::Chore;
 use super::{Look, Setback};
@@ -38,6 +41,10 @@ pub struct Engine {
     pub offer: Option<ModelOffer>,
     /// What became of an address that the person wrote, or of files that were chosen.
     pub look: Option<Look>,
+    /// The address that was looked up last.
+    pub look_address: String,
+    /// Whether it is to be looked up again, as soon as that is possible.
+    pub(super) looks_again: bool,
     /// How far loading is.
     pub progress: Option<LoadProgress>,
     /// How fast the download is; absent while that can't be said.
@@ -58,6 +65,8 @@ pub struct Engine {
     pub(super) slowed: Option<RequestId>,
     /// What the worker believes about the connection.
     pub(super) told_online: bool,
+    /// By what the worker judges models; absent = by the defaults.
+    pub(super) told_budget: Option<(Budget, Settings)>,
     /// How many tokens a second the worker thinks that it may make.
     pub(super) told_rate: u32,
     pub(super) last_id: u32,
@@ -103,6 +112,8 @@ impl Engine {
             fault: None,
             offer: None,
             look: None,
+            look_address: String::new(),
+            looks_again: false,
             progress: None,
             rate: None,
             model: None,
@@ -113,6 +124,7 @@ impl Engine {
             download_paused: false,
             slowed: None,
             told_online: true,
+            told_budget: None,
             told_rate: 0,
             last_id: 0,
             request: None,

@@ -17,6 +17,8 @@ pub(super) enum Chore {
     Look,
     /// Makes one file of the model of this URL.
     Save(String),
+    /// Says what is known of the model of this URL.
+    Describe(String),
 }
 
 impl State {
@@ -53,6 +55,7 @@ impl State {
                 self.engine.phase = Phase::Starting;
                 let mut effects = self.supervise(supervisor::Event::Start);
                 effects.push(Effect::Db(DbRequest::Open));
+                effects.push(Effect::RecallQueue);
                 effects
             }
             _ => Vec::new(),
@@ -112,12 +115,15 @@ impl State {
         }
     }
 
-    fn inspect(&mut self) -> Vec<Effect> {
+    pub(super) fn inspect(&mut self) -> Vec<Effect> {
         let id = self.engine.begin(Job::Inspect);
         self.engine.model = None;
         self.engine.phase = Phase::Starting;
         let model_url = self.model_url.clone();
-        vec![Effect::Post(Request::Inspect { id, model_url })]
+        let budget = self.tell_budget().into_iter();
+        budget
+            .chain([Effect::Post(Request::Inspect { id, model_url })])
+            .collect()
     }
 
     /// Asks for the model. An answer that waits for it keeps its phase.
@@ -149,8 +155,10 @@ impl State {
             settings,
         });
         let online = self.tell_online();
+        let budget = self.tell_budget();
         online
             .into_iter()
+            .chain(budget)
             .chain([load])
             .chain(self.rest(id))
             .collect()
@@ -167,10 +175,16 @@ impl State {
             return self.load();
         }
         self.engine.phase = Phase::Offer;
+        let offer = self.engine.offer.as_ref();
+        // What could go is told with it.
+        if offer.is_some_and(|offer| offer.missing_bytes.get() > 0) {
+            return self.ask_storage();
+        }
         Vec::new()
     }
 
     pub(super) fn on_loaded(&mut self, info: protocol::ModelInfo) -> Vec<Effect> {
+        self.learn_from_load(&info);
         let engine = &mut self.engine;
         engine.request = None;
         engine.agreed = true;
@@ -273,7 +287,7 @@ impl State {
         if !is_possible {
             return Vec::new();
         }
-        let mut effects = Vec::new();
+        let mut effects = self.remove_queued(&model_url);
         if model_url == self.model_url {
             effects.extend(self.put_aside());
             // A load that is under way would only delay it.
@@ -312,11 +326,12 @@ impl State {
 
     pub(super) fn on_chore(&mut self, chore: Chore, result: Result<Outcome, Fault>) -> Vec<Effect> {
         match (chore, result) {
-            (Chore::Look, result) => {
-                self.on_looked(result);
+            (Chore::Look, result) => self.on_looked(result),
+            (Chore::Save(_), result) => self.on_saved(result),
+            (Chore::Describe(url), result) => {
+                self.on_described(&url, result);
                 Vec::new()
             }
-            (Chore::Save(_), result) => self.on_saved(result),
             (_, Ok(Outcome::Storage(report))) => {
                 self.environment.storage = Some(report);
                 Vec::new()
@@ -345,6 +360,7 @@ impl State {
                     }
                     effects.extend(self.inspect());
                 }
+                effects.extend(self.look_for_room());
                 effects
             }
         }

@@ -3,6 +3,7 @@
 mod action;
 mod announce;
 mod answering;
+mod budget;
 mod chats;
 mod chatting;
 mod choosing;
@@ -11,8 +12,10 @@ mod download;
 mod effect;
 mod engine;
 mod environment;
+mod hosts;
 pub mod limits;
 mod loading;
+mod manager;
 mod notice;
 mod opening;
 mod preferences;
@@ -31,12 +34,15 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Check};
+pub use budget::Learnt;
 pub use chats::{Chat, ChatHead, ChatId, ChatIdError, Chats, StoredChat, Undo};
 pub use choosing::Look;
 pub use diagnosis::{Diagnosis, Progress, Trial};
 pub use effect::{Change, DbEvent, DbRequest, Effect, ReadPurpose};
 pub use engine::{Engine, Phase, Rate};
 pub use environment::{Clock, Database, Environment};
+pub use hosts::{HostProblem, Hosts, Resume};
+pub use manager::{CheckState, Details, Manager, ModelCheck, Queued, QueuedModel};
 pub use notice::{ImportReport, Notice, Setback};
 pub use opening::Opening;
 pub use preferences::{Preferences, SAVING_TOKENS_PER_SECOND, TextSize, Theme};
@@ -62,12 +68,16 @@ pub struct State {
     pub chats: Chats,
     /// The model and its worker.
     pub engine: Engine,
+    /// Models beside the one that runs.
+    pub manager: Manager,
     /// What was found out on request.
     pub diagnosis: Diagnosis,
     /// What the person chose for all chats.
     pub preferences: Preferences,
     /// Where the page runs.
     pub environment: Environment,
+    /// Servers that the person has allowed.
+    pub hosts: Hosts,
     /// The chat that was just deleted, while it can be brought back.
     pub undo: Option<Undo>,
     /// What was put into the clipboard.
@@ -84,6 +94,8 @@ pub struct State {
     last_key: u32,
     /// Chats whose title was taken away, and whose first question is being read to be the title.
     untitled: BTreeSet<ChatId>,
+    /// Whether the chat on the screen is the one of before the page was loaded again, be it a new one.
+    resumes_chat: bool,
     /// Turns of chats that are not open and that the database may not hold.
     shelf: BTreeMap<ChatId, Vec<Turn>>,
     saving: saving::Saving,
@@ -98,6 +110,8 @@ pub struct State {
     sentinel: Option<Sentinel>,
     /// The same, while nobody looks.
     hidden_sentinel: Option<Sentinel>,
+    /// What models have taken of this device.
+    learnt: Learnt,
     /// How many pages in a row ended in such a step.
     kills: u32,
     /// Whether that is too many to go on without asking.
@@ -145,8 +159,10 @@ impl State {
         }
         let before = self.screen;
         let effects = self.act(action);
+        let effects = self.with_look(effects);
         let effects = self.with_questions(effects);
         let effects = self.with_address(before, effects);
+        let effects = self.with_background(effects);
         self.save_recorder();
         let effects = self.with_writes(effects);
         self.with_wake_lock(effects)
@@ -176,10 +192,23 @@ impl State {
             | Action::EngineLock(_)
             | Action::DeleteModel(_) => self.on_loading(action),
             Action::LookUp(_)
+            | Action::ChoosePrecision(_)
             | Action::PickModelFiles
             | Action::FilesChosen(_)
             | Action::SaveModel(_)
             | Action::UseModel(_) => self.on_choosing(action),
+            Action::QueueModel(_)
+            | Action::PauseQueued(_)
+            | Action::ResumeQueued(_)
+            | Action::RemoveQueued(_)
+            | Action::QueueRecalled(_)
+            | Action::CheckModel(_)
+            | Action::CancelCheck
+            | Action::DescribeModel(_) => self.on_manager(action),
+            Action::AllowHost(_)
+            | Action::ForgetHost(_)
+            | Action::HostsRead(_)
+            | Action::HostsStored(_) => self.on_hosts(action),
             Action::OpenSettings
             | Action::CloseSettings
             | Action::SetTheme(_)

@@ -51,6 +51,11 @@ pub enum Notice {
         /// Why.
         because: Setback,
     },
+    /// A model was downloaded for later.
+    ModelFetched {
+        /// Its name.
+        name: String,
+    },
     /// A model was deleted.
     ModelDeleted {
         /// Bytes that became free.

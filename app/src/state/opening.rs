@@ -6,7 +6,7 @@ use super::random::Random;
 use super::saving::Saving;
 use super::{
     Chat, ChatHead, ChatId, Chats, Clock, Copying, DbRequest, Diagnosis, Effect, Engine,
-    Environment, Preferences, Recorder, Screen, State,
+    Environment, Hosts, Learnt, Manager, Preferences, QueuedModel, Recorder, Resume, Screen, State,
 };
 use crate::Switches;
 
@@ -19,6 +19,8 @@ pub struct Opening {
     pub model_url: String,
     /// The model that the address alone leads to: what is left when the other one, out of files, is gone.
     pub usual_url: String,
+    /// Models that are to be downloaded.
+    pub queue: Vec<QueuedModel>,
     /// What the address wants to see first.
     pub screen: Screen,
     /// Where the page runs.
@@ -27,6 +29,8 @@ pub struct Opening {
     pub clock: Clock,
     /// A random number.
     pub seed: u64,
+    /// What an earlier load of this page has left to go on with.
+    pub resume: Option<Resume>,
 }
 
 impl State {
@@ -42,9 +46,11 @@ impl State {
                 open: Chat::empty(head),
             },
             engine: Engine::new(),
+            manager: Manager::default(),
             diagnosis: Diagnosis::default(),
             preferences: Preferences::default(),
             environment: opening.environment,
+            hosts: Hosts::default(),
             undo: None,
             copying: Copying::default(),
             notice: None,
@@ -56,6 +62,7 @@ impl State {
             clock: opening.clock,
             last_key: 0,
             untitled: BTreeSet::new(),
+            resumes_chat: false,
             shelf: BTreeMap::new(),
             saving: Saving::default(),
             unheard: None,
@@ -64,12 +71,17 @@ impl State {
             recorder: Recorder::default(),
             sentinel: None,
             hidden_sentinel: None,
+            learnt: Learnt::default(),
             kills: 0,
             must_ask: false,
             has_answered: false,
             lost_at: None,
         };
+        state.recall_queue(opening.queue);
         state.note(&format!("page opened, build {}", protocol::BUILD));
+        if let Some(resume) = opening.resume {
+            state.take_up(resume);
+        }
         let claim = Effect::ClaimEngine { steal: false };
         (state, vec![claim, Effect::Db(DbRequest::Open)])
     }

@@ -66,7 +66,8 @@ impl State {
         }
         self.saving.is_foreign = is_elsewhere;
         let open = self.chats.open.head.id;
-        let found = self.chats.find(open).or_else(|| self.chats.list.first());
+        let last = || self.chats.list.first().filter(|_| !self.resumes_chat);
+        let found = self.chats.find(open).or_else(last);
         match found.cloned() {
             Some(head) if is_elsewhere && is_shown && head.id == open => {
                 self.chats.open.head = head;

@@ -153,6 +153,7 @@ impl State {
         self.recorder.due_at = self.clock.steady_millis + WRITE_MILLIS;
         let flight = Flight {
             sentinel: self.sentinel.clone(),
+            learnt: self.learnt,
             entries: self.recorder.entries.iter().cloned().collect(),
         };
         self.save(Change::PutFlight(flight));
@@ -165,6 +166,8 @@ impl State {
 pub struct Flight {
     /// What was going on.
     pub sentinel: Option<super::Sentinel>,
+    /// What models have taken of this device.
+    pub learnt: super::Learnt,
     /// The flight recorder.
     pub entries: Vec<Entry>,
 }

@@ -151,6 +151,7 @@ impl State {
     #[must_use]
     pub fn can_update(&self) -> bool {
         self.environment.update_ready
+            && !self.is_fetching_any()
             && !matches!(
                 self.engine.phase,
                 Phase::Answering | Phase::Paused | Phase::Loading

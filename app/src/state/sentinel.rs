@@ -45,6 +45,9 @@ pub struct Sentinel {
     pub model_url: String,
     /// How many pages before this one ended in such a step.
     pub kills: u32,
+    /// Bytes of graphics memory that the model takes, as far as they are known; 0 = they are not.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 impl State {
@@ -54,6 +57,7 @@ impl State {
             step,
             model_url: self.model_url.clone(),
             kills: self.kills,
+            bytes: self.bytes_at_risk(),
         };
         if self.sentinel.as_ref() == Some(&sentinel) {
             return;
@@ -98,6 +102,7 @@ impl State {
     pub(super) fn take_flight(&mut self, flight: Flight) {
         self.recorder.is_known = true;
         self.remember(flight.entries);
+        self.learnt = flight.learnt;
         let was_taken = std::mem::take(&mut self.engine.was_taken);
         let Some(sentinel) = flight
             .sentinel
@@ -107,6 +112,7 @@ impl State {
         };
         // An end while nobody looked was taken away; what is left was an end in plain sight.
         self.kills = sentinel.kills.saturating_add(1);
+        self.learn_from_kill(&sentinel);
         let (kills, words) = (self.kills, sentinel.step.words());
         self.note_now(&format!(
             "an earlier page ended while {words} ({kills} in a row)"

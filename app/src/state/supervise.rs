@@ -131,6 +131,7 @@ impl State {
         self.lost_at.get_or_insert(self.clock.steady_millis);
         // The page is still here, so this was not what ends pages.
         self.unmark();
+        self.blame_work(&fault);
         self.engine.loss = Some(fault);
         self.engine.request = None;
         self.engine.model = None;

@@ -15,6 +15,9 @@ impl State {
             Action::Visibility { hidden: false } => return self.show(),
             Action::Online(online) => {
                 self.environment.online = online;
+                if online {
+                    self.retry_queue();
+                }
                 let fault = self.engine.fault.as_ref().map(|fault| fault.code);
                 let is_of_network = matches!(fault, Some(FaultCode::Network | FaultCode::WebPage));
                 // What failed for want of a network need not wait for the person.
@@ -154,7 +157,7 @@ impl State {
             && match self.engine.phase {
                 Phase::Answering => true,
                 Phase::Loading => !self.engine.download_paused,
-                _ => false,
+                _ => self.is_fetching_any(),
             };
         if wanted != self.awake && (wanted || !self.environment.hidden) {
             self.awake = wanted;

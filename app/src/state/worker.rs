@@ -143,6 +143,9 @@ impl State {
                 result: Ok(outcome),
             }];
         }
+        if let Some(work) = self.take_work(id) {
+            return self.on_worked(work, Ok(*outcome));
+        }
         if let Some(chore) = self.take_chore(id) {
             return self.on_chore(chore, Ok(*outcome));
         }
@@ -152,7 +155,10 @@ impl State {
         }
         let is = |job: Job| self.engine.request == Some(id) && self.engine.job == job;
         match *outcome {
-            Outcome::Described(report) => self.engine.device = Some(report),
+            Outcome::Described(report) => {
+                self.learn_from_device(&report);
+                self.engine.device = Some(report);
+            }
             Outcome::Inspected(offer) if is(Job::Inspect) => return self.on_inspected(offer),
             Outcome::Loaded(info) if is(Job::Load) => return self.on_loaded(info),
             Outcome::Answered { reason, usage } if is(Job::Answer) => {
@@ -186,6 +192,9 @@ impl State {
                 key,
                 result: Err(fault),
             }];
+        }
+        if let Some(work) = id.and_then(|id| self.take_work(id)) {
+            return self.on_worked(work, Err(fault));
         }
         if let Some(chore) = id.and_then(|id| self.take_chore(id)) {
             return self.on_chore(chore, Err(fault));
@@ -258,6 +267,7 @@ impl State {
         self.engine.greeted = false;
         self.engine.told_online = true;
         self.engine.told_rate = 0;
+        self.engine.told_budget = None;
         self.engine.waits_for_database = false;
         self.engine.request = None;
         self.engine.model = None;
@@ -267,6 +277,7 @@ impl State {
             self.notice = Some(Notice::ExportFailed { detail });
         }
         self.engine.chores.clear();
+        self.forget_work();
         self.engine.look.take_if(|look| *look == Look::Asking);
         self.end_trial();
         self.end_progress();

@@ -122,15 +122,6 @@ pub fn memory(offer: &ModelOffer) -> String {
     bytes(offer.weight_bytes.get() + offer.kv_bytes.get() + offer.other_bytes.get())
 }
 
-/// The model fits with a shorter memory of the conversation.
-#[must_use]
-pub fn fits_with_context(tokens: u32) -> String {
-    format!(
-        "Fits this device with a context of {} tokens",
-        count(tokens)
-    )
-}
-
 /// A value of a setting.
 #[must_use]
 pub fn setting(value: f64, is_whole: bool) -> String {

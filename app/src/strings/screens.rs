@@ -34,8 +34,6 @@ pub const FACT_MEMORY: &str = "Memory in use";
 pub const FACT_LICENCE: &str = "Licence";
 /// The licence is not stated.
 pub const LICENCE_UNKNOWN: &str = "Not stated";
-/// The model fits.
-pub const FITS: &str = "Fits this device";
 /// Whether it fits can't be known.
 pub const FIT_UNKNOWN: &str = "This browser does not tell whether it fits. Trying is safe.";
 /// The model does not fit.
@@ -240,6 +238,7 @@ pub const fn fault_title(code: FaultCode) -> &'static str {
         FaultCode::NotFound | FaultCode::BadModel | FaultCode::Unsupported | FaultCode::NoChat => {
             "This model can't be used"
         }
+        FaultCode::HostNotAllowed | FaultCode::HostBlocked => "This server is not allowed yet",
         FaultCode::BadFiles => "These files are no model",
         FaultCode::FilesGone => "The model's files are needed again",
         FaultCode::BadAddress => "This is not the address of a model",

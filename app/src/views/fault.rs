@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use protocol::Retry;
 
 use super::Page;
+use super::hosts::AllowHost;
 use crate::components::{Icon, Shape};
 
 /// Whether there is nothing to see but what went wrong.
@@ -21,8 +22,11 @@ pub(super) fn FaultBox(page: Page) -> impl IntoView {
     let fault = page.part(|state| state.engine.fault.clone());
     let is_alone = page.part(is_alone);
     let button = page.part(|state| {
-        state
-            .advice()
+        let advice = state.advice();
+        // There is another button for it.
+        let is_asked = state.host_to_allow().is_some();
+        advice
+            .filter(|_| !is_asked)
             .and_then(|advice| Some((advice, strings::retry(advice)?)))
     });
     let press = move |_| match button.get_untracked() {
@@ -45,6 +49,7 @@ pub(super) fn FaultBox(page: Page) -> impl IntoView {
                             {move || steps().iter().map(|step| view! { <li>{*step}</li> }).collect_view()}
                         </ul>
                     </Show>
+                    <AllowHost page />
                     <div class="fault-buttons">
                         <Show when=move || button.with(Option::is_some)>
                             <button type="button" class="primary" data-testid="retry" on:click=press>

@@ -5,7 +5,10 @@ use leptos::prelude::*;
 use protocol::{Fit, LoadStage, ModelOffer, StorageState, is_of_files};
 
 use super::Page;
+use super::add_model::LookedUp;
 use super::banners::download_button;
+use super::catalogue::Catalogue;
+use super::fit::OfferDetails;
 use crate::components::{Icon, Shape};
 
 /// In place of an empty conversation while the model is not there.
@@ -44,11 +47,22 @@ pub(super) fn FirstRun(page: Page) -> impl IntoView {
                 <InstallHint page />
             </Show>
             <div class="card offer">
-                {move || offer.get().map(|offer| view! { <Facts offer /> })}
+                {move || {
+                    offer
+                        .get()
+                        .map(|offer| {
+                            view! {
+                                <Facts offer=offer.clone() />
+                                <OfferDetails page offer />
+                            }
+                        })
+                }}
                 <Show when=move || is_offer.get() fallback=move || view! { <Download page /> }>
                     <Start page />
                 </Show>
             </div>
+            <Catalogue page title=strings::OTHER_MODELS />
+            <LookedUp page />
             <ul class="points">{points}</ul>
             <button type="button" class="plain" on:click=move |_| page.act(Action::OpenDiagnostics)>
                 {strings::DIAGNOSTICS}
@@ -97,7 +111,7 @@ pub(super) fn Facts(offer: ModelOffer) -> impl IntoView {
         false => strings::FACT_DOWNLOAD,
     };
     let (fit_class, fit_shape, fit) = match &offer.fit {
-        Fit::Fits => ("fit good", Shape::Check, strings::FITS.to_owned()),
+        Fit::Fits => ("fit good", Shape::Check, strings::fits(&offer)),
         Fit::FitsWithContext(tokens) => (
             "fit good",
             Shape::Check,

@@ -2,15 +2,20 @@
 
 mod add_model;
 mod banners;
+mod catalogue;
 mod chat_settings;
 mod composer;
 mod conversation;
 mod diagnostics;
+mod downloads;
 mod drafts;
 mod edit;
 mod fault;
 mod first_run;
+mod fit;
 mod header;
+mod hosts;
+mod model_sheet;
 mod screen;
 mod settings;
 mod settings_model;

@@ -5,6 +5,8 @@ use leptos::prelude::*;
 
 use super::Page;
 use super::add_model::AddModel;
+use super::downloads::Downloads;
+use super::hosts::Hosts;
 use super::screen::Screen;
 use super::settings_model::{Model, Storage};
 use crate::components::Confirm;
@@ -15,7 +17,9 @@ pub(super) fn Settings(page: Page) -> impl IntoView {
     view! {
         <Screen page title=strings::SETTINGS class="column settings" done=Action::CloseSettings>
             <Model page />
+            <Downloads page />
             <AddModel page />
+            <Hosts page />
             <Appearance page />
             <Energy page />
             <Chats page />

@@ -1,10 +1,11 @@
 //! The settings' groups on the model and on storage.
 
-use app::{Action, strings};
+use app::{Action, CheckState, strings};
 use leptos::prelude::*;
 use protocol::StoredModel;
 
 use super::Page;
+use super::model_sheet::ModelSheet;
 use crate::components::Confirm;
 use crate::page::memo;
 
@@ -28,22 +29,25 @@ pub(super) fn Model(page: Page) -> impl IntoView {
     });
     let asked = RwSignal::new(None::<String>);
     let is_asked = RwSignal::new(false);
+    let is_shown = RwSignal::new(false);
+    // By their addresses: models out of files often have the same name.
+    let running_url = page.part(|state| state.running_url().map(str::to_owned));
     let is_stored = move || {
-        let name = running.get().map(|(name, ..)| name);
+        let url = running_url.get();
         stored.with(|models| {
             models
                 .iter()
-                .any(|model| Some(&model.name) == name.as_ref())
+                .any(|model| Some(&model.model_url) == url.as_ref())
         })
     };
     let rows = move || {
-        let name = running.get().map(|(name, ..)| name);
+        let url = running_url.get();
         stored
             .get()
             .into_iter()
             .map(|model| {
-                let is_running = name.as_ref() == Some(&model.name);
-                stored_model(page, model, is_running, move |url| {
+                let is_running = url.as_ref() == Some(&model.model_url);
+                stored_model(page, model, is_running, is_shown, move |url| {
                     asked.set(Some(url));
                     is_asked.set(true);
                 })
@@ -74,6 +78,7 @@ pub(super) fn Model(page: Page) -> impl IntoView {
                 </Show>
             </div>
         </section>
+        <ModelSheet page open=is_shown />
         <Confirm
             open=is_asked
             title=strings::DELETE_MODEL_TITLE
@@ -92,6 +97,7 @@ fn stored_model(
     page: Page,
     model: StoredModel,
     is_running: bool,
+    is_shown: RwSignal<bool>,
     ask: impl Fn(String) + 'static,
 ) -> impl IntoView {
     let size = if model.complete {
@@ -105,7 +111,8 @@ fn stored_model(
         (false, false) => strings::MODEL_PARTLY,
     };
     let url = model.model_url.clone();
-    let can_choose = page.part(app::State::can_choose);
+    let usable = url.clone();
+    let can_choose = page.part(move |state| state.can_choose() && state.can_use(&usable));
     let label = strings::use_model(&model.name);
     let take = (!is_running).then(|| {
         view! {
@@ -121,22 +128,61 @@ fn stored_model(
         }
     });
     let save = model.complete.then(|| save_button(page, &model));
+    let details = details_button(page, &model, is_shown);
+    let checked = model.model_url.clone();
+    let check = page.part(move |state| {
+        let check = state.manager.check.as_ref();
+        match check.filter(|check| check.model_url == checked)?.state {
+            CheckState::Waiting => Some(strings::checking(None)),
+            CheckState::Running(progress) => Some(strings::checking(progress.as_ref())),
+            CheckState::Done(_) | CheckState::Failed(_) => None,
+        }
+    });
     view! {
         <div class="line model">
             <div>
-                <p>{model.name}</p>
-                <p class="faint">{state}" · "{size}</p>
+                <p>{strings::model_name(&model.name, &model.model_url)}</p>
+                <p class="faint">
+                    {move || check.get().unwrap_or_else(|| format!("{state} · {size}"))}
+                </p>
             </div>
-            {take}
-            {save}
-            <button
-                type="button"
-                class="plain danger-text"
-                on:click=move |_| ask(model.model_url.clone())
-            >
-                {strings::DELETE}
-            </button>
+            <span class="row-buttons">
+                {take}
+                {details}
+                {save}
+                <button
+                    type="button"
+                    class="plain danger-text"
+                    on:click=move |_| ask(model.model_url.clone())
+                >
+                    {strings::DELETE}
+                </button>
+            </span>
         </div>
+    }
+}
+
+/// The button that shows everything that is known of a stored model.
+fn details_button(
+    page: Page,
+    model: &StoredModel,
+    is_shown: RwSignal<bool>,
+) -> impl IntoView + use<> {
+    let can_choose = page.part(app::State::can_choose);
+    let url = model.model_url.clone();
+    view! {
+        <button
+            type="button"
+            class="plain"
+            aria-label=strings::details_of(&model.name)
+            disabled=move || !can_choose.get()
+            on:click=move |_| {
+                page.act(Action::DescribeModel(url.clone()));
+                is_shown.set(true);
+            }
+        >
+            {strings::MODEL_DETAILS}
+        </button>
     }
 }
 

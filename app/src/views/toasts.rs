@@ -63,6 +63,7 @@ fn words(notice: &Notice) -> String {
             because,
         } => strings::smaller(*context, *is_rounded, *because),
         Notice::FilesLeft => strings::FILES_LEFT.to_owned(),
+        Notice::ModelFetched { name } => strings::model_fetched(name),
         Notice::ModelDeleted { bytes } => strings::model_deleted(*bytes),
     }
 }

@@ -176,7 +176,11 @@ fn a_second_tab_reads_and_can_take_over() {
     );
     assert_eq!(
         state.on(Action::EngineLock(true)),
-        [Effect::Spawn, Effect::Db(DbRequest::Open)]
+        [
+            Effect::Spawn,
+            Effect::Db(DbRequest::Open),
+            Effect::RecallQueue
+        ]
     );
     assert_eq!(
         db(&mut state, opened(&list)),
@@ -280,7 +284,7 @@ fn a_tab_that_takes_over_asks_with_what_the_other_one_wrote() {
     let _retired = state.on(Action::EngineLock(false));
     // While another tab writes to the same chat and is closed.
     let effects = state.on(Action::EngineLock(true));
-    assert_eq!(effects, [Effect::Db(DbRequest::Open)]);
+    assert_eq!(effects, [Effect::Db(DbRequest::Open), Effect::RecallQueue]);
     let replaced = event(&mut state, Event::Retired);
     assert_eq!(replaced, [Effect::Terminate, Effect::Spawn]);
     let effects = db(&mut state, opened(std::slice::from_ref(&chat)));

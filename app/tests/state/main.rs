@@ -1,7 +1,9 @@
 //! The stories of the page, without a page.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod budget;
 mod chats;
+mod checks;
 mod choosing;
 mod clocks;
 mod continuity;
@@ -12,6 +14,8 @@ mod exports;
 mod files;
 mod first_run;
 mod hiding;
+mod hosts;
+mod manager;
 mod rates;
 mod saving;
 mod sentinel;

@@ -36,10 +36,11 @@ fn after(kills: u32) -> (State, Vec<Effect>) {
         step: Step::Load,
         model_url: URL.to_owned(),
         kills: kills - 1,
+        bytes: 0,
     };
     let flight = Flight {
         sentinel: Some(sentinel),
-        entries: Vec::new(),
+        ..Flight::default()
     };
     let opened = DbEvent::Opened {
         chats: Vec::new(),
@@ -242,10 +243,11 @@ fn flight(step: Step, kills: u32) -> Flight {
         step,
         model_url: URL.to_owned(),
         kills,
+        bytes: 0,
     };
     Flight {
         sentinel: Some(sentinel),
-        entries: Vec::new(),
+        ..Flight::default()
     }
 }
 
@@ -329,8 +331,8 @@ fn a_tab_that_takes_over_reads_the_records_of_the_other_one_first() {
         chats: Vec::new(),
         preferences: None,
         flight: Some(Flight {
-            sentinel: None,
             entries,
+            ..Flight::default()
         }),
     };
     db(&mut state, opened);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use app::{
-    Action, Change, ChatHead, ChatId, DbEvent, DbRequest, Effect, Finish, Phase, State, Turn,
+    Action, Change, ChatHead, ChatId, DbEvent, DbRequest, Effect, Finish, Phase, QueuedModel,
+    State, Turn,
 };
 use proptest::prelude::*;
 use protocol::{
@@ -12,6 +13,18 @@ use protocol::{
 };
 
 use crate::support::{answered, clock, finished, info, new, offer, ready, tokens};
+
+const LATER: &str = "https://huggingface.co/terns/later/tree/main";
+
+fn later() -> QueuedModel {
+    QueuedModel {
+        model_url: LATER.into(),
+        name: "later".into(),
+        bytes: None,
+        is_paused: false,
+        n_begun: 0,
+    }
+}
 
 /// What the worker may say; numbers are small so that they often hit.
 fn any_event() -> impl Strategy<Value = Event> {
@@ -32,6 +45,10 @@ fn any_event() -> impl Strategy<Value = Event> {
         id.clone()
             .prop_map(|id| finished(id, Outcome::Loaded(info()))),
         id.clone().prop_map(|id| finished(id, Outcome::Cancelled)),
+        id.clone().prop_map(|id| {
+            let model_url = LATER.to_owned();
+            finished(id, Outcome::Downloaded { model_url })
+        }),
         id.clone().prop_map(|id| answered(id, FinishReason::Stop)),
         id.clone().prop_map(|id| tokens(id, 0, "Done. ", &[7])),
         id.clone().prop_map(|id| tokens(id, 0, "t", &[8])),
@@ -70,6 +87,13 @@ fn any_deed() -> impl Strategy<Value = Action> {
         Just(Action::CancelDownload),
         Just(Action::Retry),
         Just(Action::DeleteModel(crate::support::URL.into())),
+        Just(Action::QueueModel(later())),
+        Just(Action::PauseQueued(LATER.into())),
+        Just(Action::ResumeQueued(LATER.into())),
+        Just(Action::RemoveQueued(LATER.into())),
+        Just(Action::CheckModel(crate::support::URL.into())),
+        Just(Action::CancelCheck),
+        Just(Action::UseModel(LATER.into())),
         Just(Action::OpenSettings),
         any::<bool>().prop_map(|hidden| Action::Visibility { hidden }),
         any::<bool>().prop_map(Action::EngineLock),
@@ -215,6 +239,22 @@ fn check_effects(effects: &[Effect], last_id: &mut u32) -> Result<(), TestCaseEr
         .filter(|effect| **effect == Effect::Spawn)
         .count();
     prop_assert!(spawns <= 1);
+    let (background, asked): (Vec<_>, Vec<_>) = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Post(request) if request.id().is_some() => Some(request),
+            _ => None,
+        })
+        .partition(|request| {
+            matches!(
+                request,
+                Request::Download { .. } | Request::VerifyModel { .. }
+            )
+        });
+    prop_assert!(
+        background.is_empty() || (background.len() == 1 && asked.is_empty()),
+        "work in the background is begun when nothing else is asked for"
+    );
     let mut generated = false;
     for effect in effects {
         if let Effect::Post(request) = effect {

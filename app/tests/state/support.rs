@@ -16,10 +16,12 @@ pub(crate) fn opening() -> Opening {
         switches: Switches::default(),
         model_url: URL.to_owned(),
         usual_url: URL.to_owned(),
+        queue: Vec::new(),
         screen: Screen::Chat,
         environment: Environment::default(),
         clock: clock(0.0),
         seed: 1,
+        resume: None,
     }
 }
 
@@ -127,9 +129,13 @@ pub(crate) fn offer(complete: bool) -> ModelOffer {
         complete,
         max_context: 100,
         weight_bytes: bytes(9_000_000),
+        context: 100,
         kv_bytes: bytes(1_000_000),
+        kv_at: Vec::new(),
         other_bytes: bytes(1_000_000),
         fit: Fit::Fits,
+        missing_bytes: bytes(0),
+        precisions: Vec::new(),
         storage: StorageState::Durable,
     }
 }

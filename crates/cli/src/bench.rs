@@ -185,6 +185,7 @@ fn tune(args: &BenchArgs, executor: &mut Executor) {
         gated_slices: args.gated_slices.unwrap_or(own.gated_slices),
         fused_workgroup: args.fused_workgroup.unwrap_or(own.fused_workgroup),
         residual_workgroup: args.residual_workgroup.unwrap_or(own.residual_workgroup),
+        residual_groups: args.residual_workgroup.map_or(own.residual_groups, |_| 0),
         attention_heads: args.attention_heads.unwrap_or(own.attention_heads),
         attention_sharing: args.attention_sharing.unwrap_or(own.attention_sharing),
         ..own

@@ -77,6 +77,37 @@ fn packages_stay_packages() {
 }
 
 #[test]
+fn the_format_of_the_embedding_is_part_of_the_key() {
+    let repository = "https://huggingface.co/terns/one/tree/main";
+    for (text, key) in [
+        ("terns/one#embed=q8", repository.to_string()),
+        ("terns/one#embed=q6", format!("{repository}#embed=q6")),
+        (
+            "https://huggingface.co/terns/one/#embed=q4",
+            format!("{repository}#embed=q4"),
+        ),
+        (
+            "https://a.example/m.gguf?key=1#embed=q6",
+            "https://a.example/m.gguf?key=1#embed=q6".to_string(),
+        ),
+    ] {
+        assert_eq!(read(text), (key, true), "{text}");
+    }
+    // Nothing else stands there, and packages have what they have.
+    for text in [
+        "terns/one#embed=",
+        "terns/one#embed=q5",
+        "terns/one#embed=q6#embed=q4",
+        "terns/one#embed=q6/x",
+        "#embed=q6",
+        "https://a.example/models/tern/#embed=q6",
+        "files:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef#embed=q6",
+    ] {
+        assert!(Place::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn what_can_not_be_used_is_refused() {
     for text in [
         "",

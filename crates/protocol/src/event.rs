@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BenchmarkReport, BenchmarkStep, ByteCount, CompileReport, DeviceReport, EqualityReport, Fault,
-    Hello, ModelOffer, RequestId, SamplingSettings, SelfTestReport, ShapeReport, StorageReport,
+    Hello, ModelDetails, ModelOffer, RequestId, SamplingSettings, SelfTestReport, ShapeReport,
+    StorageReport, VerifyReport,
 };
 
 /// A message from the worker to the page.
@@ -23,7 +24,7 @@ pub enum Event {
     Retired,
     /// Something happened that belongs to no request.
     Status(Status),
-    /// Progress of loading.
+    /// Progress of loading, or of a check.
     Loading {
         /// The request.
         id: RequestId,
@@ -191,6 +192,8 @@ pub struct LoadProgress {
 pub enum LoadStage {
     /// What is missing comes from the network and is checked and stored.
     Download,
+    /// What is stored is read and compared.
+    Verify,
     /// The weights go to the device.
     Upload,
     /// Buffers and kernels are made.
@@ -234,6 +237,15 @@ pub enum Outcome {
     },
     /// `Storage`.
     Storage(StorageReport),
+    /// `Download`: everything is in the store.
+    Downloaded {
+        /// The address under which it is stored: of a repository that holds a package of ours the package's folder.
+        model_url: String,
+    },
+    /// `VerifyModel`.
+    Verified(VerifyReport),
+    /// `DescribeModel`.
+    ModelDescribed(ModelDetails),
     /// `DeleteModel` or `EraseModels`.
     Deleted {
         /// Bytes that were freed.

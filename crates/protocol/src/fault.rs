@@ -18,6 +18,9 @@ pub struct Fault {
     /// How much room has to be made, where that is what is wrong and is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_bytes: Option<ByteCount>,
+    /// The host that the person would have to allow, as [`crate::Origin`] has it, where that is what is wrong and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 impl Fault {
@@ -29,6 +32,7 @@ impl Fault {
             detail: detail.into(),
             retry: code.usual_retry(),
             missing_bytes: None,
+            host: None,
         }
     }
 }
@@ -40,6 +44,10 @@ pub enum FaultCode {
     VersionMismatch,
     /// What was given as a model's address is none, or none that may be used.
     BadAddress,
+    /// The model lies on a host that the person has not allowed, or its server redirects to such a one.
+    HostNotAllowed,
+    /// The host is allowed, but the policy of this worker does not have it: the page was not served by the app's service worker.
+    HostBlocked,
     /// A message could not be read, or came at the wrong time.
     BadRequest,
     /// The browser has no WebGPU.
@@ -96,9 +104,11 @@ pub enum FaultCode {
 
 impl FaultCode {
     /// All codes, for tables of texts and their tests.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::VersionMismatch,
         Self::BadAddress,
+        Self::HostNotAllowed,
+        Self::HostBlocked,
         Self::Unsupported,
         Self::BadRequest,
         Self::NoWebGpu,
@@ -131,13 +141,18 @@ impl FaultCode {
     #[must_use]
     pub const fn usual_retry(self) -> Retry {
         match self {
-            Self::VersionMismatch | Self::Trap | Self::Storage | Self::FilesGone => Retry::Reload,
+            Self::VersionMismatch
+            | Self::Trap
+            | Self::Storage
+            | Self::FilesGone
+            | Self::HostBlocked => Retry::Reload,
             Self::NoAdapter
             | Self::DeviceLost
             | Self::OutOfMemory
             | Self::Silent
             | Self::Killed
             | Self::Network
+            | Self::HostNotAllowed
             | Self::NotFound
             | Self::Refused
             | Self::Busy

@@ -8,8 +8,11 @@
 //! [`RequestId`] gets exactly one terminal event, [`Event::Finished`] or [`Event::Failed`]. What the page does about lost
 //! devices and dead workers is decided in [`supervisor`].
 
+mod budget;
+mod details;
 mod event;
 mod fault;
+mod host;
 mod number;
 mod report;
 mod request;
@@ -18,11 +21,17 @@ mod storage;
 pub mod supervisor;
 mod version;
 
+pub use budget::Budget;
+pub use details::{
+    HashOrigin, MemoryAt, ModelDetails, ModelShape, PackageFile, PartBytes, SourceFile,
+    VerifyReport,
+};
 pub use event::{
     Event, FetchTrouble, FinishReason, LoadProgress, LoadStage, LoadTimes, ModelInfo, Outcome,
     Status, Usage,
 };
 pub use fault::{Fault, FaultCode, Retry};
+pub use host::{HUB_SOURCES, MAX_HOSTS, Origin};
 pub use number::{ByteCount, MAX_BYTE_COUNT};
 pub use report::{
     AdapterInfo, BenchmarkReport, BenchmarkStep, CompileReport, CompileResult, DeviceReport,
@@ -30,5 +39,8 @@ pub use report::{
 };
 pub use request::{Generate, Message, Request, RequestId, Role, ShapeJob};
 pub use settings::{KvType, SamplingSettings, Settings, SettingsError};
-pub use storage::{Fit, ModelOffer, StorageReport, StorageState, StoredModel, is_of_files};
+pub use storage::{
+    Fit, KvNeed, ModelOffer, Precision, PrecisionOffer, StorageReport, StorageState, StoredModel,
+    is_of_files,
+};
 pub use version::{BUILD, Hello, PROTOCOL_VERSION};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hello, SamplingSettings, Settings};
+use crate::{Budget, Hello, SamplingSettings, Settings};
 
 /// Number of a request, chosen by the page, never used twice in a worker's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +49,14 @@ pub enum Request {
         /// Settings of the session.
         settings: Settings,
     },
+    /// Bring a model into the store as `Load` does, and not onto a device: a loaded one stays. What has come when it is cancelled
+    /// stays, and the next one, or a `Load`, goes on with it.
+    Download {
+        /// Number of this request.
+        id: RequestId,
+        /// Address of the model, in any spelling.
+        model_url: String,
+    },
     /// Answer a conversation.
     Generate {
         /// Number of this request.
@@ -84,6 +92,14 @@ pub enum Request {
     LimitRate {
         /// Tokens a second; 0 = as many as the device can, which is how a worker begins.
         tokens_per_second: u32,
+    },
+    /// What offers are judged by from now on, and the context of models that are loaded without one. A worker begins with the defaults
+    /// of both. Obeyed in order.
+    Judge {
+        /// What a page is assumed to get of memory.
+        budget: Budget,
+        /// What sessions will be asked for.
+        settings: Settings,
     },
     /// Compile every kernel in every variant that the device can run.
     CompileAllVariants {
@@ -137,6 +153,21 @@ pub enum Request {
         /// Number of this request.
         id: RequestId,
     },
+    /// Read every stored file of a model, compare its SHA-256, and get those that are wrong or missing again, if that is possible.
+    VerifyModel {
+        /// Number of this request.
+        id: RequestId,
+        /// Address of the model.
+        model_url: String,
+    },
+    /// Say everything that the store knows of a model: where it came from, its shape, its files with their hashes. Reads its manifest
+    /// alone.
+    DescribeModel {
+        /// Number of this request.
+        id: RequestId,
+        /// Address of the model.
+        model_url: String,
+    },
     /// Delete a stored model. The loaded model is unloaded first if it is this one. A model that is not there is
     /// deleted already: 0 bytes.
     DeleteModel {
@@ -153,7 +184,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// The request's number; greetings, `Retire`, `LoseDevice`, `Online` and `LimitRate` have none, and `Cancel`, `Pause` and `Resume` name
+    /// The request's number; greetings, `Retire`, `LoseDevice`, `Online`, `LimitRate` and `Judge` have none, and `Cancel`, `Pause` and `Resume` name
     /// another's.
     #[must_use]
     pub const fn id(&self) -> Option<RequestId> {
@@ -164,12 +195,14 @@ impl Request {
             | Self::Resume { .. }
             | Self::Online(_)
             | Self::LimitRate { .. }
+            | Self::Judge { .. }
             | Self::Retire
             | Self::LoseDevice => None,
             Self::Inspect { id, .. }
             | Self::OpenFiles { id, .. }
             | Self::SaveModel { id, .. }
             | Self::Load { id, .. }
+            | Self::Download { id, .. }
             | Self::Generate { id, .. }
             | Self::CompileAllVariants { id }
             | Self::PrefillEqualsDecode { id, .. }
@@ -178,6 +211,8 @@ impl Request {
             | Self::Benchmark { id, .. }
             | Self::MeasureShape { id, .. }
             | Self::Storage { id }
+            | Self::VerifyModel { id, .. }
+            | Self::DescribeModel { id, .. }
             | Self::DeleteModel { id, .. }
             | Self::EraseModels { id } => Some(*id),
         }

@@ -29,14 +29,59 @@ pub struct ModelOffer {
     pub max_context: u32,
     /// GPU bytes of the weights.
     pub weight_bytes: ByteCount,
-    /// GPU bytes of the key-value cache at the engine's default context, in 16-bit floats.
+    /// Tokens of context that it gets when nobody chooses another: what it fits with, or the engine's default.
+    pub context: u32,
+    /// GPU bytes of the key-value cache at this context, in the type that was asked for.
     pub kv_bytes: ByteCount,
-    /// GPU bytes of everything else, estimated.
+    /// The same at other contexts: 2048 and 4096 tokens, where the model has more, and its longest one.
+    pub kv_at: Vec<KvNeed>,
+    /// GPU bytes of everything else.
     pub other_bytes: ByteCount,
     /// Whether it fits this device.
     pub fit: Fit,
+    /// Room that the browser does not give for the download, as far as it tells.
+    pub missing_bytes: ByteCount,
+    /// In which precisions embedding and head can be stored, where the model is converted on this device; else none.
+    pub precisions: Vec<PrecisionOffer>,
     /// Whether it can be kept.
     pub storage: StorageState,
+}
+
+/// GPU bytes of a key-value cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvNeed {
+    /// At this context, in tokens.
+    pub context: u32,
+    /// Bytes.
+    pub bytes: ByteCount,
+}
+
+/// How precisely embedding and head of a converted model are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum Precision {
+    /// 8 bits.
+    #[default]
+    Q8,
+    /// 6 bits, with a scale for every 64 values.
+    Q6,
+    /// 4 bits, with a scale for every 32 values.
+    Q4,
+}
+
+impl Precision {
+    /// All of them, the most precise one first.
+    pub const ALL: [Self; 3] = [Self::Q8, Self::Q6, Self::Q4];
+}
+
+/// A model in one precision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrecisionOffer {
+    /// Which.
+    pub precision: Precision,
+    /// Its address: another precision is another model.
+    pub model_url: String,
+    /// GPU bytes of its weights.
+    pub weight_bytes: ByteCount,
 }
 
 /// Whether a model fits a device. Browsers do not tell how much memory a page may use, so this is advice, not a promise.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Fault, FaultCode};
 
 /// Version of the messages. Raised with every change of a message's shape or meaning.
-pub const PROTOCOL_VERSION: u32 = 10;
+pub const PROTOCOL_VERSION: u32 = 11;
 
 /// Name of this build: the value of `TERN_BUILD` when it was compiled (a commit, set by the build command), or `dev`.
 ///

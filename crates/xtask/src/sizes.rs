@@ -22,14 +22,14 @@ struct Limit {
 const LIMITS: [Limit; 2] = [
     Limit {
         prefix: "app-",
-        raw_kib: 1970,
-        gzip_kib: 725,
+        raw_kib: 2300,
+        gzip_kib: 840,
         promised_gzip_kib: 1_000_000 / 1024,
     },
     Limit {
         prefix: "worker_bg",
-        raw_kib: 4350,
-        gzip_kib: 1680,
+        raw_kib: 4650,
+        gzip_kib: 1800,
         promised_gzip_kib: 2_500_000 / 1024,
     },
 ];

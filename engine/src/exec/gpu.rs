@@ -48,12 +48,14 @@ impl GpuExecutor {
     /// An executor without buffers.
     #[must_use]
     pub fn new(device: Device) -> Self {
+        let (residual_workgroup, residual_groups) = device.residual_workgroup();
         let tuning = Tuning {
             // A software adapter has nothing to hide a dispatch behind, and pays for all arithmetic.
             fused: !device.is_software(),
             attention_loops: device.is_software(),
             subgroup_lanes: device.subgroup_lanes(),
-            residual_workgroup: device.residual_workgroup(),
+            residual_workgroup,
+            residual_groups,
             ..Tuning::default()
         };
         Self {

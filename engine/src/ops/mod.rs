@@ -76,8 +76,10 @@ pub struct Tuning {
     /// Invocations of a workgroup of [`NormGemv`], a multiple of 32 and of the slices, at most what the device allows. The more
     /// there are, the less often the row is quantised.
     pub fused_workgroup: u32,
-    /// The same where the product is added to the residual: these have few rows.
+    /// The same where the product is added to the residual, at most: these have few rows.
     pub residual_workgroup: u32,
+    /// Three quarters of it are taken where that makes no more workgroups than these, so that all of them have room at once.
+    pub residual_groups: u32,
     /// Lanes of every subgroup of the device, 0 where they differ or are not known.
     pub subgroup_lanes: u32,
     /// Invocations of a GEMM workgroup.
@@ -102,6 +104,7 @@ impl Default for Tuning {
             gated_slices: 16,
             fused_workgroup: 256,
             residual_workgroup: 256,
+            residual_groups: 0,
             subgroup_lanes: 0,
             gemm_workgroup: 64,
             attention_heads: 4,
@@ -118,7 +121,7 @@ pub trait Op: std::fmt::Debug + Send + Sync {
     fn kernel(&self) -> Kernel;
     /// Storage bindings from binding 2 on, in order.
     fn access(&self) -> &'static [Access];
-    /// Contents of the params uniform, a multiple of 16 bytes.
+    /// Contents of the params uniform, a multiple of 16 bytes; nothing where the kernel has none.
     fn params(&self) -> Vec<u8>;
     /// Values of the kernel's `override` constants.
     fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)>;

@@ -1,6 +1,6 @@
 //! Norm, quantisation and ternary product of one row in one dispatch (`shaders/norm_gemv.wgsl`).
 
-use super::norm_quantize::{GROUP, row_sizes};
+use super::norm_quantize::row_sizes;
 use super::{
     ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, Epilogue, Op, Step,
     TernaryGemv, Tuning, at_least, grid_2d, multiple,
@@ -13,8 +13,8 @@ use crate::shader::Kernel;
 /// Quads of a matrix that an invocation may load ahead.
 const MAX_AHEAD: u32 = 8;
 
-/// Groups of columns that an invocation may keep in registers.
-const MAX_STEPS: u32 = 4;
+/// Quads of columns that an invocation may keep in registers.
+const MAX_STEPS: u32 = 16;
 
 /// The row is what attention has left, in parts that are merged when they are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,10 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// Whether an invocation's columns are all of one head.
+    /// Whether heads of this size are merged by the product that reads them. Others are merged before.
     #[must_use]
     pub const fn fits(head_dim: u32) -> bool {
-        head_dim.is_multiple_of(GROUP)
+        head_dim.is_multiple_of(16)
     }
 
     fn attention(&self) -> Attention {
@@ -74,13 +74,6 @@ pub struct NormGemv {
     pub merged: Option<Merged>,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    eps: f32,
-    pad: [u32; 3],
-}
-
 impl NormGemv {
     /// Whether a device with this much workgroup memory can quantise the row in a workgroup.
     #[must_use]
@@ -91,9 +84,11 @@ impl NormGemv {
     }
 
     fn fits_in(k_padded: u32, workgroup: u32, tuning: &Tuning, workgroup_bytes: u32) -> bool {
-        let [(_, steps), (_, blocks), _] = row_sizes(k_padded, workgroup, tuning);
+        let [(_, steps), (_, blocks), ..] = row_sizes(k_padded, workgroup, tuning);
         // What row_totals and reduce take, whichever of their rivals is linked in.
-        let totals = (4 * 32 * blocks + 4 * 32 * 32).max(4 * (9 * blocks + 32 + 256)) + 4 * 288;
+        let shared = 4 * (32 * blocks + 2 * 32 * 32 + 1);
+        let subgroup = 4 * (4 * 9 * blocks + 9 * 32 + 256);
+        let totals = shared.max(subgroup);
         // The codes, and two sums of an invocation.
         let own = k_padded.saturating_add(8 * workgroup);
         own.saturating_add(totals) <= workgroup_bytes && steps <= MAX_STEPS
@@ -101,8 +96,19 @@ impl NormGemv {
 
     fn workgroup(&self, tuning: &Tuning) -> u32 {
         match self.product.epilogue {
-            Epilogue::Add => tuning.residual_workgroup,
+            Epilogue::Add => self.residual_workgroup(tuning),
             Epilogue::Store | Epilogue::Relu2 | Epilogue::Silu => tuning.fused_workgroup,
+        }
+    }
+
+    fn residual_workgroup(&self, tuning: &Tuning) -> u32 {
+        let fewer = tuning.residual_workgroup / 4 * 3;
+        let slices = self.slices(tuning);
+        let is_whole = fewer.is_multiple_of(32) && fewer.is_multiple_of(slices) && fewer > 0;
+        if is_whole && self.product.n_rows.div_ceil(fewer / slices) <= tuning.residual_groups {
+            fewer
+        } else {
+            tuning.residual_workgroup
         }
     }
 
@@ -137,11 +143,8 @@ impl Op for NormGemv {
     }
 
     fn params(&self) -> Vec<u8> {
-        bytemuck::bytes_of(&Params {
-            eps: self.eps,
-            pad: [0; 3],
-        })
-        .to_vec()
+        // All of them are constants: a uniform would be waited for.
+        Vec::new()
     }
 
     fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
@@ -151,6 +154,7 @@ impl Op for NormGemv {
             ("R", f64::from(self.product.rows_per_tile)),
             ("EPILOGUE", f64::from(self.product.epilogue.code())),
             ("NORM", f64::from(u8::from(self.norm))),
+            ("EPS", f64::from(self.eps)),
             ("WIDTH", f64::from(self.width)),
             ("N_ROWS", f64::from(n_rows)),
             ("UP_OFFSET", f64::from(up_offset)),
@@ -160,7 +164,6 @@ impl Op for NormGemv {
             constants.extend([
                 ("MERGE", 1.0),
                 ("HEADS", f64::from(merged.heads)),
-                ("HEAD_QUADS", f64::from(merged.head_dim / 4)),
                 ("N_CHUNKS", f64::from(merged.attention().n_chunks())),
             ]);
         }
@@ -175,6 +178,10 @@ impl Op for NormGemv {
             ("QUADS", self.product.k_padded / 64),
             ("AHEAD", self.ahead(tuning)),
         ]);
+        if let Some(merged) = &self.merged {
+            let quads = merged.head_dim / 4;
+            sizes.extend([("HEAD_QUADS", quads), ("PART", quads + 1)]);
+        }
         sizes
     }
 

@@ -9,19 +9,21 @@ use crate::shader::Kernel;
 /// Invocations of a workgroup.
 const WORKGROUP: u32 = 256;
 
-/// Columns that an invocation quantises at once: a group of `lib/row.wgsl`.
-pub(super) const GROUP: u32 = 16;
+/// Columns of a block of `lib/row_totals_*.wgsl`.
+const BLOCK: u32 = 512;
 
-/// Groups of an invocation, and blocks of 32 groups, of a row that `workgroup` invocations quantise.
+/// Quads of an invocation, blocks of 128 quads and their quarters, of a row that `workgroup` invocations quantise.
 pub(super) fn row_sizes(
     k_padded: u32,
     workgroup: u32,
     tuning: &Tuning,
-) -> [(&'static str, u32); 3] {
-    let groups = (k_padded / GROUP).max(1);
+) -> [(&'static str, u32); 4] {
+    let blocks = k_padded.div_ceil(BLOCK).max(1);
     [
-        ("ROW_STEPS", groups.div_ceil(workgroup)),
-        ("ROW_BLOCKS", groups.div_ceil(32)),
+        // Every quarter of every block has invocations that write its sum.
+        ("ROW_STEPS", (blocks * BLOCK / 4).div_ceil(workgroup)),
+        ("ROW_BLOCKS", blocks),
+        ("ROW_UNITS", 4 * blocks),
         ("LANES", tuning.subgroup_lanes),
     ]
 }

@@ -1,6 +1,5 @@
 //! Rotary positions, append to the cache and chunks of attention of one token (`shaders/rope_attention.wgsl`).
 
-use super::attention::AttentionParams;
 use super::rope_kv::{RopeKv, cache_bytes, cache_rows};
 use super::{ATTENTION_CHUNK, Access, Attention, BufferId, Op, Step, Tuning, at_least, multiple};
 use crate::Error;
@@ -99,16 +98,21 @@ impl Op for RopeAttention {
     }
 
     fn params(&self) -> Vec<u8> {
-        bytemuck::bytes_of(&AttentionParams {
-            k_offset: self.k_offset,
-            v_offset: self.v_offset,
-            ..self.attention().params_of()
-        })
-        .to_vec()
+        // All of them are constants: a uniform would be waited for.
+        Vec::new()
     }
 
-    fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
-        self.attention().constants(tuning)
+    fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
+        let params = self.attention().params_of();
+        vec![
+            ("KV_HEADS", f64::from(self.kv_heads)),
+            ("GROUP", f64::from(params.group)),
+            ("CONTEXT", f64::from(self.context)),
+            ("SCALE", f64::from(params.scale)),
+            ("N_CHUNKS", f64::from(params.n_chunks)),
+            ("K_OFFSET", f64::from(self.k_offset)),
+            ("V_OFFSET", f64::from(self.v_offset)),
+        ]
     }
 
     fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {

@@ -5,7 +5,7 @@ use crate::KvType;
 use crate::bench::synthetic::{Synthetic, architecture};
 use crate::exec::Executor;
 use crate::loader::FLUSH_BYTES;
-use crate::plan::Plan;
+use crate::plan::{Plan, memory_need};
 use crate::session::SessionConfig;
 use crate::weights::Allocator;
 use model::Encoding;
@@ -66,5 +66,47 @@ fn caches_take_what_their_type_says() {
             KvType::I8 => stated / 256 * 132,
         };
         assert_eq!(plan.kv_bytes, expected, "{kv:?}");
+    }
+}
+
+/// What is told before anything is made is what it takes then, but for the device's rounding of small buffers.
+#[test]
+fn what_is_told_beforehand_is_what_it_takes() {
+    let architecture = architecture("2b-4t").expect("a known shape");
+    let model = Synthetic::new("2b-4t", architecture, Encoding::Q8, 8, 1).expect("a valid model");
+    for kv in KvType::ALL {
+        for (context, prefill_chunk) in [(512, 0), (2048, 16), (4096, 1)] {
+            let config = SessionConfig {
+                kv,
+                context,
+                prefill_chunk,
+            };
+            let told = memory_need(model.manifest(), &config).expect("a need");
+            let mut executor = Executor::cpu();
+            let (weights, _) = Allocator::new(&mut executor, model.manifest())
+                .allocate()
+                .expect("buffers of the weights");
+            let weight_bytes = executor.allocated_bytes();
+            let plan = Plan::build(&mut executor, model.manifest(), &weights, &config);
+            let plan = pollster::block_on(plan).expect("a plan");
+            let rest = executor.allocated_bytes() - weight_bytes - plan.kv_bytes;
+            assert_eq!(told.kv_bytes, plan.kv_bytes, "{config:?}");
+            // What tiles and alignment add to weights is not worth counting.
+            let is_near = |told: u64, took: u64| told.abs_diff(took) <= took / 100;
+            assert!(
+                is_near(told.weight_bytes, weight_bytes),
+                "{told:?} {weight_bytes}"
+            );
+            // Devices that choose a chunk by themselves may choose one of twice the usual length.
+            let most = if prefill_chunk == 0 {
+                2 * rest
+            } else {
+                rest + rest / 50 + 4096
+            };
+            assert!(
+                (rest..=most).contains(&told.activation_bytes),
+                "{config:?} {told:?} {rest}"
+            );
+        }
     }
 }

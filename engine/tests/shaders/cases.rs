@@ -112,7 +112,7 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
                 norm: true,
                 merged: None,
             }),
-            vec![("eps", eps.to_bits())],
+            Vec::new(),
         ),
         (Box::new(product.clone()), product_params.clone()),
         (
@@ -139,11 +139,7 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
                 kv: KvType::F16,
                 reach: Reach::All,
             }),
-            [
-                attention_params.as_slice(),
-                &[("n_chunks", 5), ("k_offset", 400), ("v_offset", 560)],
-            ]
-            .concat(),
+            Vec::new(),
         ),
         (
             Box::new(AttentionCombine {

@@ -5,6 +5,8 @@ const post = (event) => self.postMessage([event, []]);
 const finish = (id, outcome) => post({ Finished: { id, outcome } });
 const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
+/** Everything that was begun, by its number. */
+const runs = new Map();
 const fake = {
   script,
   /** Everything that the page asked for, in order. */
@@ -71,9 +73,10 @@ const handlers = {
     finish(id, { Answered: { reason, usage } });
   },
   Cancel({ id }) {
-    if (fake.running?.id !== id) return;
-    fake.running.cancelled = true;
-    fake.running.release?.();
+    const run = runs.get(id);
+    if (!run) return;
+    run.cancelled = true;
+    run.release?.();
   },
   Pause: () => post({ Status: "DownloadPaused" }),
   Resume: () => post({ Status: "DownloadResumed" }),
@@ -90,6 +93,21 @@ const handlers = {
   LoseDevice: () => post({ Status: { DeviceLost: { detail: "Destroyed: on request" } } }),
   DescribeDevice: ({ id }) => (script.deviceFault ? post({ Failed: { id, fault: script.deviceFault } }) : finish(id, { Described: script.device })),
   Storage: ({ id }) => finish(id, { Storage: script.storage }),
+  DescribeModel: ({ id }) => finish(id, { ModelDescribed: script.details }),
+  async VerifyModel({ id }) {
+    const run = begin(id);
+    const total = script.offer.download_bytes;
+    post({ Loading: { id, progress: { stage: "Verify", shards_done: 2, shards_total: 6, bytes_done: Math.round(total / 3), bytes_total: total, fetched_bytes: 0 } } });
+    if (script.holdWork) await run.held();
+    finish(id, run.cancelled ? "Cancelled" : { Verified: script.verified });
+  },
+  async Download({ id, model_url }) {
+    const run = begin(id);
+    const total = 1_178_562_980;
+    post({ Loading: { id, progress: { stage: "Download", shards_done: 1, shards_total: 3, bytes_done: Math.round(total * 0.37), bytes_total: total, fetched_bytes: Math.round(total * 0.37) } } });
+    if (script.holdWork) await run.held();
+    finish(id, run.cancelled ? "Cancelled" : { Downloaded: { model_url } });
+  },
   DeleteModel: ({ id }) => finish(id, { Deleted: { bytes: script.offer.download_bytes } }),
   EraseModels: ({ id }) => finish(id, { Deleted: { bytes: script.offer.download_bytes } }),
 };
@@ -98,6 +116,7 @@ function begin(id) {
   const run = { id, cancelled: false };
   // A cancel may have come before the place where it holds.
   run.held = () => run.cancelled || new Promise((resolve) => (run.release = resolve));
+  runs.set(id, run);
   fake.running = run;
   return run;
 }

@@ -6,6 +6,7 @@ import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { start } from "../bare.mjs";
 import { required } from "../browser.mjs";
+import { writingHosts } from "../hosts.mjs";
 import { MB, WORKER_LOADER, processMemory, sample, withinLimits } from "../sampling.mjs";
 import { serve } from "../server.mjs";
 import { packageHashes } from "../site.mjs";
@@ -17,7 +18,7 @@ const QUESTION = "The sea is";
 const [repository, converted] = [required("TERN_REPOSITORY"), required("TERN_PACKAGE")];
 const NAME = `terns/${basename(repository)}`;
 const site = await serve({ "/": required("TERN_DIST") }, ({ path }) => {
-  // With a service worker comes its policy, which allows no hub on this machine; hub.spec.mjs says more.
+  // The worker is replaced by one that is looked into, which the service worker would not serve.
   return path === "/sw.js" ? { status: 404 } : undefined;
 });
 site.replace("/worker_loader.js", WORKER_LOADER);
@@ -38,6 +39,8 @@ async function measure() {
   console.log(`${NAME}: model.safetensors of ${(size / 1e9).toFixed(2)} GB`);
   const empty = await processMemory(browser);
   console.log(`Chromium with an empty page: PSS of its renderers ${(empty.renderer / MB).toFixed(0)} MB, of its GPU process ${(empty.gpu / MB).toFixed(0)} MB`);
+  await browser.navigate(new URL("/icon.svg", site.url).href);
+  await browser.evaluate(writingHosts([hub.origin, hub.storeOrigin]));
   const query = new URLSearchParams({ ...PARAMETERS, model: `${hub.origin}/${NAME}/tree/main` });
   await browser.navigate(new URL(`/?${query}`, site.url).href);
   const load = await sample(browser, `(${loading})()`);

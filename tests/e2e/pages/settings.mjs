@@ -14,6 +14,33 @@ export class SettingsPage {
     this.useFound = page.getByTestId("use-found");
     this.lookFailed = page.getByTestId("look-failed");
     this.fromFiles = page.getByTestId("from-files");
+    this.queueFound = page.getByTestId("queue-found");
+    this.known = page.getByTestId("known-models");
+    this.downloads = page.getByTestId("downloads");
+    this.sheet = page.getByTestId("model-details");
+    this.checkFiles = page.getByTestId("check-files");
+    this.checkResult = page.getByTestId("check-result");
+    this.allowHost = page.getByTestId("allow-host");
+    this.allow = page.getByTestId("allow");
+    this.room = page.getByTestId("room");
+    this.precision = page.getByTestId("precision");
+    this.hostProblem = page.getByTestId("host-problem");
+    this.hosts = page.getByRole("region", { name: "Allowed servers", exact: true });
+  }
+
+  /** The button that shows what is known of the stored model of this name. */
+  details(name) {
+    return this.model.getByRole("button", { name: `Details: ${name}`, exact: true });
+  }
+
+  /** A button of the model of this name in the queue of downloads. */
+  queueButton(words, name) {
+    return this.downloads.getByRole("button", { name: `${words}: ${name}`, exact: true });
+  }
+
+  /** The names in the queue of downloads, in order. */
+  queueNames() {
+    return this.downloads.locator(".model > div > p:first-child").allInnerTexts();
   }
 
   async open() {
@@ -24,6 +51,11 @@ export class SettingsPage {
   /** The button that saves the stored model of this name to a file. */
   save(name) {
     return this.model.getByRole("button", { name: `Save to Files: ${name}`, exact: true });
+  }
+
+  /** The button that no longer allows a server. */
+  removeHost(origin) {
+    return this.hosts.getByRole("button", { name: `Remove ${origin.replace("https://", "")}`, exact: true });
   }
 
   theme(name) {

@@ -1,8 +1,8 @@
 // Models of others: looked up by a person who knows no more than an address, fetched from a hub, converted on their way. What is
 // stored is what the native program makes of the same files, and so is what the model says.
 //
-// The hub is another server of this machine. The worker's policy allows https and its own origin alone, so that no service
-// worker may add it here; docs/DEPLOY.md has the policy, `cargo xtask site` and offline.spec.mjs see to it that it is in force.
+// The hub is another server of this machine, and so is its store of large files: both count as allowed by the person here.
+// hosts.spec.mjs is about how that is done.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { GPU, launch, required } from "../browser.mjs";
+import { allowHosts } from "../hosts.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { REPOSITORIES, nativeAnswer, packageHashes, serveHub, serveSite } from "../site.mjs";
 import { until } from "../steps.mjs";
@@ -63,6 +64,7 @@ describe(`models of others on ${GPU}`, () => {
   /** Somebody visits for the first time. */
   async function visit() {
     const context = await browser.newContext({ serviceWorkers: "block" });
+    await allowHosts(context, site.url, [hub.origin, hub.storeOrigin]);
     const chat = await ChatPage.visit(context, site.url, PARAMETERS);
     chat.watcher.expect(/Failed to load resource|net::ERR_|Service Worker registration blocked|could not be registered/);
     chat.watcher.expect(new RegExp(`a request to (${hub.origin}|${hub.storeOrigin})/`));

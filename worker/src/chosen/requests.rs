@@ -10,7 +10,6 @@ use protocol::{
 use super::look::look;
 use super::{Checkpoint, Chosen, Kind, bad, gone};
 use crate::load::Package;
-use crate::offer::offer;
 use crate::progress::Meter;
 use crate::race::{First, first};
 use crate::repacking::{Tools, begun, repack_files};
@@ -102,14 +101,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                     manifest: preview,
                 };
                 let held = shelf.held(&package).await?;
-                let fit = self.fit(&package.manifest, Some(held)).await;
-                Ok(offer(
-                    &package.base_url,
-                    &package.manifest,
-                    held,
-                    state,
-                    fit,
-                ))
+                let judged = self.fit(&package.manifest, Some(held)).await;
+                Ok(self.offer(&package.base_url, &package.manifest, held, state, judged))
             }
             Kind::Checkpoint(checkpoint) => {
                 let key = chosen.place.key();
@@ -122,11 +115,11 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 };
                 let stored = begun.iter().flat_map(|begun| begun.stored());
                 let stored = held(sum(stored.map(|file| file.bytes)));
-                let fit = self.fit(&preview, Some(stored)).await;
+                let judged = self.fit(&preview, Some(stored)).await;
                 let came = begun.map_or(0, |begun| begun.source_bytes());
                 Ok(ModelOffer {
                     download_bytes: ByteCount::saturating(pinned.source_bytes()),
-                    ..offer(&key, &preview, held(came), state, fit)
+                    ..self.offer(&key, &preview, held(came), state, judged)
                 })
             }
         }

@@ -13,7 +13,7 @@ use super::item::{Item, Work};
 use super::words::{fault, trouble};
 use super::{Keeper, Order};
 use crate::inbox::Steering;
-use crate::network::{Ask, Body, Buffer};
+use crate::network::{Ask, AskError, Body, Buffer};
 use crate::{Host, Inbox};
 
 /// Longest wait in one go.
@@ -33,7 +33,7 @@ enum Key {
 
 /// What has ended.
 enum Done<H: Host> {
-    Answered(Result<(Head, H::Body), String>),
+    Answered(Result<(Head, H::Body), AskError>),
     Came(H::Body, Result<Option<u64>, String>),
     /// Up to where an order is stored.
     Saved(Result<u64, Fault>),
@@ -214,9 +214,14 @@ impl<'a, H: Host, K: Keeper<Bytes = H::Bytes>> Driver<'a, H, K> {
                 self.tell(Event::Answered(attempt, head));
                 self.read(attempt, body);
             }
-            (Key::Network(attempt), Done::Answered(Err(detail)) | Done::Came(_, Err(detail))) => {
-                self.tell(Event::Broke(attempt, detail));
+            // No other attempt helps until a person says so.
+            (Key::Network(_), Done::Answered(Err(AskError::Forbidden(forbidden)))) => {
+                return Err(forbidden.into());
             }
+            (
+                Key::Network(attempt),
+                Done::Answered(Err(AskError::Network(detail))) | Done::Came(_, Err(detail)),
+            ) => self.tell(Event::Broke(attempt, detail)),
             (Key::Network(attempt), Done::Came(body, Ok(Some(n_bytes)))) => {
                 self.came(attempt, &body, n_bytes);
                 self.read(attempt, body);

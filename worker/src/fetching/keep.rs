@@ -79,7 +79,9 @@ impl<'a, 'm, H: Host> Keeping<'a, 'm, H> {
             let mut held = orders.iter().zip(&self.files);
             held.any(|(order, (file, _))| order.held.is_some() && file.sha256 == sha256)
         };
-        let unused = parts.iter().filter(|part| !used(&part.sha256));
+        let wanted = self.shelf.wanted_by_others(self.base_url, &parts).await?;
+        let is_left = |sha256: &String| !used(sha256) && !wanted.contains(sha256);
+        let unused = parts.iter().filter(|part| is_left(&part.sha256));
         // Those of others are in nobody's way when a single file is fetched.
         if !self.is_handing_over {
             self.shelf.drop_parts(unused).await?;

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use model::convert::{Checkpoint, ConvertOptions};
 use model::download::{Extent, Head, Problem, Want};
 use model::hub::{Address, Choice, ChoiceKind, Hub, Listing, MAX_LISTING_BYTES, Place, Repository};
-use protocol::{Fault, FaultCode};
+use protocol::{Fault, FaultCode, Precision};
 use serde::{Deserialize, Serialize};
 
 use super::Tools;
 use crate::chosen;
 use crate::fetching::{Keeper, Order, Trying, described, fetch};
+use crate::precision::{embed, precision};
 use crate::{Blob, Host};
 
 /// Bytes that are read to see whether a file is one of GGUF.
@@ -40,6 +41,9 @@ pub(crate) struct Pinned {
     weights: String,
     name: String,
     license: Option<String>,
+    /// How embedding and head are to be stored.
+    #[serde(default)]
+    pub(super) precision: Precision,
 }
 
 /// What is kept of a conversion that is under way, and of one that is done, for repairs.
@@ -79,6 +83,7 @@ impl Pinned {
             weights: choice.file.clone(),
             name: name.to_owned(),
             license: None,
+            precision: Precision::default(),
         }
     }
 
@@ -101,10 +106,16 @@ impl Pinned {
     /// The same as `tern convert` takes when it is told name and licence.
     pub(crate) fn options(&self) -> ConvertOptions {
         ConvertOptions {
+            embed: embed(self.precision),
             license: self.license.clone(),
             file: Some(self.weights.clone()),
             ..ConvertOptions::new(&self.name)
         }
+    }
+
+    /// Whether a conversion in this precision can go on with it, whatever lies at the address now.
+    pub(super) fn is_still(&self, precision: Precision) -> bool {
+        self.commit.is_some() && self.precision == precision
     }
 
     /// Whether bytes that come later can be told to belong to those that came before.
@@ -123,12 +134,19 @@ pub(super) async fn find<H: Host>(
     place: &Place,
     trying: Trying,
 ) -> Result<Found, Fault> {
-    match place.address() {
-        Address::Package { url } => Ok(Found::Package(url.clone())),
-        Address::Repository(repository) => listed(tools, place.hub(), repository).await,
-        Address::Gguf { url } => direct(tools, url, trying).await.map(Found::Foreign),
-        Address::Chosen { .. } => Err(chosen::gone()),
-    }
+    let found = match place.address() {
+        Address::Package { url } => Found::Package(url.clone()),
+        Address::Repository(repository) => listed(tools, place.hub(), repository).await?,
+        Address::Gguf { url } => Found::Foreign(direct(tools, url, trying).await?),
+        Address::Chosen { .. } => return Err(chosen::gone()),
+    };
+    Ok(match found {
+        Found::Foreign(pinned) => Found::Foreign(Pinned {
+            precision: precision(place),
+            ..pinned
+        }),
+        package @ Found::Package(_) => package,
+    })
 }
 
 async fn listed<H: Host>(
@@ -191,6 +209,7 @@ async fn listed<H: Host>(
         commit: Some(listing.commit.clone()),
         weights: choice.file,
         name: model,
+        precision: Precision::default(),
         license: listing.license.clone(),
     }))
 }
@@ -250,6 +269,7 @@ async fn direct<H: Host>(tools: &Tools<'_, H>, url: &str, trying: Trying) -> Res
         commit: None,
         weights: name.clone(),
         license: None,
+        precision: Precision::default(),
         files: vec![PinnedFile {
             url: url.to_owned(),
             bytes,

@@ -11,6 +11,7 @@ use super::sink::noted;
 use super::source::{Line, Read, WebSource};
 use crate::Host;
 use crate::fetching::Trying;
+use crate::precision::precision;
 use crate::store::sum;
 
 /// A model that can be converted.
@@ -62,7 +63,9 @@ pub(crate) async fn look<H: Host>(
     let key = place.key();
     let begun = noted(tools.shelf, &key).await?;
     // What a commit names can't have changed meanwhile.
-    if let Some(record) = begun.clone().filter(|it| it.pinned.commit.is_some()) {
+    let asked = precision(place);
+    let is_still = |record: &Record| record.pinned.is_still(asked);
+    if let Some(record) = begun.clone().filter(is_still) {
         match prospect(tools, record, trying).await {
             // It was removed, as when a history is written anew. The list tells what there is now.
             Err(fault) if fault.code == FaultCode::NotFound => log::warn!("{key}: {fault}"),

@@ -26,6 +26,30 @@ pub(super) async fn noted<H: Host>(
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes.to_vec()).ok()))
 }
 
+/// Where the files of a converted model came from.
+pub(crate) struct Origin {
+    /// The commit that they are of; a file that lies by itself has none.
+    pub(crate) commit: Option<String>,
+    /// The names of the files, and whether their publisher states their hashes.
+    pub(crate) published: Vec<(String, bool)>,
+}
+
+/// Where the files of a model came from that was fetched and converted here; `None` of any other.
+pub(crate) async fn origin<H: Host>(
+    shelf: &Shelf<'_, H>,
+    key: &str,
+) -> Result<Option<Origin>, Fault> {
+    let record = noted(shelf, key).await?;
+    Ok(record.map(|Record { pinned, .. }| Origin {
+        published: pinned
+            .files
+            .into_iter()
+            .map(|file| (file.name, file.sha256.is_some()))
+            .collect(),
+        commit: pinned.commit,
+    }))
+}
+
 /// Notes it.
 pub(super) async fn note<H: Host>(
     shelf: &Shelf<'_, H>,

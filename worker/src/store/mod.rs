@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::Blob;
 
 pub use parts::StoredPart;
-pub(crate) use shelf::{Held, Shelf, sum};
+pub(crate) use shelf::{Held, Shelf, distinct_files, sum};
 pub(crate) use tuned::StoredTrial;
 
 /// Most bytes of one record. Browsers have lost larger ones.

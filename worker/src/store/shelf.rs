@@ -253,15 +253,17 @@ impl<'a, H: Host> Shelf<'a, H> {
         Ok(sum(free.iter().map(|file| file.bytes)))
     }
 
-    /// Deletes a package, and what has come of files that are not whole: nobody knows whose they are. Returns the bytes that
-    /// this frees.
+    /// Deletes a package, and what has come of files that are not whole and that no other package waits for. Returns the bytes
+    /// that this frees.
     pub(crate) async fn delete(&self, base_url: &str) -> Result<u64, Fault> {
         let freed = self
             .drop_files(Some(base_url), |file| file.package == base_url)
             .await?;
         repacking::forget(self, base_url).await?;
         let parts = self.parts().await?;
-        Ok(freed.saturating_add(self.drop_parts(parts.iter()).await?))
+        let wanted = self.wanted_by_others(base_url, &parts).await?;
+        let free = parts.iter().filter(|part| !wanted.contains(&part.sha256));
+        Ok(freed.saturating_add(self.drop_parts(free).await?))
     }
 
     /// Deletes everything. Returns the bytes that this frees.
@@ -283,23 +285,28 @@ impl<'a, H: Host> Shelf<'a, H> {
     pub(crate) async fn report(&self) -> Result<StorageReport, Fault> {
         let packages = self.run("listing the packages", Store::packages).await?;
         let journal = self.journal().await?;
+        let parts = self.parts().await?;
         let estimate = self.host.store().estimate().await;
-        let mut models: Vec<StoredModel> = packages
-            .into_iter()
-            .map(|package| {
-                let own = journal.iter().filter(|file| file.package == package.url);
-                let stored_bytes = sum(own.clone().map(|file| file.bytes));
-                let shards = own.filter(|file| file.file.ends_with(SHARD_SUFFIX)).count();
-                StoredModel {
-                    model_url: package.url,
-                    name: package.name,
-                    stored_bytes: ByteCount::saturating(stored_bytes),
-                    total_bytes: ByteCount::saturating(package.total_bytes),
-                    shards: u32::try_from(shards).unwrap_or(u32::MAX),
-                    complete: stored_bytes >= package.total_bytes,
-                }
-            })
-            .collect();
+        let mut models: Vec<StoredModel> = Vec::new();
+        for package in packages {
+            let own = journal.iter().filter(|file| file.package == package.url);
+            let whole_bytes = sum(own.clone().map(|file| file.bytes));
+            let shards = own.filter(|file| file.file.ends_with(SHARD_SUFFIX)).count();
+            let complete = whole_bytes >= package.total_bytes;
+            let begun_bytes = match complete {
+                true => 0,
+                false => self.begun_bytes(&package.url, &journal, &parts).await?,
+            };
+            let stored_bytes = whole_bytes.saturating_add(begun_bytes);
+            models.push(StoredModel {
+                model_url: package.url,
+                name: package.name,
+                stored_bytes: ByteCount::saturating(stored_bytes),
+                total_bytes: ByteCount::saturating(package.total_bytes),
+                shards: u32::try_from(shards).unwrap_or(u32::MAX),
+                complete,
+            });
+        }
         models.sort_by(|a, b| a.model_url.cmp(&b.model_url));
         Ok(StorageReport {
             models,
@@ -343,7 +350,7 @@ fn entry(package: &str, file: &FileHash) -> StoredFile {
 }
 
 /// Every file of a package but the manifest; of files with the same contents only the first.
-fn distinct_files(manifest: &Manifest) -> impl Iterator<Item = &FileHash> {
+pub(crate) fn distinct_files(manifest: &Manifest) -> impl Iterator<Item = &FileHash> {
     let tokenizer = manifest.text.as_ref().map(|text| &text.tokenizer);
     let mut seen = HashSet::new();
     manifest

@@ -1,10 +1,13 @@
 //! Packages that are stored completely.
 
+use std::collections::HashSet;
+
 use model::Manifest;
 use model::manifest::FileHash;
 use protocol::Fault;
 
-use super::{Shelf, Store, StoredFile, StoredPackage};
+use super::parts::begun_bytes;
+use super::{Shelf, Store, StoredFile, StoredPackage, StoredPart, distinct_files, sum};
 use crate::load::Package;
 use crate::{Blob as _, Host};
 
@@ -25,6 +28,13 @@ impl<H: Host> Shelf<'_, H> {
     pub(crate) async fn lose(&self, base_url: &str, file: &FileHash) -> Result<(), Fault> {
         let is_lost = |entry: &StoredFile| entry.package == base_url && entry.sha256 == file.sha256;
         self.drop_files(None, is_lost).await.map(drop)
+    }
+
+    /// SHA-256 of the manifest of a stored package; empty while it has none. `None` = there is no such package.
+    pub(crate) async fn manifest_sha256(&self, base_url: &str) -> Result<Option<String>, Fault> {
+        let packages = self.packages().await?;
+        let stored = packages.into_iter().find(|stored| stored.url == base_url);
+        Ok(stored.map(|stored| stored.manifest_sha256))
     }
 
     /// The manifest that is stored for a package, with its bytes.
@@ -65,6 +75,60 @@ impl<H: Host> Shelf<'_, H> {
         };
         let complete = self.held(&package).await?.complete;
         Ok(complete.then_some(package))
+    }
+
+    /// Bytes that have come of a package's files which are not whole. What is under way of a conversion is not among them.
+    pub(super) async fn begun_bytes(
+        &self,
+        base_url: &str,
+        journal: &[StoredFile],
+        parts: &[StoredPart],
+    ) -> Result<u64, Fault> {
+        if parts.is_empty() {
+            return Ok(0);
+        }
+        let missing = self.missing_files(base_url, journal).await?;
+        Ok(sum(missing.iter().map(|file| begun_bytes(file, parts))))
+    }
+
+    /// The files of a package that are not stored, as far as its stored manifest names them.
+    async fn missing_files(
+        &self,
+        base_url: &str,
+        journal: &[StoredFile],
+    ) -> Result<Vec<FileHash>, Fault> {
+        let Some((_, bytes)) = self.manifest_file(base_url).await? else {
+            return Ok(Vec::new());
+        };
+        let Ok(manifest) = Manifest::from_json(&bytes.to_vec()) else {
+            return Ok(Vec::new());
+        };
+        let is_stored = |file: &&FileHash| {
+            let mut own = journal.iter().filter(|entry| entry.package == base_url);
+            own.any(|entry| entry.sha256 == file.sha256)
+        };
+        let missing = distinct_files(&manifest).filter(|file| !is_stored(file));
+        Ok(missing.cloned().collect())
+    }
+
+    /// SHA-256 of the files that other packages than this one wait for, if anything has come of files at all.
+    pub(crate) async fn wanted_by_others(
+        &self,
+        base_url: &str,
+        parts: &[StoredPart],
+    ) -> Result<HashSet<String>, Fault> {
+        let mut wanted = HashSet::new();
+        if parts.is_empty() {
+            return Ok(wanted);
+        }
+        let journal = self.journal().await?;
+        for other in self.packages().await? {
+            if other.url != base_url {
+                let missing = self.missing_files(&other.url, &journal).await?;
+                wanted.extend(missing.into_iter().map(|file| file.sha256));
+            }
+        }
+        Ok(wanted)
     }
 
     /// A package with this manifest that is stored completely, wherever it came from.

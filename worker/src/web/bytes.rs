@@ -71,16 +71,26 @@ pub(super) fn release(buffer: &ArrayBuffer) {
 /// `cargo xtask memory` shows it). An allocation that is large, and never touched, so that it takes no memory, makes it look.
 /// Other browsers are left alone: they would clear such an allocation, and take the memory for it.
 pub(super) fn nudge_collector() {
-    let chromium = Reflect::get(&super::scope().navigator(), &"userAgentData".into());
-    if !chromium.is_ok_and(|data| data.is_object()) {
+    let length = nudge_bytes();
+    if length == 0.0 {
         return;
     }
     let class = Reflect::get(&js_sys::global(), &"ArrayBuffer".into());
     let class = class.and_then(|class| class.dyn_into::<Function>());
-    let length = Array::of1(&JsValue::from_f64(NUDGE_BYTES));
+    let length = Array::of1(&JsValue::from_f64(length));
     // Without the memory for it there is nothing to be nudged.
     if let Ok(buffer) = class.and_then(|class| Reflect::construct(&class, &length)) {
         release(buffer.unchecked_ref());
+    }
+}
+
+/// How large an allocation has this browser collect its garbage; 0 where none should be made.
+pub(super) fn nudge_bytes() -> f64 {
+    let chromium = Reflect::get(&super::scope().navigator(), &"userAgentData".into());
+    if chromium.is_ok_and(|data| data.is_object()) {
+        NUDGE_BYTES
+    } else {
+        0.0
     }
 }
 

@@ -12,8 +12,8 @@ use web_sys::{
 };
 
 use super::bytes::{Collector, release};
-use super::scope;
-use crate::network::{Ask, Body};
+use super::{hosts, scope};
+use crate::network::{Ask, AskError, Body};
 
 /// Bytes that a stream may fill at a time. What is larger saves calls; what is smaller is closer to what a killed page loses.
 const PIECE_BYTES: u32 = 128 * 1024;
@@ -28,8 +28,9 @@ impl Drop for AbortOnDrop {
 }
 
 /// Asks a server, and waits for the head of its answer.
-pub(super) async fn ask(ask: Ask) -> Result<(Head, JsBody), String> {
-    let abort = AbortOnDrop(AbortController::new().map_err(network)?);
+pub(super) async fn ask(ask: Ask) -> Result<(Head, JsBody), AskError> {
+    hosts::check(&ask.url)?;
+    let abort = AbortOnDrop(AbortController::new().map_err(unasked)?);
     let init = RequestInit::new();
     init.set_signal(Some(&abort.0.signal()));
     init.set_referrer_policy(ReferrerPolicy::NoReferrer);
@@ -39,15 +40,21 @@ pub(super) async fn ask(ask: Ask) -> Result<(Head, JsBody), String> {
         RequestCache::Default
     });
     if let Some(range) = ask.range_header() {
-        let headers = Headers::new().map_err(network)?;
-        headers.append("Range", &range).map_err(network)?;
+        let headers = Headers::new().map_err(unasked)?;
+        headers.append("Range", &range).map_err(unasked)?;
         init.set_headers(&headers);
     }
     let promise = scope().fetch_with_str_and_init(&ask.url, &init);
-    let response: Response = JsFuture::from(promise)
-        .await
-        .map_err(network)?
-        .unchecked_into();
+    let response: Response = match JsFuture::from(promise).await {
+        Ok(response) => response.unchecked_into(),
+        Err(error) => {
+            return Err(match hosts::stopped(&ask.url).await {
+                Some(forbidden) => forbidden.into(),
+                None => AskError::Network(network(error)),
+            });
+        }
+    };
+    hosts::check_answer(&ask.url, &response)?;
     let headers = response.headers();
     let head = Head::read(
         response.status(),
@@ -55,7 +62,7 @@ pub(super) async fn ask(ask: Ask) -> Result<(Head, JsBody), String> {
         response.type_() == ResponseType::Basic,
         Date::now() / 1000.0,
     );
-    let body = JsBody::new(abort, response.body().as_ref())?;
+    let body = JsBody::new(abort, response.body().as_ref()).map_err(AskError::Network)?;
     Ok((head, body))
 }
 
@@ -157,6 +164,10 @@ fn call(object: &JsValue, name: &str, argument: &JsValue) -> Result<JsValue, JsV
     Reflect::get(object, &JsValue::from_str(name))?
         .dyn_into::<Function>()?
         .call1(object, argument)
+}
+
+fn unasked(error: JsValue) -> AskError {
+    AskError::Network(network(error))
 }
 
 fn network(error: JsValue) -> String {

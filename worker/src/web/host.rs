@@ -13,7 +13,7 @@ use super::fetch::JsBody;
 use super::file::{Files, JsFile};
 use super::idb_store::IdbStore;
 use super::{fetch, scope, wire};
-use crate::{Ask, Host};
+use crate::{Ask, AskError, Host};
 
 /// The browser as a [`Host`].
 pub(super) struct WebHost {
@@ -86,7 +86,7 @@ impl Host for WebHost {
         Collector::new(bytes)
     }
 
-    async fn ask(&self, ask: Ask) -> Result<(Head, JsBody), String> {
+    async fn ask(&self, ask: Ask) -> Result<(Head, JsBody), AskError> {
         fetch::ask(ask).await
     }
 

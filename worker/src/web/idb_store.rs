@@ -19,7 +19,8 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::StorageEstimate;
 
-use super::bytes::{JsBytes, nudge_collector};
+use super::bytes::{JsBytes, nudge_bytes, nudge_collector};
+use super::reader::{Question, Reader};
 use super::refusal::refusal;
 use super::{records, scope};
 use crate::race;
@@ -32,11 +33,14 @@ const VERSION: u32 = 1;
 const PACKAGES: &str = "packages";
 const JOURNAL: &str = "journal";
 const RECORDS: &str = "records";
+/// Least bytes of a file that another worker reads.
+const LEAST_BYTES: u64 = 256 << 10;
 
 /// The browser's database of models.
 #[derive(Default)]
 pub(super) struct IdbStore {
     database: RefCell<Option<Rc<Rexie>>>,
+    reader: Reader,
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -91,6 +95,7 @@ impl Store for IdbStore {
     }
 
     fn close(&self) {
+        self.reader.close();
         // A hanging operation may still hold it; then the browser closes it when that ends, or with the worker.
         let database = self.database.borrow_mut().take();
         if let Some(Ok(database)) = database.map(Rc::try_unwrap) {
@@ -143,6 +148,11 @@ impl Store for IdbStore {
     async fn get(&self, file: &StoredFile) -> Result<Option<JsBytes>> {
         let file = file.clone();
         nudge(&file);
+        if let Some(question) = question(&file)
+            && let Some(answer) = self.reader.read(&question).await
+        {
+            return answer.map_err(meant);
+        }
         self.run(|database| async move {
             let reading = reading(&database, &[RECORDS, JOURNAL])?;
             let journal = reading.store(JOURNAL).map_err(lost)?;
@@ -245,6 +255,20 @@ impl Store for IdbStore {
     async fn estimate(&self) -> Estimate {
         estimate().await.unwrap_or_default()
     }
+}
+
+/// What another worker is asked for instead of reading here: a shard. For what is smaller none is started, and a larger file would be
+/// there once more before it is joined.
+fn question(file: &StoredFile) -> Option<Question> {
+    if !(LEAST_BYTES..=RECORD_BYTES).contains(&file.bytes) {
+        return None;
+    }
+    Some(Question {
+        database: DATABASE,
+        entry: (JOURNAL, file.key()),
+        record: (RECORDS, file.record_keys().next()?),
+        nudge_bytes: nudge_bytes(),
+    })
 }
 
 /// Makes room before a shard. The few larger files come one by one, and a nudge would come on top of them.

@@ -6,8 +6,10 @@ mod fetch;
 mod file;
 mod gpu_probe;
 mod host;
+mod hosts;
 mod idb_store;
 mod logger;
+mod reader;
 mod records;
 mod refusal;
 mod wire;
@@ -63,7 +65,10 @@ pub fn start() {
         inbox,
         Policy::default(),
     );
-    wasm_bindgen_futures::spawn_local(runtime.run());
+    wasm_bindgen_futures::spawn_local(async {
+        hosts::prepare().await;
+        runtime.run().await;
+    });
 }
 
 /// A panic is a bug, and what it leaves behind cannot be trusted: tell the page, then end the worker.

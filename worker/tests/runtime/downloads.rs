@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::disk::{delete, fetched, info, outcome, served, visit_and_load};
+use crate::disk::{delete, fetched, info, outcome, report, served, storage, visit_and_load};
 use crate::support::{
     BASE_URL, LOAD, Mishap, PART_BYTES, Script, Tiny, World, fault, load, visit, worker_in,
 };
@@ -178,6 +178,13 @@ fn a_closed_page_goes_on_at_the_byte_and_doubles_none() {
             parts.map(|(_, part)| part.len() as u64).sum()
         };
         assert!(held > 0, "parts are stored");
+        visit(&world, Script::default(), &[storage(1)]);
+        let model = report(&world, 1).models.remove(0);
+        let whole: u64 = (world.disk.journal.borrow().values())
+            .map(|entry| entry.bytes)
+            .sum();
+        assert_eq!(model.stored_bytes.get(), whole + held, "parts count");
+        assert!(!model.complete);
         plan(&world, "00000.bin", vec![answer.clone()]);
         visit_and_load(&world);
         let start = starts(&world, "00000.bin")[0];

@@ -18,7 +18,7 @@ static REPOSITORIES: LazyLock<BTreeMap<String, Published>> = LazyLock::new(repos
 
 const GGUF_URL: &str = "https://host/files/g256-i2_s.gguf";
 
-fn load(model_url: &str) -> Request {
+pub(crate) fn load_url(model_url: &str) -> Request {
     Request::Load {
         id: LOAD,
         model_url: model_url.to_owned(),
@@ -45,11 +45,11 @@ fn plan(world: &World, ending: &'static str, mishaps: Vec<Mishap>) {
 }
 
 fn visit_and_load(world: &Rc<World>, model_url: &str) {
-    visit(world, Script::default(), &[load(model_url)]);
+    visit(world, Script::default(), &[load_url(model_url)]);
 }
 
 /// A world whose hub has one repository.
-fn published(name: &str) -> (Rc<World>, &'static Published) {
+pub(crate) fn published(name: &str) -> (Rc<World>, &'static Published) {
     let world = world();
     let repository = &REPOSITORIES[name];
     repository.serve(&world, 'a', false);
@@ -69,7 +69,7 @@ fn cut_off(
         }
     });
     world.push(Request::Hello(Hello::own()));
-    world.push(load(model_url));
+    world.push(load_url(model_url));
     world.run_until_idle(run);
     *world.on_event.borrow_mut() = Box::new(|_, _| {});
 }
@@ -116,7 +116,7 @@ fn every_kind_becomes_what_the_converter_makes_of_it() {
             visit(
                 &world,
                 Script::default(),
-                &[load(&key), inspect(2, spelling), storage(3)],
+                &[load_url(&key), inspect(2, spelling), storage(3)],
             );
             assert!(info(&world).cached && crate::disk::offer(&world, 2).complete);
             assert_eq!(fetched(&world), Vec::<String>::new());
@@ -254,7 +254,7 @@ fn what_can_not_be_used_is_told_apart() {
         visit(
             &world,
             Script::default(),
-            &[inspect(1, address), load(address)],
+            &[inspect(1, address), load_url(address)],
         );
         let failed = fault(&world, RequestId(1));
         assert_eq!(failed.code, code, "{failed}");
@@ -366,7 +366,7 @@ fn it_rests_and_ends_when_the_person_says_so() {
     world.network.slowness.set(50);
     let run = worker_in(&world, Script::default());
     world.push(Request::Hello(Hello::own()));
-    world.push(load("terns/packed"));
+    world.push(load_url("terns/packed"));
     world.push_later(700, Request::Pause { id: LOAD });
     world.push_later(60_000, Request::Resume { id: LOAD });
     world.run_until_idle(run);
@@ -382,7 +382,7 @@ fn it_rests_and_ends_when_the_person_says_so() {
     world.network.slowness.set(50);
     let run = worker_in(&world, Script::default());
     world.push(Request::Hello(Hello::own()));
-    world.push(load("terns/packed"));
+    world.push(load_url("terns/packed"));
     world.push_later(700, Request::Cancel { id: LOAD });
     world.run_until_idle(run);
     assert_eq!(crate::disk::outcome(&world, LOAD), Outcome::Cancelled);

@@ -3,12 +3,17 @@
 
 mod answers;
 mod conversations;
+mod details;
 mod diagnosis;
 mod disk;
 mod downloads;
+mod fetching;
 mod files;
 mod foreign;
+mod hosts;
+mod judging;
 mod losses;
+mod precision;
 mod rates;
 mod reading;
 mod requests;
@@ -16,3 +21,4 @@ mod storage;
 mod storage_failures;
 mod support;
 mod trials;
+mod verifying;

@@ -1,6 +1,7 @@
 //! Addresses with the server that they mean.
 
 use super::address::{Address, Hub, split_url};
+use crate::convert::EmbedFormat;
 use crate::error::HubError;
 
 /// The hub that is meant where no server is named.
@@ -9,11 +10,25 @@ pub const HUGGING_FACE: &str = "https://huggingface.co";
 /// How the addresses of models begin that came out of files which a person chose.
 const CHOSEN: &str = "files:";
 
+/// What stands in front of the format of embedding and head, at the end of the address of a model that is to be converted.
+const EMBED: &str = "#embed=";
+
+/// The format that is meant where none is written.
+const USUAL_EMBED: EmbedFormat = EmbedFormat::Q8;
+
+/// The formats that an address can ask for.
+const EMBEDS: [(&str, EmbedFormat); 3] = [
+    ("q8", EmbedFormat::Q8),
+    ("q6", EmbedFormat::Q6 { group: 64 }),
+    ("q4", EmbedFormat::Q4),
+];
+
 /// Where a model lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     hub: Hub,
     address: Address,
+    embed: EmbedFormat,
 }
 
 impl Place {
@@ -21,6 +36,7 @@ impl Place {
     ///
     /// - `/owner/name/tree/REVISION` (or `blob`, `resolve`) on this device itself is a repository of a hub there;
     /// - the folder of a repository's files at a revision (`resolve/REVISION/`) is a package, as other folders are;
+    /// - `#embed=q6` (or `q4`, `q8`) behind the address of what is to be converted is how embedding and head are stored;
     /// - a folder of a package may lack its slash;
     /// - `files:` with a SHA-256 is a model out of chosen files, as [`Place::chosen`] has it.
     ///
@@ -28,11 +44,27 @@ impl Place {
     /// If it is no address of a model.
     pub fn parse(text: &str) -> Result<Place, HubError> {
         let text = text.trim();
+        let Some((start, name)) = text.split_once(EMBED) else {
+            return Place::parse_plain(text);
+        };
+        let wrong = || HubError::Address {
+            text: text.to_string(),
+        };
+        let mut known = EMBEDS.iter();
+        let (_, embed) = known.find(|(known, _)| *known == name).ok_or_else(wrong)?;
+        let place = Place::parse_plain(start)?;
+        if place.is_foreign() {
+            return Ok(place.with_embed(*embed));
+        }
+        Err(wrong())
+    }
+
+    fn parse_plain(text: &str) -> Result<Place, HubError> {
         let mut hub = Hub::new(HUGGING_FACE)?;
         if let Some(id) = text.strip_prefix(CHOSEN).filter(|id| is_hash(id)) {
             let id = id.to_string();
             let address = Address::Chosen { id };
-            return Ok(Place { hub, address });
+            return Ok(Place::of(hub, address));
         }
         if let Ok(url) = split_url(text) {
             let parts = url.parts();
@@ -41,7 +73,7 @@ impl Place {
             if is_folder && matches!(parts[..], [_, _, "resolve", _]) {
                 let url = text.to_string();
                 let address = Address::Package { url };
-                return Ok(Place { hub, address });
+                return Ok(Place::of(hub, address));
             }
             if url.is_here() && is_of_hub && !is_folder {
                 hub = Hub::new(url.origin)?;
@@ -53,7 +85,29 @@ impl Place {
             }
             other => other?,
         };
-        Ok(Place { hub, address })
+        Ok(Place::of(hub, address))
+    }
+
+    fn of(hub: Hub, address: Address) -> Place {
+        Place {
+            hub,
+            address,
+            embed: USUAL_EMBED,
+        }
+    }
+
+    /// The same model with embedding and head in another format.
+    #[must_use]
+    pub fn with_embed(&self, embed: EmbedFormat) -> Place {
+        Place {
+            embed,
+            ..self.clone()
+        }
+    }
+
+    /// How embedding and head are stored, if the model is converted.
+    pub fn embed(&self) -> EmbedFormat {
+        self.embed
     }
 
     /// The place of a model that came out of chosen files; `id` is a SHA-256 that tells them from others, in lower-case hex.
@@ -86,6 +140,15 @@ impl Place {
 
     /// The same place in always the same spelling, which [`Place::parse`] reads.
     pub fn key(&self) -> String {
+        let key = self.plain_key();
+        let is_asked = |(_, embed): &&(&str, EmbedFormat)| *embed == self.embed;
+        match EMBEDS.iter().find(is_asked) {
+            Some((name, embed)) if *embed != USUAL_EMBED => format!("{key}{EMBED}{name}"),
+            _ => key,
+        }
+    }
+
+    fn plain_key(&self) -> String {
         match &self.address {
             Address::Repository(repository) => self.hub.page_url(repository),
             Address::Gguf { url } | Address::Package { url } => url.clone(),

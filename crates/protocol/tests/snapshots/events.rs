@@ -103,6 +103,7 @@ fn events() {
                     detail: "shard 2".into(),
                     retry: Retry::Again,
                     missing_bytes: None,
+                    host: None,
                 },
             },
             r#"{"Failed":{"id":7,"fault":{"code":"Corrupt","detail":"shard 2","retry":"Again"}}}"#,
@@ -133,6 +134,17 @@ fn a_fault_may_say_how_much_room_is_missing() {
             ..Fault::new(FaultCode::StorageFull, "no room")
         },
         r#"{"code":"StorageFull","detail":"no room","retry":"Again","missing_bytes":17}"#,
+    );
+}
+
+#[test]
+fn a_fault_may_name_the_host_that_would_have_to_be_allowed() {
+    check(
+        &Fault {
+            host: Some("https://example.org".into()),
+            ..Fault::new(FaultCode::HostNotAllowed, "not allowed")
+        },
+        r#"{"code":"HostNotAllowed","detail":"not allowed","retry":"Again","host":"https://example.org"}"#,
     );
 }
 

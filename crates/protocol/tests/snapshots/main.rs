@@ -1,6 +1,7 @@
 //! Every message as JSON. A change here is a change of the protocol: raise `PROTOCOL_VERSION` and `docs/PROTOCOL.md`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod details;
 mod events;
 mod names;
 mod outcomes;

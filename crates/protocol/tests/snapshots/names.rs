@@ -1,6 +1,8 @@
 //! Values that are mere names.
 
-use protocol::{FaultCode, FetchTrouble, FinishReason, Fit, KvType, LoadStage, Retry, Role};
+use protocol::{
+    FaultCode, FetchTrouble, FinishReason, Fit, HashOrigin, KvType, LoadStage, Retry, Role,
+};
 
 use crate::check;
 
@@ -16,6 +18,7 @@ fn plain_names() {
     }
     for (stage, expected) in [
         (LoadStage::Download, "\"Download\""),
+        (LoadStage::Verify, "\"Verify\""),
         (LoadStage::Upload, "\"Upload\""),
         (LoadStage::Prepare, "\"Prepare\""),
     ] {
@@ -42,6 +45,13 @@ fn plain_names() {
     ] {
         check(&trouble, expected);
     }
+    for (origin, expected) in [
+        (HashOrigin::Published, "\"Published\""),
+        (HashOrigin::Computed, "\"Computed\""),
+        (HashOrigin::Stated, "\"Stated\""),
+    ] {
+        check(&origin, expected);
+    }
     for (kv, expected) in [
         (KvType::F32, "\"F32\""),
         (KvType::F16, "\"F16\""),
@@ -63,7 +73,7 @@ fn plain_names() {
     assert_eq!(
         codes.join(" "),
         concat!(
-            r#""VersionMismatch" "BadAddress" "Unsupported" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "WrongNumbers" "#,
+            r#""VersionMismatch" "BadAddress" "HostNotAllowed" "HostBlocked" "Unsupported" "BadRequest" "NoWebGpu" "NoAdapter" "LimitsTooSmall" "DeviceLost" "OutOfMemory" "Gpu" "WrongNumbers" "#,
             r#""Network" "NotFound" "Refused" "Busy" "WebPage" "BadModel" "BadFiles" "FilesGone" "Corrupt" "NoChat" "Text" "PromptTooLong" "Trap" "Silent" "StorageFull" "Storage" "Killed""#
         )
     );

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use protocol::{
     AdapterInfo, BenchmarkReport, CompileReport, CompileResult, DeviceReport, DroppedVariant,
-    EqualityReport, EqualityResult, FinishReason, Fit, KvType, Limit, LoadTimes, ModelInfo,
-    ModelOffer, Outcome, SamplingSettings, SelfTestReport, ShapeReport, ShapeTime, StorageReport,
-    StorageState, StoredModel, Usage,
+    EqualityReport, EqualityResult, FinishReason, Fit, KvNeed, KvType, Limit, LoadTimes, ModelInfo,
+    ModelOffer, Outcome, Precision, PrecisionOffer, SamplingSettings, SelfTestReport, ShapeReport,
+    ShapeTime, StorageReport, StorageState, StoredModel, Usage,
 };
 
+use crate::details::{details, verified};
 use crate::{bytes, check};
 
 fn offer() -> ModelOffer {
@@ -21,9 +22,20 @@ fn offer() -> ModelOffer {
         complete: false,
         max_context: 2048,
         weight_bytes: bytes(1),
+        context: 1024,
         kv_bytes: bytes(2),
+        kv_at: vec![KvNeed {
+            context: 2048,
+            bytes: bytes(4),
+        }],
         other_bytes: bytes(3),
         fit: Fit::FitsWithContext(1024),
+        missing_bytes: bytes(5),
+        precisions: vec![PrecisionOffer {
+            precision: Precision::Q6,
+            model_url: "https://host/m.gguf#embed=q6".into(),
+            weight_bytes: bytes(6),
+        }],
         storage: StorageState::Durable,
     }
 }
@@ -212,7 +224,7 @@ fn outcomes() {
         ),
         (
             Outcome::Inspected(offer()),
-            r#"{"Inspected":{"model_url":"https://host/m/","name":"Tern 135M","license":"MIT","download_bytes":4000,"stored_bytes":1000,"complete":false,"max_context":2048,"weight_bytes":1,"kv_bytes":2,"other_bytes":3,"fit":{"FitsWithContext":1024},"storage":"Durable"}}"#,
+            r##"{"Inspected":{"model_url":"https://host/m/","name":"Tern 135M","license":"MIT","download_bytes":4000,"stored_bytes":1000,"complete":false,"max_context":2048,"weight_bytes":1,"context":1024,"kv_bytes":2,"kv_at":[{"context":2048,"bytes":4}],"other_bytes":3,"fit":{"FitsWithContext":1024},"missing_bytes":5,"precisions":[{"precision":"Q6","model_url":"https://host/m.gguf#embed=q6","weight_bytes":6}],"storage":"Durable"}}"##,
         ),
         (
             Outcome::Saved {
@@ -226,6 +238,20 @@ fn outcomes() {
             r#"{"Storage":{"models":[{"model_url":"https://host/m/","name":"Tern 135M","stored_bytes":1000,"total_bytes":4000,"shards":3,"complete":false}],"usage_bytes":1234,"quota_bytes":null,"state":{"Unavailable":{"detail":"private mode"}}}}"#,
         ),
         (
+            Outcome::Downloaded {
+                model_url: "https://host/m/".into(),
+            },
+            r#"{"Downloaded":{"model_url":"https://host/m/"}}"#,
+        ),
+        (
+            Outcome::Verified(verified()),
+            r#"{"Verified":{"files":7,"bytes":4000,"repaired":["00001.bin"],"broken":["00002.bin"],"fault":{"code":"FilesGone","detail":"gone","retry":"Reload"}}}"#,
+        ),
+        (
+            Outcome::ModelDescribed(details()),
+            r#"{"ModelDescribed":{"model_url":"https://host/m/","name":"Tern 135M","license":"MIT","kind":"huggingface-packed","revision":"abc","sources":[{"name":"model.safetensors","bytes":4000,"sha256":"0a","origin":"Published"}],"shape":{"family":"bitnet","layers":30,"hidden":576,"ffn":1536,"heads":9,"kv_heads":3,"head_dim":64,"vocab":49152,"context":8192,"tied":true},"parts":{"codes":1,"tables":2,"norms":3,"tokenizer":4},"memory":[{"context":2048,"weight_bytes":5,"kv_bytes":6}],"files":[{"name":"00000.bin","bytes":4000,"sha256":"0b","is_stored":true}],"complete":true}}"#,
+        ),
+        (
             Outcome::Deleted { bytes: bytes(1000) },
             r#"{"Deleted":{"bytes":1000}}"#,
         ),
@@ -236,7 +262,7 @@ fn outcomes() {
         .collect();
     assert_eq!(
         names.len(),
-        13,
+        16,
         "one case for each kind of outcome: {names:?}"
     );
 }

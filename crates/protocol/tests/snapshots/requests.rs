@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use protocol::{Budget, ByteCount};
 use protocol::{
     Generate, Hello, KvType, Message, Request, Role, SamplingSettings, Settings, ShapeJob,
 };
@@ -70,6 +71,13 @@ fn requests() {
             r#"{"Load":{"id":7,"model_url":"https://host/models/m/","settings":{"version":1,"context":2048,"kv":"F32","prefill_chunk":64,"subgroups":true}}}"#,
         ),
         (
+            Request::Download {
+                id: ID,
+                model_url: "terns/one".into(),
+            },
+            r#"{"Download":{"id":7,"model_url":"terns/one"}}"#,
+        ),
+        (
             Request::Generate { id: ID, job },
             r#"{"Generate":{"id":7,"job":{"messages":[{"role":"System","content":"Be kind."},{"role":"User","content":"Say \"hi\"\n<b>"},{"role":"Assistant","content":"hi","ids":[6151]}],"sampling":{"temperature":0.5,"top_k":0,"top_p":0.9,"min_p":0.0,"repetition_penalty":1.0,"repetition_window":64,"seed":4294967295},"max_tokens":256,"resume":[1,2]}}}"#,
         ),
@@ -120,10 +128,34 @@ fn requests() {
             r#"{"LimitRate":{"tokens_per_second":10}}"#,
         ),
         (
+            Request::Judge {
+                budget: Budget {
+                    killed_bytes: ByteCount::new(5),
+                    ..Budget::default()
+                },
+                settings: Settings::default(),
+            },
+            r#"{"Judge":{"budget":{"assumed_bytes":3000000000,"worked_bytes":0,"killed_bytes":5},"settings":{"version":1,"context":0,"kv":"F16","prefill_chunk":0,"subgroups":true}}}"#,
+        ),
+        (
             Request::DescribeDevice { id: ID },
             r#"{"DescribeDevice":{"id":7}}"#,
         ),
         (Request::Storage { id: ID }, r#"{"Storage":{"id":7}}"#),
+        (
+            Request::VerifyModel {
+                id: ID,
+                model_url: "https://host/models/m/".into(),
+            },
+            r#"{"VerifyModel":{"id":7,"model_url":"https://host/models/m/"}}"#,
+        ),
+        (
+            Request::DescribeModel {
+                id: ID,
+                model_url: "https://host/models/m/".into(),
+            },
+            r#"{"DescribeModel":{"id":7,"model_url":"https://host/models/m/"}}"#,
+        ),
         (
             Request::DeleteModel {
                 id: ID,
@@ -142,7 +174,7 @@ fn requests() {
         .collect();
     assert_eq!(
         names.len(),
-        22,
+        26,
         "one case for each kind of request: {names:?}"
     );
 }

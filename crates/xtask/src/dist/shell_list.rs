@@ -63,6 +63,7 @@ fn list(dist: &Path, worker_text: &str) -> Result<ShellList> {
     let policies: BTreeMap<String, String> = [
         (PAGE, policy::page_header()),
         ("worker_loader.js", policy::WORKER.to_owned()),
+        ("reader.js", policy::READER.to_owned()),
     ]
     .map(|(path, policy)| (path.to_owned(), policy))
     .into();

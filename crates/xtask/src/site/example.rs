@@ -56,8 +56,9 @@ fn site(name: &str) -> Site {
     );
     let (name, header) = ("Content-Security-Policy", policy::page_header());
     let headers = format!(
-        "/\n  {name}: {header}\n/index.html\n  {name}: {header}\n/worker_loader.js\n  {name}: {}\n/app-*\n  Cache-Control: immutable\n",
-        policy::WORKER
+        "/\n  {name}: {header}\n/index.html\n  {name}: {header}\n/worker_loader.js\n  {name}: {}\n/reader.js\n  {name}: {}\n/app-*\n  Cache-Control: immutable\n",
+        policy::WORKER,
+        policy::READER
     );
     write("index.html", page.as_bytes());
     write("_headers", headers.as_bytes());

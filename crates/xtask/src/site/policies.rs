@@ -33,6 +33,7 @@ pub(super) fn problems(site: &Site) -> Result<Problems> {
         ("/", page_header.as_str()),
         ("/index.html", &page_header),
         ("/worker_loader.js", policy::WORKER),
+        ("/reader.js", policy::READER),
     ] {
         want(
             &format!("{HEADERS}: {path}"),
@@ -44,6 +45,7 @@ pub(super) fn problems(site: &Site) -> Result<Problems> {
     for (path, expected) in [
         (shell_list::PAGE, page_header.as_str()),
         ("worker_loader.js", policy::WORKER),
+        ("reader.js", policy::READER),
     ] {
         want(
             &format!("sw.js: {path}"),
@@ -102,8 +104,8 @@ mod tests {
             ),
             (
                 HEADERS,
-                "connect-src 'self' https:",
-                "connect-src *",
+                "https://*.hf.co",
+                "https:",
                 "_headers: /worker_loader.js",
             ),
             (

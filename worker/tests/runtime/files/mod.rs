@@ -4,6 +4,7 @@ mod archives;
 mod checkpoints;
 mod refusals;
 mod saving;
+mod verifying;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use protocol::{Event, FaultCode, LoadStage, Outcome, Request, RequestId, Settings, Status};
 
 use super::{
-    GGUF_URL, REPOSITORIES, cut_off_behind, inspect, load, plan, published, visit_and_load, world,
+    GGUF_URL, REPOSITORIES, cut_off_behind, inspect, load_url, plan, published, visit_and_load,
+    world,
 };
 use crate::disk::{fetched, info, outcome, progress, report, storage};
 use crate::support::{LOAD, Mishap, Published, Script, World, assert_converted, fault, visit};
@@ -146,7 +147,7 @@ fn the_worker_that_noticed_a_loss_fetches_the_model_again() {
         model_url: GGUF_URL.to_owned(),
         settings: Settings::default(),
     };
-    visit(&world, Script::default(), &[load(GGUF_URL), again]);
+    visit(&world, Script::default(), &[load_url(GGUF_URL), again]);
     assert_eq!(fault(&world, LOAD).code, FaultCode::Corrupt);
     let loaded = outcome(&world, RequestId(2));
     assert!(matches!(loaded, Outcome::Loaded(_)), "{loaded:?}");

@@ -107,7 +107,12 @@ impl Engine for FakeEngine {
     type Loader = FakeLoader;
     type Session = FakeSession;
 
-    async fn open(&self, manifest: &Manifest, _: &Settings) -> Result<FakeLoader, EngineFault> {
+    async fn open(
+        &self,
+        manifest: &Manifest,
+        settings: &Settings,
+    ) -> Result<FakeLoader, EngineFault> {
+        self.world.opened.borrow_mut().push(settings.context);
         self.world.wait(20).await;
         let next = self.script.borrow_mut().opens.pop_front();
         if next == Some(Open::Hangs) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use model::download::Head;
-use worker::{Ask, Body};
+use worker::{Ask, AskError, Body, Forbidden};
 
 use super::World;
 
@@ -17,6 +17,8 @@ pub(crate) enum Mishap {
     None,
     /// No answer.
     Unreachable,
+    /// A host that nobody has allowed.
+    Forbidden(Forbidden),
     /// Another status, and seconds to wait.
     Status(u16, Option<u32>),
     /// These bytes instead.
@@ -97,13 +99,15 @@ impl Drop for Answer {
 }
 
 /// Asks the server.
-pub(crate) async fn ask(world: &Rc<World>, ask: Ask) -> Result<(Head, Answer), String> {
+pub(crate) async fn ask(world: &Rc<World>, ask: Ask) -> Result<(Head, Answer), AskError> {
     let network = &world.network;
     network.asked.borrow_mut().push(ask.clone());
     world.wait(10).await;
     let mishap = network.mishap(&ask.url);
-    if mishap == Mishap::Unreachable {
-        return Err("reset".into());
+    match mishap {
+        Mishap::Unreachable => return Err(AskError::Network("reset".into())),
+        Mishap::Forbidden(forbidden) => return Err(forbidden.into()),
+        _ => {}
     }
     let file = network.files.borrow().get(&ask.url).cloned();
     let (mut head, body) = answer(&ask, file.as_deref(), &mishap);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use fixtures::{TempDir, write_repositories};
-use model::convert::{ConvertOptions, MemorySink, convert};
+use model::convert::{ConvertOptions, EmbedFormat, MemorySink, convert};
 use model::source::MemorySource;
 use serde_json::json;
 
@@ -82,12 +82,27 @@ impl Published {
         weights: Option<&str>,
         license: Option<&str>,
     ) -> BTreeMap<String, Vec<u8>> {
+        self.converted_as(weights, license, EmbedFormat::Q8)
+    }
+
+    /// What `tern convert --license mit --embed EMBED` makes of it, by file.
+    pub(crate) fn converted_with(&self, embed: EmbedFormat) -> BTreeMap<String, Vec<u8>> {
+        self.converted_as(None, Some("mit"), embed)
+    }
+
+    fn converted_as(
+        &self,
+        weights: Option<&str>,
+        license: Option<&str>,
+        embed: EmbedFormat,
+    ) -> BTreeMap<String, Vec<u8>> {
         let source = MemorySource::new(self.files.clone());
         let own = self.name.rsplit('/').next().unwrap();
         let name = weights.map_or(own, |file| file.rsplit_once('.').unwrap().0);
         let options = ConvertOptions {
             license: license.map(str::to_owned),
             file: weights.map(str::to_owned),
+            embed,
             ..ConvertOptions::new(name)
         };
         let mut sink = MemorySink::default();

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use model::download::Head;
 use protocol::{Event, Request, RequestId};
 use sha2::{Digest, Sha256};
-use worker::{Ask, Host, Inbox};
+use worker::{Ask, AskError, Host, Inbox};
 
 use super::Tiny;
 use super::files::MemoryFile;
@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) tried: RefCell<Vec<String>>,
     /// How many steps sessions were told to keep in flight, one after the other.
     pub(crate) ahead: RefCell<Vec<u32>>,
+    /// Contexts that devices were opened with.
+    pub(crate) opened: RefCell<Vec<u32>>,
     /// Files that come with requests.
     pub(crate) files: RefCell<HashMap<RequestId, Vec<MemoryFile>>>,
     /// Files that went to the page, by their requests.
@@ -68,6 +70,7 @@ impl Default for World {
             preferred: RefCell::default(),
             tried: RefCell::default(),
             ahead: RefCell::default(),
+            opened: RefCell::default(),
             files: RefCell::default(),
             given: RefCell::default(),
             now: Cell::new(0.0),
@@ -303,7 +306,7 @@ impl Host for Outside {
         Vec::new()
     }
 
-    async fn ask(&self, ask: Ask) -> Result<(Head, Answer), String> {
+    async fn ask(&self, ask: Ask) -> Result<(Head, Answer), AskError> {
         network::ask(&self.world, ask).await
     }
 
