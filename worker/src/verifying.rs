@@ -133,7 +133,8 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             fault: None,
         };
         for file in wrong {
-            if report.fault.is_none() {
+            // What came out of files costs no waiting, and each is to be copied when they are chosen again.
+            if report.fault.is_none() || is_of_files(base_url) {
                 report.fault = source.fetch(file, None).await.err();
             }
             match report.fault {
