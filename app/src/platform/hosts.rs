@@ -81,14 +81,17 @@ fn names(list: &[Origin]) -> Vec<String> {
         .collect()
 }
 
-/// Calls a function of the cache and waits for what comes of it.
-async fn ask_cache(function: &str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
+fn caches() -> Result<CacheStorage, JsValue> {
     let there = Reflect::get(&window(), &"caches".into())?;
     if !there.is_object() {
         return Err("the browser offers no caches here".into());
     }
-    let caches: CacheStorage = there.unchecked_into();
-    let cache = JsFuture::from(caches.open(&cache_name())).await?;
+    Ok(there.unchecked_into())
+}
+
+/// Calls a function of the cache and waits for what comes of it.
+async fn ask_cache(function: &str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
+    let cache = JsFuture::from(caches()?.open(&cache_name())).await?;
     let function: Function = Reflect::get(&cache, &function.into())?.dyn_into()?;
     let arguments: Array = arguments.iter().collect();
     let promise: Promise = function.apply(&cache, &arguments)?.dyn_into()?;
@@ -101,6 +104,13 @@ pub(super) fn cache_name() -> String {
 }
 
 async fn allowed() -> Result<Vec<Origin>, JsValue> {
+    // To open a cache makes one.
+    if JsFuture::from(caches()?.has(&cache_name()))
+        .await?
+        .is_falsy()
+    {
+        return Ok(Vec::new());
+    }
     let found = ask_cache("match", &[LIST.into()]).await?;
     let Ok(response) = found.dyn_into::<Response>() else {
         return Ok(Vec::new());

@@ -7,6 +7,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { GPU, launch } from "../browser.mjs";
+import { allowHosts } from "../hosts.mjs";
 import { ChatPage } from "../pages/chat.mjs";
 import { REPOSITORIES, TOY, isShard, packageHashes, serveHub, serveSite } from "../site.mjs";
 import { until } from "../steps.mjs";
@@ -38,6 +39,7 @@ describe(`other models on ${GPU}`, () => {
   /** Somebody who has the small model, and looks at the settings. */
   async function owner() {
     const context = await browser.newContext({ serviceWorkers: "block" });
+    await allowHosts(context, site.url, [hub.origin, hub.storeOrigin]);
     const chat = await ChatPage.visit(context, site.url, { ...OF_TOY, start: 1 });
     chat.watcher.expect(/Failed to load resource|net::ERR_|Service Worker registration blocked|could not be registered/);
     chat.watcher.expect(new RegExp(`a request to (${hub.origin}|${hub.storeOrigin}|https://huggingface.co)/`));
