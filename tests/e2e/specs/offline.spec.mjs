@@ -79,7 +79,8 @@ async function shellIsKept(chat) {
     }
     return { names, urls };
   });
-  assert.equal(kept.names.length, 1, kept.names.join());
+  // Allowed hosts have a cache of their own.
+  assert.equal(kept.names.filter((name) => name.startsWith("tern-shell ")).length, 1, kept.names.join());
   assert.ok(kept.urls.length >= 8, kept.urls.join());
   assert.ok(kept.urls.some((url) => url.endsWith("/worker_bg.wasm")), kept.urls.join());
   assert.deepEqual(kept.urls.filter((url) => url.includes("/models/")), []);
