@@ -18,7 +18,7 @@ const UPDATE = "A new version of Tern is ready";
 /** Copies the build, changes some of its files and tells its service worker so, as another build would be. */
 async function variant(folder, name, changes) {
   const dist = join(folder, name);
-  await cp(DIST, dist, { recursive: true, filter: (path) => !path.includes("/models") });
+  await cp(DIST, dist, { recursive: true, filter: (path) => !/\/models(\/|$)/.test(path) });
   let worker = await readFile(join(dist, "sw.js"), "utf8");
   const version = /"?version"?:\s*"([^"]*)"/.exec(worker)[1];
   worker = worker.replace(version, `${version}-${name}`);
