@@ -40,8 +40,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
 
     // What an invocation below JOINED * QUADS has merged: a quad of one head in each round.
-    var grouped: array<Part, JOIN_ROUNDS>;
-    var merged: array<Part, JOIN_ROUNDS>;
+    var merged: array<Merging, JOIN_ROUNDS>;
     for (var start = 0u; start <= position; start = start + CHUNK) {
         let n = min(position + 1u - start, CHUNK);
         let chunk_base = cache_base + start * QUADS;
@@ -58,25 +57,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
             let scale = value_scale(scales + start + place.p);
             values[j] = kv_unpack(v_cache[chunk_base + place.p * QUADS + place.quad], scale);
         }
-        weigh_chunk(lid, n, params.scale, keys);
-        let parts = sum_values(lid, n, values);
+        score_chunk(lid, 0u, keys);
+        weigh_chunk(lid, 0u, n, params.scale);
+        let parts = sum_values(lid, 0u, n, values);
         for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
-            let joined = join_values(lid, r * JOINED, parts);
+            leave_values(lid, 0u, r * JOINED, parts);
             if lid < JOINED * QUADS {
                 let head = r * JOINED + lid / QUADS;
-                let in_group = start / CHUNK % CHUNKS_PER_GROUP;
-                grouped[r] = merge_parts(grouped[r], Part(joined, chunk_max(head), chunk_sum(head)), in_group == 0u);
-                if in_group + 1u == CHUNKS_PER_GROUP || start + CHUNK > position {
-                    merged[r] = merge_parts(merged[r], grouped[r], start < CHUNK * CHUNKS_PER_GROUP);
-                }
+                let next = Part(joined_quad(lid / QUADS, lid % QUADS), chunk_max(head), chunk_sum(head));
+                merged[r] = merge_chunk(merged[r], next, start / CHUNK, start + CHUNK > position);
             }
+            // What is left next takes their place.
+            workgroupBarrier();
         }
-        // The next chunk's scores overwrite what chunk_max has read.
-        workgroupBarrier();
     }
     if lid < JOINED * QUADS {
         for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
-            out[row + r * JOINED * QUADS + lid] = merged[r].values / merged[r].sum;
+            out[row + r * JOINED * QUADS + lid] = merged[r].whole.values / merged[r].whole.sum;
         }
     }
 }

@@ -87,8 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let cache_base = first_row * quads;
     let scale_base = params.heads / params.group * params.context * quads + first_row;
     let row = (token * params.heads + head) * quads;
-    var grouped: array<Part, ROUNDS>;
-    var merged: array<Part, ROUNDS>;
+    var merged: array<Merging, ROUNDS>;
     for (var start = 0u; start <= position; start = start + CHUNK) {
         let n = min(position + 1u - start, CHUNK);
         let base = cache_base + start * quads;
@@ -120,19 +119,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         for (var i = 1u; i < SHARES; i = i + 1u) {
             chunk_sum = chunk_sum + share_sum[i];
         }
-        let in_group = start / CHUNK % CHUNKS_PER_GROUP;
         for (var r = 0u; r < ROUNDS; r = r + 1u) { // unrolled
             let values = sum_values(base, scale_base + start, n, quads, min(lid + r * SHARES, quads - 1u));
-            grouped[r] = merge_parts(grouped[r], Part(values, chunk_max, chunk_sum), in_group == 0u);
-            if in_group + 1u == CHUNKS_PER_GROUP || start + CHUNK > position {
-                merged[r] = merge_parts(merged[r], grouped[r], start < CHUNK * CHUNKS_PER_GROUP);
-            }
+            let next = Part(values, chunk_max, chunk_sum);
+            merged[r] = merge_chunk(merged[r], next, start / CHUNK, start + CHUNK > position);
         }
         // The next chunk's scores overwrite what has been read here.
         workgroupBarrier();
     }
     for (var r = 0u; r < ROUNDS; r = r + 1u) { // unrolled
         let quad = lid + r * SHARES;
-        if quad < quads { out[row + quad] = merged[r].values / merged[r].sum; }
+        if quad < quads { out[row + quad] = merged[r].whole.values / merged[r].whole.sum; }
     }
 }

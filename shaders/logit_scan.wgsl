@@ -6,7 +6,7 @@
 // sampling SamplingParams
 // logits   [.., vocab] f32; row n_logits - 1 is used and penalised in place
 // history  [context + 1] u32: the token at each position
-// found    [segments] (order key of the largest logit, its lowest id, whether a logit is NaN or infinite, unused)
+// found    [segments] (order key of the largest logit, its lowest id); the key of a logit that is NaN or infinite is NOT_FINITE
 // One workgroup: a segment of SEGMENT logits.
 // needs: step, reduce, order
 
@@ -22,16 +22,14 @@ struct Params {
 @group(0) @binding(2) var<storage, read> sampling: SamplingParams;
 @group(0) @binding(3) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(4) var<storage, read> history: array<u32>;
-@group(0) @binding(5) var<storage, read_write> found: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> found: array<vec2<u32>>;
 
 var<workgroup> recent: array<u32, N_LANES>;
+var<workgroup> own_logits: array<f32, SEGMENT>; // as penalised
+var<workgroup> lowest_id: atomic<u32>;
 
 // Penalises the recent tokens of the segment.
-fn penalize(lid: u32, base: u32, start: u32, end: u32) {
-    let next = step.pos + step.n_tokens;
-    let window = min(min(sampling.repetition_window, N_LANES), next);
-    var token = params.vocab;
-    if lid < window { token = history[next - 1u - lid]; }
+fn penalize(lid: u32, base: u32, start: u32, end: u32, token: u32) {
     recent[lid] = token;
     workgroupBarrier();
     var first = token >= start && token < end;
@@ -39,11 +37,12 @@ fn penalize(lid: u32, base: u32, start: u32, end: u32) {
         first = recent[i] != token;
     }
     if first {
-        let logit = logits[base + token];
+        let logit = own_logits[token - start];
         let penalty = sampling.repetition_penalty;
-        logits[base + token] = select(logit * penalty, logit / penalty, logit > 0.0);
+        let after = select(logit * penalty, logit / penalty, logit > 0.0);
+        own_logits[token - start] = after;
+        logits[base + token] = after;
     }
-    storageBarrier();
     workgroupBarrier();
 }
 
@@ -58,25 +57,31 @@ fn main(
     let end = min(start + SEGMENT, params.vocab);
     let base = (max(step.n_logits, 1u) - 1u) * params.vocab;
     if start >= params.vocab { return; }
-    penalize(lid, base, start, end);
+    // Loaded before anything is waited for.
+    for (var j = 0u; j < SEGMENT / N_LANES; j = j + 1u) {
+        own_logits[lid + j * N_LANES] = logits[base + min(start + lid + j * N_LANES, params.vocab - 1u)];
+    }
+    if lid == 0u { atomicStore(&lowest_id, 0xFFFFFFFFu); }
+    let next = step.pos + step.n_tokens;
+    // Both are loaded at once: the entry is there whether it counts or not.
+    let entry = history[select(next - 1u - lid, 0u, lid >= next)];
+    let window = min(min(sampling.repetition_window, N_LANES), next);
+    penalize(lid, base, start, end, select(params.vocab, entry, lid < window));
 
     var best = 0u;
     var best_id = start;
-    var bad = 0u;
     for (var j = 0u; j < SEGMENT / N_LANES; j = j + 1u) {
         let at = start + lid + j * N_LANES;
-        var bits = LOWEST_BITS;
-        if at < end { bits = bitcast<u32>(logits[base + at]); }
-        let key = order_key(bits);
-        if (bits & 0x7F800000u) == 0x7F800000u { bad = 1u; }
+        let bits = bitcast<u32>(own_logits[lid + j * N_LANES]);
+        var key = order_key(bits);
+        if (bits & 0x7F800000u) == 0x7F800000u { key = NOT_FINITE; }
         if key > best && at < end {
             best = key;
             best_id = at;
         }
     }
-    let any_bad = wg_max_u32(lid, bad);
     let max_key = wg_max_u32(lid, best);
-    // The lowest id is the largest complement.
-    let id = ~wg_max_u32(lid, select(0u, ~best_id, best == max_key));
-    if lid == 0u { found[segment] = vec4<u32>(max_key, id, any_bad, 0u); }
+    if best == max_key { atomicMin(&lowest_id, best_id); }
+    workgroupBarrier();
+    if lid == 0u { found[segment] = vec2<u32>(max_key, atomicLoad(&lowest_id)); }
 }

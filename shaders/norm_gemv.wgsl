@@ -30,8 +30,10 @@ override HEADS: u32 = 4;
 const HEAD_QUADS: u32 = 16u; // D / 4
 override N_CHUNKS: u32 = 1;    // of the whole context
 const CHUNK: u32 = 64u;
+const PIECES: u32 = 2u;        // parts of a pair: 1 where a part is a pair, as in attention_combine
 const PART: u32 = 17u;         // vectors of a part: HEAD_QUADS + 1
 const MERGE_AHEAD: u32 = 4u;   // parts that are loaded together
+const PAIRS_AHEAD: u32 = 2u;   // MERGE_AHEAD / 2
 const SLICES: u32 = 32u;
 const ROWS: u32 = 8u;   // WG / SLICES
 const QUADS: u32 = 4u;  // k_padded / 64
@@ -49,14 +51,16 @@ var<workgroup> q_row: array<array<u32, 16>, QUADS>;
 var<workgroup> acc_parts: array<array<i32, ROWS>, SLICES>;
 var<workgroup> up_parts: array<array<i32, ROWS>, SLICES>;
 
-// Quads of the row, merged of chunks, or of groups where there is more than one.
+// Quads of the row, merged of parts, or of groups where there is more than one.
 fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
     let n_chunks = min(step.pos / CHUNK + 1u, N_CHUNKS);
     let by_group = n_chunks > CHUNKS_PER_GROUP;
     let n_groups = (N_CHUNKS + CHUNKS_PER_GROUP - 1u) / CHUNKS_PER_GROUP;
-    let count = select(n_chunks, (n_chunks + CHUNKS_PER_GROUP - 1u) / CHUNKS_PER_GROUP, by_group);
+    let per_part = select(CHUNKS_PER_PAIR / PIECES, CHUNKS_PER_GROUP, by_group);
+    let count = (n_chunks + per_part - 1u) / per_part;
     let of_head = select(N_CHUNKS, n_groups, by_group) * PART;
     let first_head = select(0u, HEADS * N_CHUNKS * PART, by_group);
+    let in_pairs = PIECES == 2u && !by_group;
     var values: array<vec4<f32>, ROW_STEPS>;
     var places: array<u32, ROW_STEPS>; // of parts
     var totals: array<vec4<f32>, ROW_STEPS>;
@@ -66,7 +70,16 @@ fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
         totals[j] = x[places[j]];
         values[j] = x[places[j] + 1u + at % HEAD_QUADS];
     }
-    for (var first = 1u; first < count; first = first + MERGE_AHEAD) {
+    if in_pairs && count > 1u {
+        for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+            let at = row_place(lid, j, last);
+            let next = x[places[j] + PART];
+            let m = merge(totals[j].x, totals[j].y, next.x, next.y);
+            values[j] = merge_values(m, values[j], x[places[j] + PART + 1u + at % HEAD_QUADS]);
+            totals[j] = vec4<f32>(m.largest, m.sum, 0.0, 0.0);
+        }
+    }
+    for (var first = select(1u, 2u, in_pairs); first < count; first = first + MERGE_AHEAD) {
         var next_totals: array<array<vec4<f32>, ROW_STEPS>, MERGE_AHEAD>;
         var next_values: array<array<vec4<f32>, ROW_STEPS>, MERGE_AHEAD>;
         for (var k = 0u; k < MERGE_AHEAD; k = k + 1u) { // unrolled
@@ -76,8 +89,21 @@ fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
                 next_values[k][j] = x[places[j] + part + 1u + row_place(lid, j, last) % HEAD_QUADS];
             }
         }
+        if in_pairs {
+            for (var k = 0u; k < PAIRS_AHEAD; k = k + 1u) { // unrolled
+                if first + 2u * k + 1u < count {
+                    for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
+                        let low = next_totals[2u * k][j];
+                        let high = next_totals[2u * k + 1u][j];
+                        let m = merge(low.x, low.y, high.x, high.y);
+                        next_values[2u * k][j] = merge_values(m, next_values[2u * k][j], next_values[2u * k + 1u][j]);
+                        next_totals[2u * k][j] = vec4<f32>(m.largest, m.sum, 0.0, 0.0);
+                    }
+                }
+            }
+        }
         for (var k = 0u; k < MERGE_AHEAD; k = k + 1u) { // unrolled
-            if first + k < count {
+            if first + k < count && (k % 2u == 0u || !in_pairs) {
                 for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
                     let m = merge(totals[j].x, totals[j].y, next_totals[k][j].x, next_totals[k][j].y);
                     values[j] = merge_values(m, values[j], next_values[k][j]);

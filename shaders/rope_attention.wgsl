@@ -5,13 +5,15 @@
 // table   [context, D / 2] (cos, sin), as in rope_kv
 // k_cache, v_cache [kv_heads, context, D] elements of the provider of `kv`, then [kv_heads, context] scales if it has them; the
 // token's own position is written
-// partials [heads, n_chunks, D + 4] f32: m, l, two unused, acc
-// One workgroup: (HEADS query heads of one key-value head, chunk); see lib/attention.wgsl. The token's own key and value are
-// not read from the cache, where another workgroup may be writing them, but computed again. Needs D % 4 == 0,
-// D <= 256, even offsets.
-// needs: step, kv, rope, attention
+// partials [heads, n_chunks, D + 4] f32: m, l, two unused, acc, of chunks, or of pairs of them in the first half of a head's
+// One workgroup: (HEADS query heads of one key-value head, chunk), or (a query head, pair): then it has two teams, each with one
+// of the chunks, and merges what they find; see lib/attention.wgsl. The token's own key and value are not read from the cache,
+// where another workgroup may be writing them, but computed again. Needs D % 4 == 0, D <= 256, even offsets.
+// needs: step, kv, rope, merge, attention
 
-override WG: u32 = 256;
+override WG: u32 = 256; // TEAM * TEAMS
+// Whether values are loaded when the keys are used up, which takes fewer registers, so that more workgroups have room at once.
+override VALUES_LATE: bool = false;
 const D: u32 = 4u * QUADS;
 
 // Constants, since parameters would have to be loaded before the cache is.
@@ -88,11 +90,17 @@ fn own_position(lid: u32, kv_head: u32, position: u32, write: bool) {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
+fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) index: u32) {
     let first_head = wid.x * HEADS;
     let position = step.pos;
-    let start = wid.y * CHUNK;
-    if start > position || position >= CONTEXT { return; }
+    let first = wid.y * TEAMS * CHUNK;
+    if first > position || position >= CONTEXT { return; }
+    let lid = index % TEAM;
+    let team = index / TEAM;
+    let unit = team * HEADS;
+    // A team behind the end repeats the first one's chunk, and what it finds is not used.
+    let is_used = first + team * CHUNK <= position;
+    let start = select(first, first + team * CHUNK, is_used);
     let n = min(position + 1u - start, CHUNK);
     let kv_head = first_head / GROUP;
     let chunk_base = (kv_head * CONTEXT + start) * QUADS;
@@ -114,16 +122,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         let place = key_place(lid, j, others);
         stored_keys[j] = k_cache[readable + place.p * QUADS + place.quad];
     }
-    for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
-        let place = value_place(lid, j, others);
-        stored_values[j] = v_cache[readable + place.p * QUADS + place.quad];
-        value_scales[j] = value_scale(scales + place.p);
+    if !VALUES_LATE {
+        for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
+            let place = value_place(lid, j, others);
+            stored_values[j] = v_cache[readable + place.p * QUADS + place.quad];
+            value_scales[j] = value_scale(scales + place.p);
+        }
     }
-    if own < CHUNK {
-        own_position(lid, kv_head, position, first_head % GROUP == 0u);
+    if position - first < TEAMS * CHUNK {
+        own_position(index, kv_head, position, first_head % GROUP == 0u);
     }
     // By the last invocations, since the first ones have their own position to rotate.
-    for (var t = WG - 1u - lid; t < HEADS * QUADS; t = t + WG) {
+    for (var t = WG - 1u - index; t < HEADS * QUADS; t = t + WG) {
         q_heads[t / QUADS][t % QUADS] = rotated_quad((first_head + t / QUADS) * D, position, t % QUADS * 4u);
     }
     workgroupBarrier();
@@ -135,20 +145,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
         keys[j] = kv_unpack(stored_keys[j], scale_of_key);
         if place.p == own { keys[j] = kv_unpack(own_key[place.quad], kv_scale(own_scales[0])); }
     }
-    weigh_chunk(lid, n, SCALE, keys);
+    score_chunk(lid, unit, keys);
+    if VALUES_LATE {
+        for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
+            let place = value_place(lid, j, others);
+            stored_values[j] = v_cache[readable + place.p * QUADS + place.quad];
+            value_scales[j] = value_scale(scales + place.p);
+        }
+    }
+    weigh_chunk(lid, unit, n, SCALE);
     for (var j = 0u; j < VALUE_STEPS; j = j + 1u) { // unrolled
         let place = value_place(lid, j, n);
         values[j] = kv_unpack(stored_values[j], value_scales[j]);
         if place.p == own { values[j] = kv_unpack(own_value[place.quad], kv_scale(own_scales[1])); }
     }
-    let parts = sum_values(lid, n, values);
+    let parts = sum_values(lid, unit, n, values);
     for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
-        let joined = join_values(lid, r * JOINED, parts);
-        if lid < JOINED * QUADS {
-            let head = r * JOINED + lid / QUADS;
+        // Found before the barrier, so that nothing waits for it there.
+        let head = min(r * JOINED + index / QUADS, HEADS - 1u);
+        var totals = Part(vec4<f32>(0.0), chunk_max(head), chunk_sum(head));
+        var second = Part(vec4<f32>(0.0), chunk_max(UNITS - 1u), chunk_sum(UNITS - 1u));
+        leave_values(lid, unit, r * JOINED, parts);
+        if index < JOINED * QUADS {
+            totals.values = joined_quad(index / QUADS, index % QUADS);
+            if TEAMS == 2u && first + CHUNK <= position {
+                second.values = joined_quad(JOIN_UNITS - 1u, index);
+                totals = merge_parts(totals, second, false);
+            }
             let at = ((first_head + head) * N_CHUNKS + wid.y) * (QUADS + 1u);
-            partials[at + 1u + lid % QUADS] = joined;
-            if lid % QUADS == 0u { partials[at] = vec4<f32>(chunk_max(head), chunk_sum(head), 0.0, 0.0); }
+            partials[at + 1u + index % QUADS] = totals.values;
+            if index % QUADS == 0u { partials[at] = vec4<f32>(totals.largest, totals.sum, 0.0, 0.0); }
         }
+        // What is left next takes their place.
+        if r + 1u < JOIN_ROUNDS { workgroupBarrier(); }
     }
 }

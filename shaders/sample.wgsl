@@ -12,7 +12,7 @@
 //
 // sampling SamplingParams
 // logits   [.., vocab] f32; row n_logits - 1 is used
-// found    [segments] (order key, id, whether not finite, unused), from logit_scan
+// found    [segments] (order key, id), from logit_scan
 // weights  [vocab] u32, scratch
 // history  [context + 1] u32: entry `next` is written
 // tokens   [..] u32: entry 0 is written, the input of the next step
@@ -33,7 +33,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> sampling: SamplingParams;
 @group(0) @binding(3) var<storage, read> logits: array<f32>;
-@group(0) @binding(4) var<storage, read> found: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> found: array<vec2<u32>>;
 @group(0) @binding(5) var<storage, read_write> weights: array<u32>;
 @group(0) @binding(6) var<storage, read_write> history: array<u32>;
 @group(0) @binding(7) var<storage, read_write> tokens: array<u32>;
@@ -43,6 +43,7 @@ var<workgroup> shared_step: Step;
 var<workgroup> shared_sampling: SamplingParams;
 var<workgroup> shared_word: u32;
 var<workgroup> picked: vec2<u32>;
+var<workgroup> lowest_id: atomic<u32>;
 var<workgroup> lane_words: array<u32, N_LANES>;
 var<workgroup> histogram: array<atomic<u32>, N_LANES>;
 
@@ -226,35 +227,35 @@ fn draw(lid: u32, base: u32, max_key: u32, next: u32, settings: SamplingParams) 
 
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) lid: u32) {
-    if lid == 0u {
-        shared_step = step;
-        shared_sampling = sampling;
-    }
-    let now = workgroupUniformLoad(&shared_step);
-    let settings = workgroupUniformLoad(&shared_sampling);
-    let next = now.pos + now.n_tokens;
-    let base = (max(now.n_logits, 1u) - 1u) * params.vocab;
-
+    // Loaded before the settings are waited for.
     var best = 0u;
     var best_id = 0xFFFFFFFFu;
-    var bad = 0u;
     for (var i = lid; i < params.segments; i = i + N_LANES) {
         let segment = found[i];
-        bad = max(bad, segment.z);
         if segment.x > best || (segment.x == best && segment.y < best_id) {
             best = segment.x;
             best_id = segment.y;
         }
     }
-    let status = broadcast(lid, wg_max_u32(lid, bad));
-    let max_key = wg_max_u32(lid, best);
-    var id = 0u;
-    if status == 0u {
-        // The lowest id is the largest complement.
-        id = ~wg_max_u32(lid, select(0u, ~best_id, best == max_key));
-        if settings.temperature >= GREEDY_BELOW {
-            id = draw(lid, base, max_key, next, settings);
-        }
+    if lid == 0u {
+        shared_step = step;
+        shared_sampling = sampling;
+        atomicStore(&lowest_id, 0xFFFFFFFFu);
+    }
+    let now = workgroupUniformLoad(&shared_step);
+    let settings = workgroupUniformLoad(&shared_sampling);
+    let next = now.pos + now.n_tokens;
+    let base = (max(now.n_logits, 1u) - 1u) * params.vocab;
+    let max_key = broadcast(lid, wg_max_u32(lid, best));
+    if best == max_key { atomicMin(&lowest_id, best_id); }
+    workgroupBarrier();
+    var id = atomicLoad(&lowest_id);
+    var status = 0u;
+    if max_key == NOT_FINITE {
+        id = 0u;
+        status = 1u;
+    } else if settings.temperature >= GREEDY_BELOW {
+        id = draw(lid, base, max_key, next, settings);
     }
     if lid == 0u {
         tokens[0] = id;

@@ -211,12 +211,17 @@ impl Device {
     /// be best on NVIDIA's (a card with 132 multiprocessors), and what every device allows elsewhere.
     #[must_use]
     pub fn residual_workgroup(&self) -> (u32, u32) {
-        let most = self.device.limits().max_compute_invocations_per_workgroup;
-        if self.is_nvidia() && most >= 512 {
+        if self.has_wide_workgroups() {
             (512, 128)
         } else {
             (256, 0)
         }
+    }
+
+    /// Whether workgroups of 512 invocations are allowed, and were measured to be worth it.
+    #[must_use]
+    pub fn has_wide_workgroups(&self) -> bool {
+        self.is_nvidia() && self.device.limits().max_compute_invocations_per_workgroup >= 512
     }
 
     /// Tokens of a prefill submit: twice as many where that was measured to be faster, and a few tens of megabytes for their

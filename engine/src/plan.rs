@@ -116,6 +116,7 @@ impl<'a> Shape<'a> {
             scratch,
             io,
             loops_attention: executor.loops_attention(),
+            pairs_attention: executor.pairs_attention(),
         }
     }
 

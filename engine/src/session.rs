@@ -12,6 +12,9 @@ use crate::plan::Plan;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
+/// Steps of one submit at most: what a reader would wait for in vain after a stop token, and a divisor of [`RESULT_SLOTS`].
+const MAX_STEPS_PER_SUBMIT: u32 = 8;
+
 /// A loaded model with one key-value cache.
 #[derive(Debug)]
 pub struct Session {
@@ -27,11 +30,9 @@ pub struct Session {
     queued: VecDeque<Results>,
     /// Results that were read and not returned yet: (token, status).
     read: VecDeque<[u32; 2]>,
-    /// Steps that are queued behind the last read, which the next one brings.
-    unread: u32,
-    /// Results that one read brings.
-    per_read: u32,
-    /// Decode steps kept in flight behind the one that is waited for.
+    /// Steps of one submit, whose results are read together.
+    per_submit: u32,
+    /// Decode steps kept in flight behind those that are waited for.
     run_ahead: u32,
 }
 
@@ -58,8 +59,7 @@ impl Session {
             submitted: 0,
             queued: VecDeque::new(),
             read: VecDeque::new(),
-            unread: 0,
-            per_read: if is_fast { 2 } else { 1 },
+            per_submit: if is_fast { 2 } else { 1 },
             run_ahead,
         }
     }
@@ -105,9 +105,10 @@ impl Session {
         self.run_ahead = steps.min(8);
     }
 
-    /// Results that one read brings back: 1, or 2 to halve the reads at the price of every other token coming a step later.
-    pub fn set_results_per_read(&mut self, results: u32) {
-        self.per_read = results.clamp(1, 2);
+    /// Steps of one submit, whose results come back together: 1, 2, 4 or 8 (others count as the next lower). Between submits a
+    /// device idles for as long as some dispatches take; the price is that tokens come in groups.
+    pub fn set_steps_per_submit(&mut self, steps: u32) {
+        self.per_submit = 1 << steps.clamp(1, MAX_STEPS_PER_SUBMIT).ilog2();
     }
 
     /// GPU bytes in use.
@@ -253,7 +254,7 @@ impl Session {
             // The first token is wanted as soon as it is there.
             let read = self.executor.run_and_read(
                 &[body, &self.plan.head, &self.plan.sample],
-                &step,
+                &[step],
                 results(&self.plan, self.submitted + n_tokens, 1),
             )?;
             self.queued.push_back(Results { read, n_steps: 1 });
@@ -265,40 +266,38 @@ impl Session {
         Ok(())
     }
 
-    /// Queues a decode step; with it the read of its result and of those before it, when there are enough of them.
-    fn queue_step(&mut self) -> Result<(), Error> {
-        let step = Step {
-            pos: self.submitted,
-            n_tokens: 1,
-            logit_row: 0,
-            n_logits: 1,
-        };
-        let programs = [&self.plan.decode, &self.plan.head, &self.plan.sample];
-        self.submitted += 1;
-        self.unread += 1;
+    /// Queues decode steps and the read of their results, in one submit.
+    fn queue_steps(&mut self) -> Result<(), Error> {
         // Groups end at fixed entries of the ring, so that none wraps around.
-        if (self.submitted + 1).is_multiple_of(self.per_read) || self.submitted == self.plan.context
-        {
-            let n_steps = std::mem::take(&mut self.unread);
-            let range = results(&self.plan, self.submitted, n_steps);
-            let read = self.executor.run_and_read(&programs, &step, range)?;
-            self.queued.push_back(Results { read, n_steps });
-            return Ok(());
+        let n_steps = (self.per_submit - (self.submitted + 1) % self.per_submit)
+            .min(self.plan.context - self.submitted);
+        let mut steps = [Step::default(); MAX_STEPS_PER_SUBMIT as usize];
+        let steps = &mut steps[..n_steps as usize];
+        for (step, pos) in steps.iter_mut().zip(self.submitted..) {
+            *step = Step {
+                pos,
+                n_tokens: 1,
+                logit_row: 0,
+                n_logits: 1,
+            };
         }
-        self.executor.run(&programs, &step)
+        self.submitted += n_steps;
+        let programs = [&self.plan.decode, &self.plan.head, &self.plan.sample];
+        let range = results(&self.plan, self.submitted, n_steps);
+        let read = self.executor.run_and_read(&programs, steps, range)?;
+        self.queued.push_back(Results { read, n_steps });
+        Ok(())
     }
 
-    /// Steps that are queued and not returned yet.
-    fn in_flight(&self) -> usize {
-        let queued: u32 = self.queued.iter().map(|results| results.n_steps).sum();
-        queued as usize + self.unread as usize + self.read.len()
+    /// Steps whose results were not read yet.
+    fn in_flight(&self) -> u32 {
+        self.queued.iter().map(|results| results.n_steps).sum()
     }
 
     /// Forgets the results of everything that is queued.
     fn forget_queue(&mut self) {
         self.queued.clear();
         self.read.clear();
-        self.unread = 0;
     }
 
     /// The next token. Queues further steps behind it first, so that the GPU never waits for the answer.
@@ -312,11 +311,11 @@ impl Session {
                 what: "next_token needs a prefill first",
             });
         }
-        let wanted = self.run_ahead as usize + 1;
-        while (self.in_flight() < wanted || self.unread > 0) && self.submitted < self.plan.context {
-            self.queue_step()?;
-        }
         if self.read.is_empty() {
+            // Those that are waited for, and behind them as many as the device needs to be busy until more are queued.
+            while self.submitted < self.plan.context && self.is_idle_soon() {
+                self.queue_steps()?;
+            }
             let Some(results) = self.queued.pop_front() else {
                 let context = self.plan.context;
                 return Err(Error::ContextFull {
@@ -341,10 +340,18 @@ impl Session {
         Ok(id)
     }
 
+    /// Whether fewer steps than wanted are queued behind the results that are waited for next.
+    fn is_idle_soon(&self) -> bool {
+        let next = self.queued.front().map(|results| results.n_steps);
+        next.is_none_or(|n_steps| self.in_flight() < n_steps + self.run_ahead)
+    }
+
     /// Whether the executor holds the token of the position that the next decode step processes: sampled by the last queued
     /// step, or, with an empty queue, the last accepted token, which no step has processed yet.
     fn holds_next_token(&self) -> bool {
-        self.in_flight() > 0 || self.submitted as usize + 1 == self.tokens.len()
+        self.in_flight() > 0
+            || !self.read.is_empty()
+            || self.submitted as usize + 1 == self.tokens.len()
     }
 
     /// Positions of `tokens` whose keys and values are in the cache.

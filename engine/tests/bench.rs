@@ -102,13 +102,13 @@ fn a_wrong_kernel_spoils_the_report() {
     if let Executor::Gpu(gpu) = &mut executor {
         gpu.set_patch(|kernel, text| match kernel {
             Kernel::RmsNorm => {
-                let target = "gain[i] * (v * scale)";
+                let target = "gains[j] * (held[j] * scale)";
                 assert_eq!(
                     text.matches(target).count(),
                     1,
                     "the mutation target must occur once"
                 );
-                text.replace(target, "gain[i] * (v * scale) * 1.001")
+                text.replace(target, "gains[j] * (held[j] * scale) * 1.001")
             }
             _ => text,
         });

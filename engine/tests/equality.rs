@@ -168,13 +168,13 @@ fn queueing_reuse_and_resuming_change_nothing() {
         session.set_sampling(sampling);
         session.truncate(0);
         let expected = generate(&mut session, &prompt, 24, 0);
-        for (run_ahead, per_read) in [(1, 1), (2, 2), (4, 1), (8, 2), (0, 2)] {
+        for (run_ahead, per_submit) in [(1, 1), (2, 2), (4, 1), (8, 2), (0, 2), (2, 4), (3, 8)] {
             session.truncate(0);
-            session.set_results_per_read(per_read);
+            session.set_steps_per_submit(per_submit);
             assert_eq!(
                 generate(&mut session, &prompt, 24, run_ahead),
                 expected,
-                "run-ahead {run_ahead}, {per_read} results a read"
+                "run-ahead {run_ahead}, {per_submit} steps a submit"
             );
         }
         // The same question again, from the kept cache.
@@ -245,7 +245,7 @@ fn the_end_of_the_context_is_an_error_not_a_wrong_answer() {
             .prefill(&prompt, |_, _| ControlFlow::Continue(()))
             .await
             .unwrap();
-        session.set_results_per_read(2);
+        session.set_steps_per_submit(2);
         // Positions 318 and 319 can still be computed, and the token after the last needs no position.
         for _ in 0..3 {
             session.next_token().await.unwrap();

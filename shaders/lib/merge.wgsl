@@ -1,6 +1,7 @@
-// Merge of the chunks of a row of attention: sixteen in a row make a group, one after the other in ascending order, and groups
-// are merged in the same way. Prefill merges a chunk as soon as it is computed, decode merges what other workgroups have left,
-// groups side by side: the same functions in the same order, so the same bits.
+// Merge of the chunks of a row of attention: two neighbours make a pair, eight pairs in a row make a group, one after the other in
+// ascending order, and groups are merged in the same way. Prefill merges a chunk as soon as it is computed, decode merges what
+// other workgroups have left, pairs and groups side by side: the same functions in the same order, so the same bits.
+const CHUNKS_PER_PAIR: u32 = 2u;
 const CHUNKS_PER_GROUP: u32 = 16u;
 
 // Weights of what is merged already and of the next part, and their new maximum and sum.
@@ -36,4 +37,24 @@ fn merge_parts(so_far: Part, next: Part, is_first: bool) -> Part {
     if is_first { return next; }
     let merged = merge(so_far.largest, so_far.sum, next.largest, next.sum);
     return Part(merge_values(merged, so_far.values, next.values), merged.largest, merged.sum);
+}
+
+// Chunks that come one after the other, merged as far as they are.
+struct Merging {
+    pair: Part,
+    group: Part,
+    whole: Part,
+}
+
+fn merge_chunk(so_far: Merging, next: Part, chunk: u32, is_last: bool) -> Merging {
+    var merging = so_far;
+    let in_group = chunk % CHUNKS_PER_GROUP;
+    merging.pair = merge_parts(merging.pair, next, chunk % CHUNKS_PER_PAIR == 0u);
+    if is_last || (chunk + 1u) % CHUNKS_PER_PAIR == 0u {
+        merging.group = merge_parts(merging.group, merging.pair, in_group < CHUNKS_PER_PAIR);
+        if is_last || in_group + 1u == CHUNKS_PER_GROUP {
+            merging.whole = merge_parts(merging.whole, merging.group, chunk < CHUNKS_PER_GROUP);
+        }
+    }
+    return merging;
 }

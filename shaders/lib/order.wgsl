@@ -11,6 +11,7 @@ struct SamplingParams {
 }
 
 const LOWEST_BITS: u32 = 0xFF7FFFFFu; // of the most negative finite float
+const NOT_FINITE: u32 = 0xFFFFFFFFu;  // above the key of every finite float
 
 // Order of floats as an order of integers; both zeros are equal.
 fn order_key(bits: u32) -> u32 {

@@ -67,9 +67,8 @@ impl Session for GpuSession {
         let device = self.session.executor().device();
         let is_fast = device.is_some_and(|device| !device.is_software());
         self.session.set_run_ahead(steps);
-        // Two results a read want two steps behind it, or the device idles until they are read.
         self.session
-            .set_results_per_read(if is_fast && steps > 1 { 2 } else { 1 });
+            .set_steps_per_submit(if is_fast && steps > 1 { 2 } else { 1 });
     }
 
     async fn next_token(&mut self) -> Result<u32, EngineFault> {

@@ -53,6 +53,9 @@ pub(crate) struct BenchArgs {
     /// Tokens of one prefill submit [default: what suits the device]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     chunk: Option<u32>,
+    /// Decode steps of one submit: 1, 2, 4 or 8 [default: 2; on a software adapter: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
+    steps_per_submit: Option<u32>,
     /// Element type of the key-value cache
     #[arg(long, value_enum, default_value_t = Kv::F16)]
     kv: Kv,
@@ -158,6 +161,9 @@ async fn run_model(args: &BenchArgs) -> anyhow::Result<()> {
     let software = executor.device().is_some_and(engine::Device::is_software);
     let options = options(args, software);
     let (mut session, name, load) = load(args, executor, &options).await?;
+    if let Some(steps) = args.steps_per_submit {
+        session.set_steps_per_submit(steps);
+    }
     let mut progress = |line: &str| log::info!("{line}");
     let report =
         engine::bench::run(&mut session, &name, Some(load), &options, &mut progress).await?;

@@ -86,7 +86,7 @@ async fn measure_decode(
     let contexts = fitting(
         &options.contexts,
         session.context(),
-        options.decode_tokens + 8,
+        options.decode_tokens + 16,
     );
     for (n, &context) in contexts.iter().enumerate() {
         progress(&format!(
@@ -107,10 +107,10 @@ async fn measure_decode(
             loop_read_ratio: 0.0,
         });
         for mut kernel in timed.kernels {
-            // All kernels are told at the first context; of the others only attention changes.
+            // All kernels are told at the first context; of the others only attention and who merges it change.
             if n == 0 {
                 report.kernels.push(kernel);
-            } else if kernel.kernel.starts_with("attention") {
+            } else if kernel.kernel.contains("attention") || kernel.name == "o" {
                 kernel.name = format!("{} at {context}", kernel.name);
                 report.kernels.push(kernel);
             }
@@ -297,8 +297,12 @@ async fn decode_speed(
     let mut submits_per_token = 0.0;
     for _ in 0..options.repetitions.max(1) {
         prefill_all(session, &tokens).await?;
-        // The first token ends the prefill; the steps queued behind it count as the loop's own.
+        // The first token ends the prefill. Steps are read in groups of at most eight, which end at multiples of as many
+        // positions: from the end of one to the end of another, nothing is waited for that is not counted.
         session.next_token().await?;
+        while !session.tokens().len().is_multiple_of(8) {
+            session.next_token().await?;
+        }
         let submits = gpu(&session.executor)?.submits();
         let start = (options.clock)();
         for _ in 0..options.decode_tokens {

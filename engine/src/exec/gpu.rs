@@ -56,6 +56,7 @@ impl GpuExecutor {
             subgroup_lanes: device.subgroup_lanes(),
             residual_workgroup,
             residual_groups,
+            attention_pairs: device.has_wide_workgroups(),
             ..Tuning::default()
         };
         Self {
@@ -147,18 +148,22 @@ impl GpuExecutor {
         programs: impl Iterator<Item = &'a Program>,
         step: &Step,
     ) -> Result<(), Error> {
-        self.submit(flatten(programs), step, None).map(|_| ())
+        let dispatches = flatten(programs).map(|dispatch| (dispatch, step));
+        self.submit(dispatches, None).map(|_| ())
     }
 
-    /// Like `run`, with a read of a buffer range behind the programs in the same submit.
-    pub(super) fn run_and_read<'a>(
+    /// The programs once for each step, with a read of a buffer range behind them in the same submit.
+    pub(super) fn run_and_read(
         &mut self,
-        programs: impl Iterator<Item = &'a Program>,
-        step: &Step,
+        programs: &[&Program],
+        steps: &[Step],
         range: (BufferId, u64, u64),
     ) -> Result<PendingGpuRead, Error> {
         let staging = self.staging(range.2);
-        let submission = self.submit(flatten(programs), step, Some((range, &staging)))?;
+        let dispatches = steps.iter().flat_map(|step| {
+            flatten(programs.iter().copied()).map(move |dispatch| (dispatch, step))
+        });
+        let submission = self.submit(dispatches, Some((range, &staging)))?;
         Ok(begin_map(staging, range.2, submission))
     }
 
@@ -168,20 +173,16 @@ impl GpuExecutor {
         range: std::ops::Range<usize>,
         step: &Step,
     ) -> Result<(), Error> {
-        self.submit(
-            program.dispatches[range.clone()]
-                .iter()
-                .zip(&program.gpu[range]),
-            step,
-            None,
-        )
-        .map(|_| ())
+        let dispatches = program.dispatches[range.clone()]
+            .iter()
+            .zip(&program.gpu[range])
+            .map(|dispatch| (dispatch, step));
+        self.submit(dispatches, None).map(|_| ())
     }
 
     fn submit<'a>(
         &self,
-        steps: impl Iterator<Item = (&'a Dispatch, &'a Prepared)>,
-        step: &Step,
+        dispatches: impl Iterator<Item = ((&'a Dispatch, &'a Prepared), &'a Step)>,
         read: Option<((BufferId, u64, u64), &wgpu::Buffer)>,
     ) -> Result<wgpu::SubmissionIndex, Error> {
         self.device.check("running kernels")?;
@@ -190,7 +191,7 @@ impl GpuExecutor {
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (dispatch, prepared) in steps {
+        for ((dispatch, prepared), step) in dispatches {
             self.record_one(&mut pass, dispatch, prepared, step);
         }
         drop(pass);
@@ -243,12 +244,9 @@ impl GpuExecutor {
         index: usize,
         step: &Step,
     ) -> Result<(), Error> {
-        self.submit(
-            std::iter::once((&program.dispatches[index], &program.gpu[index])),
-            step,
-            None,
-        )
-        .map(|_| ())
+        let dispatch = (&program.dispatches[index], &program.gpu[index]);
+        self.submit(std::iter::once((dispatch, step)), None)
+            .map(|_| ())
     }
 
     /// Submits so far.

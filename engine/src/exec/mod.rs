@@ -109,6 +109,14 @@ impl Executor {
         }
     }
 
+    /// Whether fused attention takes pairs of chunks (see [`Tuning::attention_pairs`](crate::ops::Tuning)).
+    pub(crate) fn pairs_attention(&self) -> bool {
+        match self {
+            Self::Cpu(_) => false,
+            Self::Gpu(gpu) => gpu.tuning().attention_pairs,
+        }
+    }
+
     /// Tokens of a prefill submit that suit the device.
     pub(crate) fn prefill_chunk(&self) -> u32 {
         match self {
@@ -269,23 +277,24 @@ impl Executor {
         }
     }
 
-    /// Like [`Executor::run`], with a read of `len` bytes of a buffer from `offset` (multiples of 4) behind it in the same
-    /// submit.
+    /// Runs programs one after the other, once for each of `steps`, and then reads `len` bytes of a buffer from `offset`
+    /// (multiples of 4), in one submit. The programs themselves advance the step buffer, from the first of `steps` on.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::Validation`].
     pub fn run_and_read(
         &mut self,
         programs: &[&Program],
-        step: &Step,
+        steps: &[Step],
         (id, offset, len): (BufferId, u64, u64),
     ) -> Result<PendingRead, Error> {
         if let Self::Gpu(gpu) = self {
-            let programs = programs.iter().copied();
-            let read = gpu.run_and_read(programs, step, (id, offset, len))?;
+            let read = gpu.run_and_read(programs, steps, (id, offset, len))?;
             return Ok(PendingRead::Gpu(read));
         }
-        self.run(programs, step)?;
+        for step in steps {
+            self.run(programs, step)?;
+        }
         self.begin_read(id, offset, len)
     }
 

@@ -12,14 +12,17 @@ use crate::variant::KvType;
 /// it is computed in.
 pub const ATTENTION_CHUNK: u32 = 64;
 
+/// Chunks of a pair: neighbours that are merged before others are.
+pub const CHUNKS_PER_PAIR: u32 = 2;
+
 /// Chunks of a group: so many are merged by one workgroup.
 pub const CHUNKS_PER_GROUP: u32 = 16;
 
 /// Largest head dimension: `MAX_QUADS` of `lib/attention.wgsl`.
 const MAX_HEAD_DIM: u32 = 256;
 
-/// Invocations of a workgroup.
-const WORKGROUP: u32 = 256;
+/// Invocations that compute a chunk.
+pub(super) const TEAM: u32 = 256;
 
 /// Largest number of query heads of a workgroup: the arrays of `lib/attention.wgsl` have room for them.
 const MAX_HEADS: u32 = 4;
@@ -41,7 +44,7 @@ pub struct Attention {
     pub max_tokens: u32,
 }
 
-/// Uniform of `attention`, `rope_attention` and `attention_combine`.
+/// Uniform of `attention` and `attention_loop`; other kernels have some of it as constants.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct AttentionParams {
@@ -51,8 +54,7 @@ pub(super) struct AttentionParams {
     pub(super) context: u32,
     pub(super) scale: f32,
     pub(super) n_chunks: u32,
-    pub(super) k_offset: u32,
-    pub(super) v_offset: u32,
+    pad: [u32; 2],
 }
 
 impl Attention {
@@ -115,9 +117,29 @@ impl Attention {
             context: self.context,
             scale,
             n_chunks: self.n_chunks(),
-            k_offset: 0,
-            v_offset: 0,
+            pad: [0; 2],
         }
+    }
+
+    /// Sizes of `lib/attention.wgsl`: workgroups of so many query heads, and of so many teams.
+    pub(super) fn sizes_of(&self, heads: u32, teams: u32) -> Vec<(&'static str, u32)> {
+        let quads = self.head_dim / 4;
+        let slices = TEAM / quads;
+        // More at once would take more workgroup memory than every device has.
+        let joined = if heads.is_multiple_of(2) { 2 } else { 1 };
+        vec![
+            ("HEADS", heads),
+            ("TEAMS", teams),
+            ("UNITS", heads * teams),
+            ("JOINED", joined),
+            ("JOIN_ROUNDS", heads / joined),
+            ("JOIN_UNITS", joined * teams),
+            ("QUADS", quads),
+            ("KEY_STEPS", quads.div_ceil(TEAM / ATTENTION_CHUNK)),
+            ("SLICES", slices),
+            ("OTHER_SLICES", slices - 1),
+            ("VALUE_STEPS", ATTENTION_CHUNK.div_ceil(slices)),
+        ]
     }
 
     pub(super) fn check_heads(&self, op: &'static str) -> Result<(), Error> {
@@ -150,21 +172,7 @@ impl Op for Attention {
     }
 
     fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
-        let quads = self.head_dim / 4;
-        let heads = self.heads_per_workgroup(tuning);
-        let slices = WORKGROUP / quads;
-        // More at once would take more workgroup memory than every device has.
-        let joined = if heads.is_multiple_of(2) { 2 } else { 1 };
-        vec![
-            ("HEADS", heads),
-            ("JOINED", joined),
-            ("JOIN_ROUNDS", heads / joined),
-            ("QUADS", quads),
-            ("KEY_STEPS", quads.div_ceil(WORKGROUP / ATTENTION_CHUNK)),
-            ("SLICES", slices),
-            ("OTHER_SLICES", slices - 1),
-            ("VALUE_STEPS", ATTENTION_CHUNK.div_ceil(slices)),
-        ]
+        self.sizes_of(self.heads_per_workgroup(tuning), 1)
     }
 
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {

@@ -1,7 +1,8 @@
 //! Merge of the attention chunks of a token (`shaders/attention_combine.wgsl`).
 
 use super::{
-    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, Op, Step, Tuning, at_least,
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR, Op, Step,
+    Tuning, at_least,
 };
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -20,6 +21,13 @@ pub struct AttentionCombine {
     pub context: u32,
     /// Whether all is merged, into `out`; else to groups, behind the chunks, where there is more than one of them.
     pub finish: bool,
+    /// Whether the parts are pairs of chunks.
+    pub pairs: bool,
+}
+
+/// Parts of a pair.
+pub(super) fn pieces(pairs: bool) -> u32 {
+    if pairs { 1 } else { CHUNKS_PER_PAIR }
 }
 
 impl AttentionCombine {
@@ -42,15 +50,26 @@ impl Op for AttentionCombine {
     }
 
     fn params(&self) -> Vec<u8> {
-        bytemuck::bytes_of(&self.attention().params_of()).to_vec()
+        // All of them are constants: a uniform would be waited for.
+        Vec::new()
     }
 
     fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
-        vec![("FINISH", f64::from(u8::from(self.finish)))]
+        vec![
+            ("FINISH", f64::from(u8::from(self.finish))),
+            ("N_HEADS", f64::from(self.heads)),
+            ("N_CHUNKS", f64::from(self.attention().n_chunks())),
+        ]
     }
 
     fn sizes(&self, _: &Tuning) -> Vec<(&'static str, u32)> {
-        vec![("IN_GROUP", CHUNKS_PER_GROUP)]
+        let pieces = pieces(self.pairs);
+        vec![
+            ("QUADS", self.head_dim / 4),
+            ("PIECES", pieces),
+            ("IN_GROUP", CHUNKS_PER_GROUP / CHUNKS_PER_PAIR * pieces),
+            ("PART", self.head_dim / 4 + 1),
+        ]
     }
 
     fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {
@@ -83,7 +102,8 @@ impl Op for AttentionCombine {
         let head_dim = self.head_dim as usize;
         let attention = self.attention();
         let len = attention.partial_len();
-        let used = self.used_chunks(step) as usize;
+        let chunks_per_part = (CHUNKS_PER_PAIR / pieces(self.pairs)) as usize;
+        let used = (self.used_chunks(step) as usize).div_ceil(chunks_per_part);
         let (n_chunks, n_groups) = (attention.n_chunks() as usize, attention.n_groups() as usize);
         let mut words = memory.take(buffers[0]);
         let partials: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
@@ -93,12 +113,12 @@ impl Op for AttentionCombine {
             let mut out_words = memory.take(buffers[1]);
             let out: &mut [f32] = bytemuck::cast_slice_mut(&mut out_words);
             for (row, out) in rows.zip(out.chunks_exact_mut(head_dim)) {
-                reference::attention_combine(&row[..used * len], out);
+                reference::attention_combine(&row[..used * len], self.pairs, out);
             }
             memory.put(buffers[1], out_words);
-        } else if used > CHUNKS_PER_GROUP as usize {
+        } else if self.used_chunks(step) > CHUNKS_PER_GROUP {
             for (row, groups) in rows.zip(groups.chunks_exact_mut(n_groups * len)) {
-                reference::combine_groups(&row[..used * len], head_dim, groups);
+                reference::combine_groups(&row[..used * len], self.pairs, head_dim, groups);
             }
         }
         memory.put(buffers[0], words);

@@ -29,24 +29,21 @@ pub struct LogitScan {
 /// Bytes of `found`.
 #[must_use]
 pub fn found_bytes(vocab: u32) -> u64 {
-    u64::from(n_segments(vocab)) * 16
+    u64::from(n_segments(vocab)) * 8
 }
 
 /// Segments as the shader stores them.
 fn found_words(found: &[Found]) -> impl Iterator<Item = u32> {
-    found
-        .iter()
-        .flat_map(|found| [found.key, found.id, u32::from(found.is_bad), 0])
+    found.iter().flat_map(|found| [found.key, found.id])
 }
 
 /// Segments from the words that the shader stores.
 pub(super) fn found_of(words: &[u32]) -> Vec<Found> {
     words
-        .chunks_exact(4)
+        .chunks_exact(2)
         .map(|words| Found {
             key: words[0],
             id: words[1],
-            is_bad: words[2] != 0,
         })
         .collect()
 }

@@ -16,7 +16,7 @@ mod sample;
 mod ternary_gemm;
 mod ternary_gemv;
 
-pub use attention::{ATTENTION_CHUNK, Attention, CHUNKS_PER_GROUP};
+pub use attention::{ATTENTION_CHUNK, Attention, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR};
 pub use attention_combine::AttentionCombine;
 pub use attention_loop::AttentionLoop;
 pub use embed::Embed;
@@ -88,6 +88,8 @@ pub struct Tuning {
     pub attention_heads: u32,
     /// The position from which on a fused step shares workgroups of attention in this way; before it, each has one head.
     pub attention_sharing: u32,
+    /// Whether a workgroup of one head has a pair of chunks (512 invocations), as long as there is one group of them.
+    pub attention_pairs: bool,
     /// Whether attention is computed by few invocations that loop: [`AttentionLoop`] instead of [`Attention`]. Of no effect
     /// on fused decode steps.
     pub attention_loops: bool,
@@ -109,8 +111,21 @@ impl Default for Tuning {
             gemm_workgroup: 64,
             attention_heads: 4,
             attention_sharing: 1024,
+            attention_pairs: false,
             attention_loops: false,
             fused: true,
+        }
+    }
+}
+
+impl Tuning {
+    /// The position from which on workgroups of attention are shared: groups are merged of chunks, so pairs end with the first.
+    pub(crate) fn attention_sharing(&self) -> u32 {
+        if self.attention_pairs {
+            self.attention_sharing
+                .min(ATTENTION_CHUNK * CHUNKS_PER_GROUP)
+        } else {
+            self.attention_sharing
         }
     }
 }

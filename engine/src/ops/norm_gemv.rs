@@ -1,9 +1,10 @@
 //! Norm, quantisation and ternary product of one row in one dispatch (`shaders/norm_gemv.wgsl`).
 
+use super::attention_combine::pieces;
 use super::norm_quantize::row_sizes;
 use super::{
-    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, Epilogue, Op, Step,
-    TernaryGemv, Tuning, at_least, grid_2d, multiple,
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR, Epilogue, Op,
+    Step, TernaryGemv, Tuning, at_least, grid_2d, multiple,
 };
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -21,39 +22,36 @@ const MAX_STEPS: u32 = 16;
 pub struct Merged {
     /// Query heads.
     pub heads: u32,
-    /// Elements of a head, a multiple of 16.
+    /// Elements of a head, a multiple of 4.
     pub head_dim: u32,
     /// Positions of the cache.
     pub context: u32,
+    /// Whether the parts are pairs of chunks.
+    pub pairs: bool,
 }
 
 impl Merged {
-    /// Whether heads of this size are merged by the product that reads them. Others are merged before.
-    #[must_use]
-    pub const fn fits(head_dim: u32) -> bool {
-        head_dim.is_multiple_of(16)
-    }
-
     fn attention(&self) -> Attention {
         Attention::in_parts(self.heads, self.head_dim, self.context)
     }
 
-    /// The row, from the chunks or, where there is more than one, from the groups.
+    /// The row, from the parts or, where there is more than one, from the groups.
     fn row(&self, partials: &[f32], step: &Step) -> Vec<f32> {
         let attention = self.attention();
         let (head_dim, len) = (self.head_dim as usize, attention.partial_len());
         let (n_chunks, n_groups) = (attention.n_chunks(), attention.n_groups());
         let used = (step.pos / ATTENTION_CHUNK + 1).min(n_chunks);
         let (chunks, groups) = partials.split_at(self.heads as usize * n_chunks as usize * len);
-        let (parts, per_head, used) = if used > CHUNKS_PER_GROUP {
-            (groups, n_groups, used.div_ceil(CHUNKS_PER_GROUP))
+        let (parts, per_head, used, is_merged) = if used > CHUNKS_PER_GROUP {
+            (groups, n_groups, used.div_ceil(CHUNKS_PER_GROUP), true)
         } else {
-            (chunks, n_chunks, used)
+            let used = used.div_ceil(CHUNKS_PER_PAIR / pieces(self.pairs));
+            (chunks, n_chunks, used, self.pairs)
         };
         let mut row = vec![0.0; self.heads as usize * head_dim];
         let heads = parts.chunks_exact(per_head as usize * len);
         for (parts, out) in heads.zip(row.chunks_exact_mut(head_dim)) {
-            reference::merge_row(&parts[..used as usize * len], out);
+            reference::merge_row(&parts[..used as usize * len], is_merged, out);
         }
         row
     }
@@ -180,7 +178,11 @@ impl Op for NormGemv {
         ]);
         if let Some(merged) = &self.merged {
             let quads = merged.head_dim / 4;
-            sizes.extend([("HEAD_QUADS", quads), ("PART", quads + 1)]);
+            sizes.extend([
+                ("HEAD_QUADS", quads),
+                ("PIECES", pieces(merged.pairs)),
+                ("PART", quads + 1),
+            ]);
         }
         sizes
     }
@@ -202,7 +204,7 @@ impl Op for NormGemv {
         match &self.merged {
             None => at_least(OP, "x bytes", width * 4, sizes[2])?,
             Some(merged) => {
-                multiple(OP, "head_dim", 16, u64::from(merged.head_dim))?;
+                multiple(OP, "head_dim", 4, u64::from(merged.head_dim))?;
                 let merged_width = u64::from(merged.heads) * u64::from(merged.head_dim);
                 if merged_width != width {
                     return Err(Error::Shape {

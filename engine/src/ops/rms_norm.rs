@@ -6,6 +6,9 @@ use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
 
+/// Invocations of a workgroup.
+const WORKGROUP: u32 = 256;
+
 /// Buffers: `x`, `gain`, `y`.
 #[derive(Debug, Clone)]
 pub struct RmsNorm {
@@ -47,6 +50,10 @@ impl Op for RmsNorm {
 
     fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
         Vec::new()
+    }
+
+    fn sizes(&self, _: &Tuning) -> Vec<(&'static str, u32)> {
+        vec![("STEPS", (self.width / 4).div_ceil(WORKGROUP))]
     }
 
     fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {

@@ -1,15 +1,19 @@
 //! Rotary positions, append to the cache and chunks of attention of one token (`shaders/rope_attention.wgsl`).
 
+use super::attention::TEAM;
 use super::rope_kv::{RopeKv, cache_bytes, cache_rows};
-use super::{ATTENTION_CHUNK, Access, Attention, BufferId, Op, Step, Tuning, at_least, multiple};
+use super::{
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_PAIR, Op, Step, Tuning, at_least,
+    multiple,
+};
 use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::{Choice, Kernel};
 use crate::variant::KvType;
 
-/// Buffers: `qkv`, `table`, `k_cache`, `v_cache`, `partials`. The chunks are merged by
-/// [`AttentionCombine`](super::AttentionCombine).
+/// Buffers: `qkv`, `table`, `k_cache`, `v_cache`, `partials`. What it leaves is merged by
+/// [`AttentionCombine`](super::AttentionCombine) or [`NormGemv`](super::NormGemv).
 #[derive(Debug, Clone)]
 pub struct RopeAttention {
     /// Query heads, a multiple of `kv_heads`.
@@ -28,6 +32,9 @@ pub struct RopeAttention {
     pub kv: KvType,
     /// The positions at which it runs.
     pub reach: Reach,
+    /// Whether a workgroup computes a pair of chunks of one head, side by side, and leaves one part: fewer to merge, for twice the
+    /// invocations.
+    pub pairs: bool,
 }
 
 /// Positions at which [`RopeAttention`] runs. Few chunks need many workgroups, many chunks are read faster by workgroups that
@@ -46,6 +53,7 @@ impl RopeAttention {
     /// What the tuning means for its workgroups.
     fn tuned(&self, tuning: &Tuning) -> Tuning {
         let attention_heads = match self.reach {
+            _ if self.pairs => 1,
             Reach::Short => 1,
             Reach::All | Reach::Long => tuning.attention_heads,
         };
@@ -53,6 +61,15 @@ impl RopeAttention {
             attention_heads,
             ..*tuning
         }
+    }
+
+    /// Teams of a workgroup, each of which has a chunk.
+    fn teams(&self) -> u32 {
+        if self.pairs { CHUNKS_PER_PAIR } else { 1 }
+    }
+
+    fn heads_per_workgroup(&self, tuning: &Tuning) -> u32 {
+        self.attention().heads_per_workgroup(&self.tuned(tuning))
     }
 
     fn attention(&self) -> Attention {
@@ -102,9 +119,13 @@ impl Op for RopeAttention {
         Vec::new()
     }
 
-    fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
+    fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
         let params = self.attention().params_of();
+        // Of one head there are few keys, and registers for all.
+        let values_late = self.heads_per_workgroup(tuning) > 1;
         vec![
+            ("WG", f64::from(TEAM * self.teams())),
+            ("VALUES_LATE", f64::from(u8::from(values_late))),
             ("KV_HEADS", f64::from(self.kv_heads)),
             ("GROUP", f64::from(params.group)),
             ("CONTEXT", f64::from(self.context)),
@@ -116,16 +137,17 @@ impl Op for RopeAttention {
     }
 
     fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
-        self.attention().sizes(&self.tuned(tuning))
+        self.attention()
+            .sizes_of(self.heads_per_workgroup(tuning), self.teams())
     }
 
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
-        let is_short = step.pos < tuning.attention_sharing;
+        let is_short = step.pos < tuning.attention_sharing();
         if (self.reach == Reach::Short && !is_short) || (self.reach == Reach::Long && is_short) {
             return [0; 3];
         }
-        let heads = self.attention().heads_per_workgroup(&self.tuned(tuning));
-        [self.heads / heads, step.pos / ATTENTION_CHUNK + 1, 1]
+        let parts = (step.pos / ATTENTION_CHUNK + 1).div_ceil(self.teams());
+        [self.heads / self.heads_per_workgroup(tuning), parts, 1]
     }
 
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {
@@ -173,7 +195,9 @@ impl Op for RopeAttention {
             let first = kv_head * self.context as usize;
             let query = (&row[head * head_dim..(head + 1) * head_dim], angles);
             let [k_cache, v_cache] = &caches;
-            reference::rope_attention(query, (k_cache, v_cache), (rows, first, position + 1), out);
+            let caches = (k_cache.as_slice(), v_cache.as_slice());
+            let positions = (rows, first, position + 1);
+            reference::rope_attention(query, caches, positions, self.pairs, out);
         }
         let [k_cache, v_cache] = caches;
         memory.put(buffers[2], k_cache);

@@ -102,7 +102,7 @@ impl Op for Sample {
         )?;
         at_least(OP, "logits bytes", vocab * 4, sizes[1])?;
         let segments = u64::from(n_segments(self.vocab));
-        at_least(OP, "found bytes", segments * 16, sizes[2])?;
+        at_least(OP, "found bytes", segments * 8, sizes[2])?;
         at_least(OP, "weights bytes", vocab * 4, sizes[3])?;
         let history = (u64::from(self.context) + 1) * 4;
         at_least(OP, "history bytes", history, sizes[4])?;
@@ -116,7 +116,7 @@ impl Op for Sample {
         let params: SamplingParams = bytemuck::cast_slice(&memory.u32(buffers[0])[..8])[0];
         let row = step.n_logits.saturating_sub(1) as usize;
         let logits = &memory.f32(buffers[1])[row * vocab..(row + 1) * vocab];
-        let found = found_of(&memory.u32(buffers[2])[..n_segments(self.vocab) as usize * 4]);
+        let found = found_of(&memory.u32(buffers[2])[..n_segments(self.vocab) as usize * 2]);
         let sampled = reference::sample(logits, &found, &params, next);
         let mut history = memory.take(buffers[4]);
         if next <= self.context {

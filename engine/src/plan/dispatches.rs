@@ -20,6 +20,7 @@ pub(super) struct Builder<'a> {
     pub(super) scratch: Scratch,
     pub(super) io: Io,
     pub(super) loops_attention: bool,
+    pub(super) pairs_attention: bool,
 }
 
 impl Builder<'_> {

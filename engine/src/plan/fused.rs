@@ -54,6 +54,7 @@ impl Builder<'_> {
             context: self.context,
             kv: self.kv,
             reach,
+            pairs: self.pairs_attention && reach == Reach::Short,
         };
         for reach in [Reach::Short, Reach::Long] {
             let buffers = vec![s.qkv, s.rope, kv.k, kv.v, s.partials];
@@ -63,20 +64,22 @@ impl Builder<'_> {
             heads: arch.heads,
             head_dim: arch.head_dim,
             context: self.context,
-            finish: !Merged::fits(arch.head_dim),
+            finish: false,
+            pairs: false,
         };
-        let merged = (!combine.finish).then_some(Merged {
+        let merged = Merged {
             heads: arch.heads,
             head_dim: arch.head_dim,
             context: self.context,
-        });
+            pairs: self.pairs_attention,
+        };
         let buffers = vec![s.partials, s.attn];
         out.push(dispatch(name("attention_combine"), combine, buffers));
         let input = Input {
-            x: if merged.is_some() { s.partials } else { s.attn },
+            x: s.partials,
             gain: layer.attn_sub_norm,
             width: arch.heads * arch.head_dim,
-            merged,
+            merged: Some(merged),
         };
         let outputs = (arch.hidden, Epilogue::Add);
         out.push(self.fused_product(name("o"), &layer.o, outputs, input, s.x));

@@ -1,10 +1,10 @@
 //! Reference of `shaders/attention.wgsl`.
 
-use crate::ops::{ATTENTION_CHUNK, CHUNKS_PER_GROUP};
+use crate::ops::{ATTENTION_CHUNK, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR};
 
 /// Attention of a query `q [D]` over the positions `k` and `v`, `[n, D]` (n > 0), into `out [D]`:
 /// `out = sum_p exp(s_p - M) v_p / sum_p exp(s_p - M)`, `s = (q . k) / sqrt(D)`, in chunks of [`ATTENTION_CHUNK`] positions that
-/// are merged in ascending order to groups of [`CHUNKS_PER_GROUP`], and these likewise.
+/// are merged to pairs, these in ascending order to groups of [`CHUNKS_PER_GROUP`] chunks, and groups likewise.
 pub fn attention(q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
     let chunk = ATTENTION_CHUNK as usize * q.len();
     let group = CHUNKS_PER_GROUP as usize * chunk;
@@ -12,7 +12,7 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], out: &mut [f32]) {
         .zip(v.chunks(group))
         .map(|(k, v)| {
             let chunks = k.chunks(chunk).zip(v.chunks(chunk));
-            merge_all(chunks.map(|(k, v)| attention_chunk(q, k, v)))
+            merge_pairs(chunks.map(|(k, v)| attention_chunk(q, k, v)))
         })
         .reduce(|merged, next| merged.merge(&next))
         .expect("at least one position")
@@ -24,6 +24,13 @@ pub(super) fn merge_all(parts: impl Iterator<Item = Partial>) -> Partial {
     parts
         .reduce(|merged, next| merged.merge(&next))
         .expect("at least one part")
+}
+
+/// The same, neighbours before others.
+pub(super) fn merge_pairs(parts: impl Iterator<Item = Partial>) -> Partial {
+    let parts: Vec<Partial> = parts.collect();
+    let pairs = parts.chunks(CHUNKS_PER_PAIR as usize);
+    merge_all(pairs.map(|pair| merge_all(pair.iter().cloned())))
 }
 
 /// Attention over some positions, not yet divided.

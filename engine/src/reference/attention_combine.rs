@@ -1,36 +1,46 @@
 //! Reference of `shaders/attention_combine.wgsl`.
 
 use super::Partial;
-use super::attention::merge_all;
-use crate::ops::CHUNKS_PER_GROUP;
+use super::attention::{merge_all, merge_pairs};
+use crate::ops::{CHUNKS_PER_GROUP, CHUNKS_PER_PAIR};
 
-/// Merges the chunks of one row, `partials [n_chunks][D + 4]` = (m, l, two unused, acc), into `out [D]`, as
-/// [`attention`](super::attention()) does.
-pub fn attention_combine(partials: &[f32], out: &mut [f32]) {
-    groups_of(partials, out.len())
+/// Merges the parts of one row, `partials [n][D + 4]` = (m, l, two unused, acc) of chunks or, if they `are_pairs`, of pairs of
+/// them, into `out [D]`, as [`attention`](super::attention()) does.
+pub fn attention_combine(partials: &[f32], are_pairs: bool, out: &mut [f32]) {
+    groups_of(partials, are_pairs, out.len())
         .reduce(|merged, next| merged.merge(&next))
         .expect("at least one chunk")
         .finish(out);
 }
 
-/// Merges the chunks of one row to groups `[n_groups][D + 4]`.
-pub fn combine_groups(partials: &[f32], head_dim: usize, groups: &mut [f32]) {
-    let merged = groups_of(partials, head_dim);
+/// Merges the parts of one row to groups `[n_groups][D + 4]`.
+pub fn combine_groups(partials: &[f32], are_pairs: bool, head_dim: usize, groups: &mut [f32]) {
+    let merged = groups_of(partials, are_pairs, head_dim);
     for (out, group) in groups.chunks_exact_mut(head_dim + 4).zip(merged) {
         out[..4].copy_from_slice(&[group.largest, group.sum, 0.0, 0.0]);
         out[4..].copy_from_slice(&group.values);
     }
 }
 
-/// Merges parts of one row, chunks or groups, one after the other.
-pub fn merge_row(partials: &[f32], out: &mut [f32]) {
-    merge_all(parts_of(partials, out.len())).finish(out);
+/// Merges parts of one row: chunks of one group, or, if they `are_merged`, pairs or groups.
+pub fn merge_row(partials: &[f32], are_merged: bool, out: &mut [f32]) {
+    merge_parts(partials, are_merged, out.len()).finish(out);
 }
 
-fn groups_of(partials: &[f32], head_dim: usize) -> impl Iterator<Item = Partial> {
+fn merge_parts(partials: &[f32], are_merged: bool, head_dim: usize) -> Partial {
+    let parts = parts_of(partials, head_dim);
+    if are_merged {
+        merge_all(parts)
+    } else {
+        merge_pairs(parts)
+    }
+}
+
+fn groups_of(partials: &[f32], are_pairs: bool, head_dim: usize) -> impl Iterator<Item = Partial> {
+    let per_part = if are_pairs { CHUNKS_PER_PAIR } else { 1 };
     partials
-        .chunks(CHUNKS_PER_GROUP as usize * (head_dim + 4))
-        .map(move |group| merge_all(parts_of(group, head_dim)))
+        .chunks((CHUNKS_PER_GROUP / per_part) as usize * (head_dim + 4))
+        .map(move |group| merge_parts(group, are_pairs, head_dim))
 }
 
 fn parts_of(partials: &[f32], head_dim: usize) -> impl Iterator<Item = Partial> {
@@ -48,7 +58,7 @@ mod tests {
     #[test]
     fn one_chunk_is_divided_by_its_sum() {
         let mut out = [0.0; 2];
-        attention_combine(&[7.0, 4.0, f32::NAN, f32::NAN, 2.0, -8.0], &mut out);
+        attention_combine(&[7.0, 4.0, f32::NAN, f32::NAN, 2.0, -8.0], false, &mut out);
         assert_eq!(out, [0.5, -2.0]);
     }
 
@@ -67,7 +77,9 @@ mod tests {
             0.0,
             8.0,
         ];
-        attention_combine(&chunks, &mut out);
-        assert!((out[0] - 4.0).abs() < 1e-6, "{out:?}");
+        for are_pairs in [false, true] {
+            attention_combine(&chunks, are_pairs, &mut out);
+            assert!((out[0] - 4.0).abs() < 1e-6, "{out:?}");
+        }
     }
 }

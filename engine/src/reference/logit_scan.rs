@@ -6,13 +6,14 @@ use crate::ops::LOGIT_SEGMENT;
 /// What a segment of logits holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// [`order_key`] of the largest logit.
+    /// [`order_key`] of the largest logit; [`NOT_FINITE`] if one is NaN or infinite.
     pub key: u32,
     /// Its token, the lowest among equals.
     pub id: u32,
-    /// Whether a logit is NaN or infinite; then key and id mean nothing.
-    pub is_bad: bool,
 }
+
+/// In place of the key of a logit that is NaN or infinite: above those of all others.
+pub const NOT_FINITE: u32 = u32::MAX;
 
 /// Penalises the recent tokens in `logits [vocab]`, then looks at each segment of [`LOGIT_SEGMENT`] logits.
 pub fn logit_scan(logits: &mut [f32], recent: &[u32], penalty: f32) -> Vec<Found> {
@@ -21,11 +22,17 @@ pub fn logit_scan(logits: &mut [f32], recent: &[u32], penalty: f32) -> Vec<Found
         .step_by(LOGIT_SEGMENT as usize)
         .zip(logits.chunks(LOGIT_SEGMENT as usize))
         .map(|(start, logits)| {
-            let best = argmax(logits);
+            let bad = logits.iter().position(|logit| !logit.is_finite());
+            let (key, best) = match bad {
+                Some(bad) => (NOT_FINITE, bad as u32),
+                None => {
+                    let best = argmax(logits);
+                    (order_key(logits[best as usize]), best)
+                }
+            };
             Found {
-                key: order_key(logits[best as usize]),
+                key,
                 id: start + best,
-                is_bad: logits.iter().any(|logit| !logit.is_finite()),
             }
         })
         .collect()
@@ -41,13 +48,8 @@ mod tests {
         (logits[7], logits[512], logits[1099]) = (2.0, 4.0, f32::INFINITY);
         let found = logit_scan(&mut logits, &[512, 9], 2.0);
         let key = 2.0_f32.to_bits() | 0x8000_0000;
-        let good = |id| Found {
-            key,
-            id,
-            is_bad: false,
-        };
-        assert_eq!(found[..2], [good(7), good(512)]);
-        assert!(found[2].is_bad && found.len() == 3);
+        let of = |key, id| Found { key, id };
+        assert_eq!(found, [of(key, 7), of(key, 512), of(NOT_FINITE, 1099)]);
         assert_eq!(logits[512], 2.0, "penalised once");
     }
 }

@@ -21,7 +21,7 @@ pub use attention_combine::{attention_combine, combine_groups, merge_row};
 pub use attention_loop::attention_loop;
 pub use embed::{RowTable, embed};
 pub use lm_head::lm_head;
-pub use logit_scan::{Found, logit_scan};
+pub use logit_scan::{Found, NOT_FINITE, logit_scan};
 pub use norm_gemv::norm_gemv;
 pub use norm_quantize::{RowScale, norm_quantize};
 pub use rms_norm::rms_norm;

@@ -1,15 +1,17 @@
 //! Reference of `shaders/rope_attention.wgsl`: [`super::rope`] of queries and key, [`super::KvRows::store`] of the token's
 //! position, then [`super::attention_chunk`] of each chunk of what the cache holds.
 
-use super::{KvRows, attention_chunk, rope};
-use crate::ops::ATTENTION_CHUNK;
+use super::attention::merge_all;
+use super::{KvRows, Partial, attention_chunk, rope};
+use crate::ops::{ATTENTION_CHUNK, CHUNKS_PER_PAIR};
 
 /// Chunks of attention of one unrotated query head `q [D]` at `angles [D / 2][2]` over the first `n` positions of the caches
-/// of its key-value head, from row `first` on, into `partials [.., D + 4]`.
+/// of its key-value head, from row `first` on, into `partials [.., D + 4]`; with `pairs`, of each two of them together.
 pub fn rope_attention(
     (q, angles): (&[f32], &[f32]),
     (k_cache, v_cache): (&[u32], &[u32]),
     (rows, first, n): (KvRows, usize, usize),
+    pairs: bool,
     partials: &mut [f32],
 ) {
     let head_dim = q.len();
@@ -17,9 +19,15 @@ pub fn rope_attention(
     let k = rows.load(k_cache, first, n);
     let v = rows.load(v_cache, first, n);
     let chunk = ATTENTION_CHUNK as usize * head_dim;
-    let chunks = k.chunks(chunk).zip(v.chunks(chunk));
-    for ((k, v), out) in chunks.zip(partials.chunks_exact_mut(head_dim + 4)) {
-        let partial = attention_chunk(&q, k, v);
+    let chunks: Vec<Partial> = k
+        .chunks(chunk)
+        .zip(v.chunks(chunk))
+        .map(|(k, v)| attention_chunk(&q, k, v))
+        .collect();
+    let per_part = if pairs { CHUNKS_PER_PAIR } else { 1 };
+    let parts = chunks.chunks(per_part as usize);
+    for (part, out) in parts.zip(partials.chunks_exact_mut(head_dim + 4)) {
+        let partial = merge_all(part.iter().cloned());
         out[..4].copy_from_slice(&[partial.largest, partial.sum, 0.0, 0.0]);
         out[4..].copy_from_slice(&partial.values);
     }
@@ -50,12 +58,14 @@ mod tests {
         rows.store(&mut caches[0], 0, &k);
         rows.store(&mut caches[1], 0, &v);
         let angles = [0.6, 0.8].repeat(head_dim / 2);
-        let mut partials = vec![0.0; 3 * (head_dim + 4)];
         let caches = (caches[0].as_slice(), caches[1].as_slice());
-        rope_attention((&q, &angles), caches, (rows, 0, n), &mut partials);
-        let [mut got, mut expected] = [vec![0.0; head_dim], vec![0.0; head_dim]];
-        attention_combine(&partials, &mut got);
-        attention(&rope(&q, &angles), &k, &v, &mut expected);
-        assert_eq!(got, expected);
+        for (pairs, n_parts) in [(false, 3), (true, 2)] {
+            let mut partials = vec![0.0; n_parts * (head_dim + 4)];
+            rope_attention((&q, &angles), caches, (rows, 0, n), pairs, &mut partials);
+            let [mut got, mut expected] = [vec![0.0; head_dim], vec![0.0; head_dim]];
+            attention_combine(&partials, pairs, &mut got);
+            attention(&rope(&q, &angles), &k, &v, &mut expected);
+            assert_eq!(got, expected, "pairs: {pairs}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Reference of `shaders/sample.wgsl`. Everything after the weights is in integers, so a device that computed the same
 //! weights chooses the same token.
 
-use super::Found;
+use super::{Found, NOT_FINITE};
 use crate::ops::SamplingParams;
 
 /// Below this temperature the most likely token is taken.
@@ -35,7 +35,7 @@ pub fn sample(logits: &[f32], found: &[Found], params: &SamplingParams, position
         status,
         weights: Vec::new(),
     };
-    if found.iter().any(|found| found.is_bad) {
+    if found.iter().any(|found| found.key == NOT_FINITE) {
         return chosen(0, STATUS_NON_FINITE);
     }
     if params.temperature < GREEDY_BELOW {

@@ -4,13 +4,14 @@ use crate::{Devices, UNTOUCHED, assert_floats, step, untouched};
 use engine::KvType;
 use engine::ops::{AttentionCombine, CHUNKS_PER_GROUP, Reach, RopeAttention};
 
-/// Random partials of the chunks that a position uses; those it must not read are NaN.
+/// Random partials of the chunks or pairs that a position uses; those it must not read are NaN.
 pub(super) fn partials(op: &AttentionCombine, pos: u32, random: &mut Random) -> Vec<u32> {
     let mut out = Vec::new();
     for _ in 0..op.heads {
         for chunk in 0..op.context.div_ceil(64) {
             let mut partial = vec![UNTOUCHED; op.head_dim as usize + 4];
-            if chunk <= pos / 64 {
+            let per_part = if op.pairs { 2 } else { 1 };
+            if chunk <= pos / 64 / per_part {
                 let head = [random.normal() * 5.0, 1.0 + random.unit().abs() * 100.0];
                 partial[..2].copy_from_slice(&words(&head));
                 partial[4..].copy_from_slice(&words(&random.normals(op.head_dim as usize)));
@@ -34,6 +35,7 @@ fn agrees_with_the_reference() {
                 head_dim,
                 context: 1300,
                 finish: true,
+                pairs: pos % 3 == 1,
             };
             let out = untouched((heads * head_dim) as usize);
             let buffers = vec![partials(&op, pos, &mut random), out];
@@ -62,12 +64,14 @@ fn with_attention_it_is_softmax() {
             context: 700,
             kv: KvType::F32,
             reach: Reach::All,
+            pairs: false,
         };
         let combine = AttentionCombine {
             heads,
             head_dim,
             context: 700,
             finish: true,
+            pairs: false,
         };
         let qkv = random.normals((width + 2 * kv_width) as usize);
         let mut k = random.normals((kv_heads * 700 * head_dim) as usize);

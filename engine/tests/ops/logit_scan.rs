@@ -1,6 +1,7 @@
 use crate::common::{Random, words};
 use crate::{Devices, step, untouched};
 use engine::ops::{LogitScan, SamplingParams};
+use engine::reference::NOT_FINITE;
 
 const PARAMS: SamplingParams = SamplingParams {
     temperature: 0.0,
@@ -47,9 +48,9 @@ fn equals_the_reference() {
                 for (e, g) in expected[1].iter().zip(&got[1]) {
                     assert!(e.abs_diff(*g) <= 3, "{what}: logit {e:#x}, {g:#x}");
                 }
-                for (e, g) in expected[3].chunks_exact(4).zip(got[3].chunks_exact(4)) {
+                for (e, g) in expected[3].chunks_exact(2).zip(got[3].chunks_exact(2)) {
                     assert!(e[0].abs_diff(g[0]) <= 3, "{what}: key");
-                    assert_eq!(e[1..], g[1..], "{what}: id and state");
+                    assert_eq!(e[1], g[1], "{what}: id");
                 }
             });
         }
@@ -68,7 +69,8 @@ fn only_the_segment_of_a_bad_logit_is_marked() {
         logits[600] = bad;
         let buffers = buffers(&op, &logits, &mut Random(41));
         if let Some(got) = devices.run(&op, &buffers, step(0, 1)) {
-            assert_eq!([got[3][2], got[3][6], got[3][10]], [0, 1, 0], "{bad}");
+            let [before, marked, after] = [0, 2, 4].map(|at| got[3][at] == NOT_FINITE);
+            assert!(!before && marked && !after, "{bad}");
         }
     }
 }

@@ -86,20 +86,28 @@ fn equals_norm_quantize_and_ternary_gemv_bit_for_bit() {
 fn merges_as_attention_combine_does_bit_for_bit() {
     let mut devices = Devices::all();
     let mut random = Random(15);
-    for (heads, head_dim) in [(4, 128), (3, 64), (5, 32)] {
+    for (heads, head_dim, pairs) in [
+        (4, 128, false),
+        (4, 128, true),
+        (3, 64, false),
+        (4, 36, true),
+        (5, 32, false),
+    ] {
         let mut op = op((40, heads * head_dim, 8), true);
         op.product.epilogue = Epilogue::Add;
         let merged = Merged {
             heads,
             head_dim,
             context: 1300,
+            pairs,
         };
-        for pos in [0, 64, 400, 1023, 1024, 1151, 1299] {
+        for pos in [0, 64, 130, 400, 470, 1023, 1024, 1151, 1299] {
             let combine = |finish| AttentionCombine {
                 heads,
                 head_dim,
                 context: 1300,
                 finish,
+                pairs,
             };
             let row = untouched((heads * head_dim) as usize);
             let left = vec![partials(&combine(true), pos, &mut random), row.clone()];
@@ -117,9 +125,12 @@ fn merges_as_attention_combine_does_bit_for_bit() {
             };
             buffers[2] = groups[0].clone();
             let got = devices.run(&fused, &buffers, step(pos, 1)).unwrap();
-            assert_eq!(got[4], expected, "{heads} heads of {head_dim} at {pos}");
+            assert_eq!(
+                got[4], expected,
+                "{heads} heads of {head_dim} at {pos}, pairs: {pairs}"
+            );
             devices.check(&fused, &buffers, step(pos, 1), |expected, got| {
-                let what = format!("{heads} heads of {head_dim} at {pos}");
+                let what = format!("{heads} heads of {head_dim} at {pos}, pairs: {pairs}");
                 assert_floats(&what, &expected[4], &got[4], CODE_NEXT_TO_A_TIE);
             });
         }

@@ -138,6 +138,7 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
                 context: 300,
                 kv: KvType::F16,
                 reach: Reach::All,
+                pairs: false,
             }),
             Vec::new(),
         ),
@@ -147,12 +148,9 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
                 head_dim: 64,
                 context: 300,
                 finish: true,
+                pairs: false,
             }),
-            {
-                // The kernel does not read the group, and the op does not know it.
-                let known = attention_params.iter().filter(|(name, _)| *name != "group");
-                known.copied().chain([("n_chunks", 5)]).collect()
-            },
+            Vec::new(),
         ),
         (
             Box::new(RmsNorm {

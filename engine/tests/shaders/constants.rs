@@ -2,8 +2,8 @@
 
 use crate::{MAX_INVOCATIONS, each_module};
 use engine::ops::{
-    ATTENTION_CHUNK, CHUNKS_PER_GROUP, GEMM_TOKENS, LOGIT_SEGMENT, REPETITION_WINDOW_MAX,
-    RESULT_SLOTS, Step, Tuning,
+    ATTENTION_CHUNK, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR, GEMM_TOKENS, LOGIT_SEGMENT,
+    REPETITION_WINDOW_MAX, RESULT_SLOTS, Step, Tuning,
 };
 use engine::shader::Kernel;
 use naga::Module;
@@ -84,10 +84,16 @@ fn constants_agree_with_the_op() {
             Kernel::Attention | Kernel::RopeAttention => {
                 assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));
                 let parts = constant(module, "PARTS").unwrap();
+                assert_eq!(Some(workgroup), constant(module, "TEAM"));
                 assert_eq!(workgroup, parts * f64::from(ATTENTION_CHUNK));
             }
             Kernel::AttentionCombine => {
-                assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)))
+                assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));
+                let pair = Some(f64::from(CHUNKS_PER_PAIR));
+                assert_eq!(constant(module, "CHUNKS_PER_PAIR"), pair);
+                let group = Some(f64::from(CHUNKS_PER_GROUP));
+                assert_eq!(constant(module, "CHUNKS_PER_GROUP"), group);
+                assert_eq!(constant(module, "IN_GROUP"), group);
             }
             Kernel::AttentionLoop => {
                 assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));
