@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: speed of the working tree's `tern`, and with `--compare` its ratio to another commit's.
 //!
-//! Both programs run in turns on the same device, so that what warms up, throttles or is busy meanwhile meets both. Every
-//! report is kept as a line of `target/bench/history.jsonl`.
+//! Both programs run in turns on the same device, so that a drift of its speed meets both. Every report is
+//! kept as a line of `target/bench/history.jsonl`.
 
 mod checkout;
 mod history;

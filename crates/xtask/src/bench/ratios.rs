@@ -1,9 +1,11 @@
 //! The table: medians of each side, their ratio, and how far the runs of a side lie apart, which is the noise of the ratio.
 
-use super::report::{Figure, Report};
+use super::report::{Figure, READ, Report};
 
 /// Between two columns of the table.
 const GAP: &str = "  ";
+/// How far the read kernel's speeds of all runs may lie apart, largest by smallest, on a device that is left alone.
+const MAX_READ_SPREAD: f64 = 1.1;
 
 /// The verified reports of one side.
 #[derive(Debug)]
@@ -45,7 +47,19 @@ pub(super) fn table(columns: &[Column]) -> String {
     let mut lines = head(columns);
     lines.extend(aligned(&cells));
     lines.extend(alone(columns, &figures, &names));
+    lines.extend(unsteady(&figures));
     lines.join("\n") + "\n"
+}
+
+/// A word about other work on the device. The spreads alone may miss it, since it can last for the runs of one side.
+fn unsteady(figures: &[Vec<Figure>]) -> Option<String> {
+    let spread = summary(&figures.concat(), READ)?.spread?;
+    (spread > MAX_READ_SPREAD).then(|| {
+        format!(
+            "the device was not steady: its read kernel was {spread:.2} times as fast in one run as in another; nothing \
+             else should run beside a comparison, and more --rounds help"
+        )
+    })
 }
 
 /// What ran where. Kernel variants may differ between commits, so each side's device is told unless all are the same.
@@ -85,7 +99,7 @@ fn head(columns: &[Column]) -> Vec<String> {
         .map(|column| column.reports.len().to_string())
         .collect();
     lines.push(format!(
-        "spread  largest / smallest of a side's runs ({}); a ratio within it is noise",
+        "spread  largest / smallest of a side's runs ({}): a ratio is not more exact than this",
         runs.join(" and ")
     ));
     lines
@@ -248,7 +262,7 @@ mod tests {
             "device  card driver\n\
              model   m\n\
              ratio   working tree / abc: of a rate more than 1 is faster, of a time less\n\
-             spread  largest / smallest of a side's runs (2 and 2); a ratio within it is noise\n\
+             spread  largest / smallest of a side's runs (2 and 2): a ratio is not more exact than this\n\
              \x20                         working tree    abc  ratio  spread  spread\n\
              decode tokens/s at 16            112.5  50.00  2.250   1.250   1.000\n\
              decode: us a step in qkv         9.000  20.00  0.450   1.250   1.000\n"
@@ -298,6 +312,20 @@ mod tests {
             text.starts_with("device  card driver (tree)\ndevice  card2 driver (abc)\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn other_work_on_the_device_is_told() {
+        let read = |value| {
+            vec![Figure {
+                name: READ.to_owned(),
+                value,
+            }]
+        };
+        assert_eq!(unsteady(&[read(100.0), read(105.0)]), None);
+        assert_eq!(unsteady(&[Vec::new(), read(100.0)]), None);
+        let told = unsteady(&[read(100.0), read(150.0)]).unwrap();
+        assert!(told.contains("1.50 times"), "{told}");
     }
 
     #[test]

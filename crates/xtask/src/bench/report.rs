@@ -4,6 +4,9 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Name of the yardstick's figure. It reads memory and knows no model, so it should be the same in all runs.
+pub(super) const READ: &str = "read kernel GB/s";
+
 /// One report.
 #[derive(Debug, Clone)]
 pub(super) struct Report {
@@ -148,7 +151,7 @@ impl Report {
         };
         let read = fields.read.as_ref();
         add(
-            "read kernel GB/s".to_owned(),
+            READ.to_owned(),
             read.and_then(|read| read.bytes_per_second),
             1e-9,
         );
