@@ -3,6 +3,7 @@
 //! Entry point: `cargo xtask --help`. This crate is never part of the product and never edits sources.
 #![allow(clippy::print_stdout, reason = "a command line tool talks to its user")]
 
+mod bench;
 mod check;
 mod dist;
 mod downloads;
@@ -73,6 +74,8 @@ enum Command {
     FullSize(downloads::Build),
     /// Take pictures of every screen at the iPad's sizes, light and dark, into target/screenshots
     Screenshots(e2e::Screenshots),
+    /// Measure the speed of tern, and with --compare its ratios to another commit's in the same run
+    Bench(bench::Options),
     /// Check the sizes of the built wasm files against their limits
     Sizes,
     /// Check that the built site can be installed, works offline and keeps to its policies
@@ -110,6 +113,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Throughput(options) => downloads::throughput(&options),
         Command::FullSize(options) => downloads::full_size(&options),
         Command::Screenshots(options) => e2e::screenshots(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Sizes => sizes::run(),
         Command::Site => site::run(),
         Command::Tidy => tidy::run(),
