@@ -4,11 +4,11 @@
 // partials [heads, n_chunks, D + 4] f32: m, l, two unused, acc, of chunks, or, PIECES being 1, of pairs, in the first half of a
 //          head's; behind them [heads, n_groups, D + 4] of groups, written here
 // out      [heads, D] f32 (FINISH)
-// One workgroup: a query head (FINISH), or (query head, group); an invocation merges four elements. A group's parts are
-// loaded together, so that their latencies overlap. Needs D <= 256.
+// One workgroup: a query head (FINISH), or (query head, group). Its invocations merge a group's pairs side by side, four elements
+// each, and some of them then one pair after the other. Needs D <= 256.
 // needs: step, merge
 
-override WG: u32 = 64;
+override WG: u32 = 256;
 override FINISH: bool = true;
 // Constants, since parameters would have to be loaded before the parts are.
 override N_HEADS: u32 = 1;
@@ -16,38 +16,46 @@ override N_CHUNKS: u32 = 1; // of the whole context
 const CHUNK: u32 = 64u;
 const QUADS: u32 = 16u;    // D / 4
 const PIECES: u32 = 2u;    // parts of a pair: 1 where a part is a pair
-const IN_GROUP: u32 = 16u; // parts of a group: CHUNKS_PER_GROUP, or half of it
-const IN_PAIRS: u32 = 8u;  // pairs of a group
+const IN_GROUP: u32 = 16u; // parts of a group: PAIRS * PIECES
+const PAIRS: u32 = 8u;     // of a group
+const SLOTS: u32 = 8u;     // pairs that are merged at once: WG / QUADS, at most PAIRS
+const ROUNDS: u32 = 1u;    // PAIRS / SLOTS, rounded up
 const PART: u32 = 17u;     // vectors of a part: QUADS + 1
 
 @group(0) @binding(2) var<storage, read_write> partials: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
 
-// A quad of `used` parts from `first` on, merged; `base` is where the head's first part lies.
-fn merged_group(base: u32, quad: u32, first: u32, used: u32) -> Part {
-    var totals: array<vec4<f32>, IN_GROUP>;
-    var values: array<vec4<f32>, IN_GROUP>;
-    for (var j = 0u; j < IN_GROUP; j = j + 1u) { // unrolled
-        let at = base + (first + min(j, used - 1u)) * PART;
-        totals[j] = partials[at];
-        values[j] = partials[at + 1u + quad];
-    }
-    // All pairs side by side.
-    if PIECES == 2u {
-        for (var j = 0u; j < IN_PAIRS; j = j + 1u) { // unrolled
-            let low = totals[PIECES * j];
-            let high = totals[PIECES * j + PIECES - 1u];
-            let m = merge(low.x, low.y, high.x, high.y);
-            let both = merge_values(m, values[PIECES * j], values[PIECES * j + PIECES - 1u]);
-            let is_whole = PIECES * j + 1u < used;
-            values[PIECES * j] = select(values[PIECES * j], both, is_whole);
-            totals[PIECES * j] = select(low, vec4<f32>(m.largest, m.sum, 0.0, 0.0), is_whole);
+var<workgroup> pair_values: array<array<vec4<f32>, QUADS>, PAIRS>;
+var<workgroup> pair_totals: array<vec2<f32>, PAIRS>; // m, l
+
+// Leaves the pairs of `used` parts from `first` on; `base` is where the head's first part lies.
+fn leave_pairs(lid: u32, base: u32, first: u32, used: u32) {
+    let quad = lid % QUADS;
+    for (var r = 0u; r < ROUNDS; r = r + 1u) { // unrolled
+        let pair = lid / QUADS + r * SLOTS;
+        let piece = pair * PIECES;
+        if lid < SLOTS * QUADS && pair < PAIRS && piece < used {
+            // A second piece that is not there is the first one again, and not merged.
+            let at = base + (first + piece) * PART;
+            let next_at = base + (first + min(piece + PIECES - 1u, used - 1u)) * PART;
+            let total = partials[at];
+            let next_total = partials[next_at];
+            var part = Part(partials[at + 1u + quad], total.x, total.y);
+            let next = Part(partials[next_at + 1u + quad], next_total.x, next_total.y);
+            if next_at != at { part = merge_parts(part, next, false); }
+            pair_values[pair][quad] = part.values;
+            if quad == 0u { pair_totals[pair] = vec2<f32>(part.largest, part.sum); }
         }
     }
-    var merged = Part(values[0], totals[0].x, totals[0].y);
-    for (var j = 0u; j < IN_PAIRS; j = j + 1u) { // unrolled
-        let next = Part(values[PIECES * j], totals[PIECES * j].x, totals[PIECES * j].y);
-        if 0u < j && PIECES * j < used { merged = merge_parts(merged, next, false); }
+    workgroupBarrier();
+}
+
+// A quad of what they are together.
+fn joined_pairs(quad: u32, used: u32) -> Part {
+    var merged = Part(pair_values[0][quad], pair_totals[0].x, pair_totals[0].y);
+    for (var pair = 1u; pair * PIECES < used; pair = pair + 1u) {
+        let next = Part(pair_values[pair][quad], pair_totals[pair].x, pair_totals[pair].y);
+        merged = merge_parts(merged, next, false);
     }
     return merged;
 }
@@ -59,21 +67,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     let n_chunks = min(step.pos / CHUNK + 1u, N_CHUNKS);
     let per_part = CHUNKS_PER_PAIR / PIECES;
     let used = (n_chunks + per_part - 1u) / per_part;
-    if lid >= QUADS { return; }
     if FINISH {
         var merged = Part();
         for (var first = 0u; first < used; first = first + IN_GROUP) {
-            let next = merged_group(base, lid, first, min(used - first, IN_GROUP));
-            merged = merge_parts(merged, next, first == 0u);
+            let in_group = min(used - first, IN_GROUP);
+            leave_pairs(lid, base, first, in_group);
+            if lid < QUADS { merged = merge_parts(merged, joined_pairs(lid, in_group), first == 0u); }
+            // The next group's pairs take their place.
+            workgroupBarrier();
         }
-        out[head * QUADS + lid] = merged.values / merged.sum;
+        if lid < QUADS { out[head * QUADS + lid] = merged.values / merged.sum; }
     } else {
         let first = wid.y * IN_GROUP;
         if first >= used || used <= IN_GROUP { return; }
-        let merged = merged_group(base, lid, first, min(used - first, IN_GROUP));
-        let n_groups = (N_CHUNKS + CHUNKS_PER_GROUP - 1u) / CHUNKS_PER_GROUP;
-        let at = (N_HEADS * N_CHUNKS + head * n_groups + wid.y) * PART;
-        partials[at + 1u + lid] = merged.values;
-        if lid == 0u { partials[at] = vec4<f32>(merged.largest, merged.sum, 0.0, 0.0); }
+        let in_group = min(used - first, IN_GROUP);
+        leave_pairs(lid, base, first, in_group);
+        if lid < QUADS {
+            let merged = joined_pairs(lid, in_group);
+            let n_groups = (N_CHUNKS + CHUNKS_PER_GROUP - 1u) / CHUNKS_PER_GROUP;
+            let at = (N_HEADS * N_CHUNKS + head * n_groups + wid.y) * PART;
+            partials[at + 1u + lid] = merged.values;
+            if lid == 0u { partials[at] = vec4<f32>(merged.largest, merged.sum, 0.0, 0.0); }
+        }
     }
 }

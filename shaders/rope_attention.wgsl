@@ -161,20 +161,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) 
     }
     let parts = sum_values(lid, unit, n, values);
     for (var r = 0u; r < JOIN_ROUNDS; r = r + 1u) { // unrolled
-        // Found before the barrier, so that nothing waits for it there.
-        let head = min(r * JOINED + index / QUADS, HEADS - 1u);
-        var totals = Part(vec4<f32>(0.0), chunk_max(head), chunk_sum(head));
-        var second = Part(vec4<f32>(0.0), chunk_max(UNITS - 1u), chunk_sum(UNITS - 1u));
         leave_values(lid, unit, r * JOINED, parts);
         if index < JOINED * QUADS {
-            totals.values = joined_quad(index / QUADS, index % QUADS);
+            let head = r * JOINED + index / QUADS;
+            var part = Part(joined_quad(index / QUADS, index % QUADS), chunk_max(head), chunk_sum(head));
             if TEAMS == 2u && first + CHUNK <= position {
-                second.values = joined_quad(JOIN_UNITS - 1u, index);
-                totals = merge_parts(totals, second, false);
+                let second = Part(joined_quad(JOIN_UNITS - 1u, index), chunk_max(UNITS - 1u), chunk_sum(UNITS - 1u));
+                part = merge_parts(part, second, false);
             }
             let at = ((first_head + head) * N_CHUNKS + wid.y) * (QUADS + 1u);
-            partials[at + 1u + index % QUADS] = totals.values;
-            if index % QUADS == 0u { partials[at] = vec4<f32>(totals.largest, totals.sum, 0.0, 0.0); }
+            partials[at + 1u + index % QUADS] = part.values;
+            if index % QUADS == 0u { partials[at] = vec4<f32>(part.largest, part.sum, 0.0, 0.0); }
         }
         // What is left next takes their place.
         if r + 1u < JOIN_ROUNDS { workgroupBarrier(); }

@@ -9,6 +9,9 @@ use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
 
+/// Invocations of a workgroup.
+const WORKGROUP: u32 = 256;
+
 /// Buffers: `partials`, `out` (only written when it finishes). Merges what [`RopeAttention`](super::RopeAttention) with the same
 /// fields left; the key-value heads do not matter here.
 #[derive(Debug, Clone)]
@@ -64,11 +67,16 @@ impl Op for AttentionCombine {
 
     fn sizes(&self, _: &Tuning) -> Vec<(&'static str, u32)> {
         let pieces = pieces(self.pairs);
+        let (pairs, quads) = (CHUNKS_PER_GROUP / CHUNKS_PER_PAIR, self.head_dim / 4);
+        let slots = (WORKGROUP / quads).min(pairs);
         vec![
-            ("QUADS", self.head_dim / 4),
+            ("QUADS", quads),
             ("PIECES", pieces),
-            ("IN_GROUP", CHUNKS_PER_GROUP / CHUNKS_PER_PAIR * pieces),
-            ("PART", self.head_dim / 4 + 1),
+            ("IN_GROUP", pairs * pieces),
+            ("PAIRS", pairs),
+            ("SLOTS", slots),
+            ("ROUNDS", pairs.div_ceil(slots)),
+            ("PART", quads + 1),
         ]
     }
 
