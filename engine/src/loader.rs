@@ -1,7 +1,7 @@
 //! From shards to weight buffers, one shard at a time.
 
 use crate::Error;
-use crate::exec::{Compiling, Executor};
+use crate::exec::{Compiling, Executor, PendingFlush};
 use crate::plan::Plan;
 use crate::session::{Session, SessionConfig};
 use crate::weights::{Allocator, Target, Weights};
@@ -9,8 +9,9 @@ use model::layout::{DecodedPiece, decode_piece};
 use model::{Manifest, Piece, Tensor};
 use std::collections::HashMap;
 
-/// Uploads are waited for each time this many bytes were written, so that the driver's staging memory stays small.
-pub(crate) const FLUSH_BYTES: u64 = 64 * 1024 * 1024;
+/// Each time this many bytes were written, those before them are waited for: twice as many, at most, are in the driver's staging
+/// memory, and the device is busy with these while more are read.
+pub(crate) const FLUSH_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Takes the shards of a package and becomes a [`Session`].
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct ModelLoader {
     /// For each shard, the (tensor, piece) indices it holds; taken when the shard was pushed.
     pieces_of: Vec<Option<Vec<(usize, usize)>>>,
     unflushed_bytes: u64,
+    /// The writes before these.
+    flush: PendingFlush,
     /// The kernels, which the device compiles while the shards come.
     kernels: Compiling,
 }
@@ -55,6 +58,7 @@ impl ModelLoader {
             targets,
             pieces_of: pieces_of.into_iter().map(Some).collect(),
             unflushed_bytes: 0,
+            flush: PendingFlush::default(),
             kernels,
         })
     }
@@ -83,7 +87,9 @@ impl ModelLoader {
         }
         if self.unflushed_bytes >= FLUSH_BYTES {
             self.unflushed_bytes = 0;
-            self.executor.flush().await?;
+            let next = self.executor.begin_flush();
+            let before = std::mem::replace(&mut self.flush, next);
+            self.executor.finish_flush(before).await?;
         }
         Ok(())
     }

@@ -28,6 +28,10 @@ pub struct PendingGpuRead {
     mapped: futures_channel::oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
+/// Submitted work and writes that are waited for; nothing where all is done at once.
+#[derive(Debug, Default)]
+pub struct PendingFlush(Option<futures_channel::oneshot::Receiver<()>>);
+
 type PipelineKey = (Kernel, Choice, Vec<(&'static str, u64)>);
 
 /// Runs programs through wgpu.
@@ -316,11 +320,16 @@ impl GpuExecutor {
         Ok(bytes)
     }
 
-    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+    pub(super) fn begin_flush(&self) -> PendingFlush {
         let (sender, done) = futures_channel::oneshot::channel();
         self.device.queue.on_submitted_work_done(move || {
             sender.send(()).ok();
         });
+        PendingFlush(Some(done))
+    }
+
+    pub(super) async fn finish_flush(&self, flush: PendingFlush) -> Result<(), Error> {
+        let Some(done) = flush.0 else { return Ok(()) };
         self.wait(None)?;
         if done.await.is_err() {
             self.device.mark_lost("the queue dropped its work");

@@ -5,7 +5,7 @@ mod gpu;
 
 pub use cpu::CpuMemory;
 pub(crate) use gpu::Compiling;
-pub use gpu::{GpuExecutor, PendingGpuRead};
+pub use gpu::{GpuExecutor, PendingFlush, PendingGpuRead};
 
 use crate::Error;
 use crate::device::{Device, DeviceOptions};
@@ -363,8 +363,25 @@ impl Executor {
     /// # Errors
     /// [`Error::DeviceLost`].
     pub async fn flush(&mut self) -> Result<(), Error> {
+        let flush = self.begin_flush();
+        self.finish_flush(flush).await
+    }
+
+    /// Begins to wait for all work and writes so far, while more is queued.
+    pub(crate) fn begin_flush(&self) -> PendingFlush {
         match self {
-            Self::Gpu(gpu) => gpu.flush().await,
+            Self::Gpu(gpu) => gpu.begin_flush(),
+            Self::Cpu(_) => PendingFlush::default(),
+        }
+    }
+
+    /// Waits until they are done.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub(crate) async fn finish_flush(&self, flush: PendingFlush) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => gpu.finish_flush(flush).await,
             Self::Cpu(_) => Ok(()),
         }
     }
