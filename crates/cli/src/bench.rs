@@ -1,6 +1,7 @@
 //! `tern bench`: speed of a package or of a shape, as ratios to what the device's memory gives.
 
 mod interleave;
+mod products;
 mod recovery;
 mod table;
 
@@ -27,11 +28,12 @@ use crate::output;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
     /// Folder of a package
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["shape", "interleave"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["shape", "kernels"])]
     model: Option<PathBuf>,
-    /// Shape of a published model, with random weights made on the fly (speed does not depend on their values)
-    #[arg(long, value_name = "SHAPE", value_parser = synthetic::SHAPES, conflicts_with = "interleave")]
-    shape: Option<String>,
+    /// Shape of a published model, with random weights made on the fly (speed does not depend on their values); with
+    /// --products several
+    #[arg(long, value_name = "SHAPE", value_delimiter = ',', value_parser = synthetic::SHAPES, conflicts_with = "interleave")]
+    shape: Vec<String>,
     /// Encoding of embedding and head of a --shape
     #[arg(long, value_enum, default_value_t = Rows::Q8)]
     rows: Rows,
@@ -81,13 +83,19 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N")]
     attention_sharing: Option<u32>,
     /// Instead of a model, measure row interleavings of ternary matrices (takes minutes)
-    #[arg(long)]
+    #[arg(long, group = "kernels")]
     interleave: bool,
+    /// Instead of a model, compare the products of a layer with plain reads of as many bytes [default shapes: 2b-4t,3b,llama3-8b]
+    #[arg(long, group = "kernels")]
+    products: bool,
+    /// With --products: time the read kernel with so many bytes a dispatch as well, multiples of 16
+    #[arg(long, value_name = "N", requires = "products", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(16..))]
+    read_bytes: Vec<u64>,
     /// Instead of speeds, measure the time from the loss of the device to the next token, and its parts
-    #[arg(long, conflicts_with = "interleave")]
+    #[arg(long, conflicts_with = "kernels")]
     recovery: bool,
-    /// With --interleave: small matrices and few kernels, to check them on a software adapter
-    #[arg(long, requires = "interleave")]
+    /// With --interleave or --products: small matrices and few kernels, to check them on a software adapter
+    #[arg(long, requires = "kernels")]
     tiny: bool,
     /// Print JSON instead of tables
     #[arg(long)]
@@ -104,7 +112,19 @@ const EXAMPLES: &str = "Examples:
   tern bench --shape 2b-4t                         kernels, decode and prefill of a 2B model
   tern bench --model PACKAGE --context 128,4000    a package, with two fillings of the cache
   tern bench --shape 2b-4t --recovery              from the loss of the device to the next token
+  tern bench --products --shape 2b-4t,3b           the products of a layer against plain reads
   tern bench --interleave --json                   the sweep behind the packing order of rows";
+
+impl BenchArgs {
+    /// The shape of a measurement that takes one.
+    fn one_shape(&self) -> anyhow::Result<&str> {
+        match &self.shape[..] {
+            [] => Ok("2b-4t"),
+            [shape] => Ok(shape),
+            _ => Err(bad_input("only --products takes more than one --shape")),
+        }
+    }
+}
 
 /// Encoding of embedding and head rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,6 +163,9 @@ fn clock() -> f64 {
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     if args.interleave {
         return interleave::run(args);
+    }
+    if args.products {
+        return pollster::block_on(products::run(args));
     }
     if args.recovery {
         return pollster::block_on(recovery::run(args));
@@ -247,7 +270,7 @@ async fn load(
             engine::bench::load(executor, &manifest, &config, clock, shard).await?;
         return Ok((session, manifest.name.clone(), time));
     }
-    let shape = args.shape.as_deref().unwrap_or("2b-4t");
+    let shape = args.one_shape()?;
     let architecture = synthetic::architecture(shape)
         .ok_or_else(|| bad_input(format!("unknown shape {shape}")))?;
     let config = session_config(args, options, architecture.context);

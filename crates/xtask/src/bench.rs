@@ -21,7 +21,7 @@ use self::report::Report;
 /// The smallest published shape: a software adapter runs it in a minute.
 const DEFAULT_SHAPE: [&str; 2] = ["--shape", "falcon-e-1b"];
 /// Arguments of `tern bench` that make it report something else.
-const OTHER_REPORTS: [&str; 3] = ["--interleave", "--recovery", "--help"];
+const OTHER_REPORTS: [&str; 4] = ["--interleave", "--products", "--recovery", "--help"];
 
 /// Options of `cargo xtask bench`.
 #[derive(Debug, Args)]

@@ -246,6 +246,21 @@ fn compare(check: &mut Check, kind: Kind, tolerance: f64, expected: &[u8], got: 
     }
 }
 
+/// Compares the floats that `kernel` has written with those of its reference.
+pub(super) fn check_floats(label: String, kernel: Kernel, expected: &[u8], got: &[u8]) -> Check {
+    let mut check = Check {
+        phase: Phase::Decode.name(),
+        label,
+        kernel: kernel.name(),
+        values: 0,
+        differing: 0,
+        largest: 0.0,
+        passed: true,
+    };
+    compare(&mut check, Kind::F32, tolerance(kernel), expected, got);
+    check
+}
+
 fn floats(check: &mut Check, tolerance: f64, expected: &[f64], got: &[f64]) {
     let scale = expected
         .iter()

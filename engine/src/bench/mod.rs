@@ -7,6 +7,7 @@ mod check;
 pub mod interleave;
 mod kernels;
 mod load;
+pub mod products;
 mod read;
 mod report;
 #[cfg(not(target_arch = "wasm32"))]

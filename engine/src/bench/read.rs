@@ -126,7 +126,8 @@ async fn time_one(
     else {
         return Ok(None);
     };
-    let (pipeline, bind_group) = kernel(device, set, workgroup, loads);
+    let pipeline = pipeline(device, workgroup, loads);
+    let bind_group = bind_group(device, &pipeline, &set.data, &set.sums);
     let (raw, _) = device.raw();
     let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     encoder.clear_buffer(&set.sums, 0, None);
@@ -187,18 +188,14 @@ async fn fill(device: &Device, bytes: u64) -> Result<Set, Error> {
     })
 }
 
-fn kernel(
-    device: &Device,
-    set: &Set,
-    workgroup: u32,
-    loads: u32,
-) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
+/// The read kernel for so many threads of a workgroup and `vec4` loads of a thread.
+pub(super) fn pipeline(device: &Device, workgroup: u32, loads: u32) -> wgpu::ComputePipeline {
     let (raw, _) = device.raw();
     let module = raw.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: Some("read"),
         source: wgpu::ShaderSource::Wgsl(SOURCE.into()),
     });
-    let pipeline = raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+    raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some("read"),
         layout: None,
         module: &module,
@@ -208,22 +205,31 @@ fn kernel(
             ..Default::default()
         },
         cache: None,
-    });
-    let bind_group = raw.create_bind_group(&wgpu::BindGroupDescriptor {
+    })
+}
+
+/// The buffers of a read kernel: what it reads, and a word for each of its threads.
+pub(super) fn bind_group(
+    device: &Device,
+    pipeline: &wgpu::ComputePipeline,
+    data: &wgpu::Buffer,
+    sums: &wgpu::Buffer,
+) -> wgpu::BindGroup {
+    let (raw, _) = device.raw();
+    raw.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("read"),
         layout: &pipeline.get_bind_group_layout(0),
         entries: &[
             wgpu::BindGroupEntry {
                 binding: 0,
-                resource: set.data.as_entire_binding(),
+                resource: data.as_entire_binding(),
             },
             wgpu::BindGroupEntry {
                 binding: 1,
-                resource: set.sums.as_entire_binding(),
+                resource: sums.as_entire_binding(),
             },
         ],
-    });
-    (pipeline, bind_group)
+    })
 }
 
 async fn empty_dispatch(
@@ -233,7 +239,8 @@ async fn empty_dispatch(
     repetitions: u32,
     clock: Clock,
 ) -> Result<f64, Error> {
-    let (pipeline, bind_group) = kernel(device, set, 64, 1);
+    let pipeline = pipeline(device, 64, 1);
+    let bind_group = bind_group(device, &pipeline, &set.data, &set.sums);
     let (raw, _) = device.raw();
     let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     for index in 0..=repetitions {
@@ -250,7 +257,8 @@ async fn empty_dispatch(
     Ok(median(&seconds[1..]) / f64::from(EMPTY_DISPATCHES))
 }
 
-async fn xor_of(device: &Device, sums: &wgpu::Buffer, words: u64) -> Result<u32, Error> {
+/// Xor of the first `words` words that the threads of a read kernel have left.
+pub(super) async fn xor_of(device: &Device, sums: &wgpu::Buffer, words: u64) -> Result<u32, Error> {
     let (raw, queue) = device.raw();
     let staging = raw.create_buffer(&wgpu::BufferDescriptor {
         label: Some("bench read sums"),

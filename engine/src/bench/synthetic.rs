@@ -271,7 +271,7 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn range(&mut self, from: f32, to: f32) -> f32 {
+    pub(super) fn range(&mut self, from: f32, to: f32) -> f32 {
         from + (to - from) * ((self.next() >> 40) as f32 / (1_u64 << 24) as f32)
     }
 
@@ -283,7 +283,7 @@ impl Random {
     }
 
     /// Codes 0, 1 and 2; where the dice show 3, the code is 1.
-    fn fill_codes(&mut self, bytes: &mut [u8]) {
+    pub(super) fn fill_codes(&mut self, bytes: &mut [u8]) {
         self.fill(bytes);
         for byte in bytes {
             let three = *byte & (*byte >> 1) & 0x55;

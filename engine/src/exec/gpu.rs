@@ -125,6 +125,11 @@ impl GpuExecutor {
         ))
     }
 
+    /// A buffer, for measurements that bind it to kernels of their own.
+    pub(crate) fn raw_buffer(&self, id: BufferId) -> &wgpu::Buffer {
+        &self.buffers[id.0 as usize]
+    }
+
     pub(super) fn free_buffers(&mut self) {
         for buffer in self.buffers.drain(..).chain(self.staging.drain(..)) {
             buffer.destroy();

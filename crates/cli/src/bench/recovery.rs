@@ -179,7 +179,7 @@ async fn open(args: &BenchArgs) -> anyhow::Result<Model> {
             (read_manifest(&folder)?, Source::Folder(folder))
         }
         None => {
-            let shape = args.shape.as_deref().unwrap_or("2b-4t");
+            let shape = args.one_shape()?;
             let architecture = synthetic::architecture(shape)
                 .ok_or_else(|| bad_input(format!("unknown shape {shape}")))?;
             let name = format!("synthetic {shape}");
