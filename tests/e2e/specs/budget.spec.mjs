@@ -43,7 +43,7 @@ describe(`calls of a decoded token on ${GPU}`, () => {
   let server, browser;
   setUp(serveSite, (here) => ({ server, browser } = here));
 
-  test("six dispatches a layer, one submit, half a map, and nothing is made", TIMEOUT, async () => {
+  test("six dispatches a layer, half a submit, half a map, and nothing is made", TIMEOUT, async () => {
     const shim = await Shim.install(server, browser, COUNT);
     shim.plan([FROM, TO].map((n) => ({ at: "token", n })));
     const chat = await ChatPage.open(browser, server.url, SETTINGS);
@@ -61,9 +61,9 @@ describe(`calls of a decoded token on ${GPU}`, () => {
     assert.ok(spent.tokens >= 32, "too few tokens between the marks");
     // The loop runs ahead by a few steps, not always by the same number.
     const steps = spent.tokens + 3;
-    assert.ok(spent.submits > 0 && spent.submits <= steps, "more than a submit a token");
+    assert.ok(spent.submits > 0 && spent.submits <= steps / 2, "more than a submit for two tokens");
     assert.equal(spent.passes, spent.submits, "more than a pass a submit");
-    assert.ok(spent.dispatches / spent.submits <= LAYER_DISPATCHES * layers + OTHER_DISPATCHES, "too many dispatches");
+    assert.ok(spent.dispatches <= (LAYER_DISPATCHES * layers + OTHER_DISPATCHES) * steps, "too many dispatches");
     assert.ok(spent.maps <= steps / 2, "more than a map for two tokens");
     assert.equal(spent.writes, 0, "something was written");
     assert.equal(spent.made, 0, "something was made");
