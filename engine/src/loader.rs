@@ -9,8 +9,8 @@ use model::layout::{DecodedPiece, decode_piece};
 use model::{Manifest, Piece, Tensor};
 use std::collections::HashMap;
 
-/// Each time this many bytes were written, those before them are waited for: twice as many, at most, are in the driver's staging
-/// memory, and the device is busy with these while more are read.
+/// Each time this many bytes were written, those before them are waited for. Twice as many, and two shards, are in a browser's
+/// staging memory at most, and it is busy with these while more are read. (A native device is waited for as a whole.)
 pub(crate) const FLUSH_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Takes the shards of a package and becomes a [`Session`].

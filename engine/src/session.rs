@@ -99,8 +99,8 @@ impl Session {
         self.sampling = sampling;
     }
 
-    /// Decode steps kept in flight behind the one that is waited for (0 to 8). More hides the latency of reading a token
-    /// back; each one may be computed in vain after a stop token.
+    /// Decode steps kept in flight behind those that are waited for (0 to 8), which are as many as a submit has. More hides the
+    /// latency of reading tokens back; each one may be computed in vain after a stop token.
     pub fn set_run_ahead(&mut self, steps: u32) {
         self.run_ahead = steps.min(8);
     }
@@ -109,6 +109,12 @@ impl Session {
     /// device idles for as long as some dispatches take; the price is that tokens come in groups.
     pub fn set_steps_per_submit(&mut self, steps: u32) {
         self.per_submit = 1 << steps.clamp(1, MAX_STEPS_PER_SUBMIT).ilog2();
+    }
+
+    /// Steps of one submit.
+    #[must_use]
+    pub fn steps_per_submit(&self) -> u32 {
+        self.per_submit
     }
 
     /// GPU bytes in use.

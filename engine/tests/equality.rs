@@ -28,14 +28,24 @@ fn check(session: &mut Session, lengths: &[u32], cut: u32) {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// Contexts above the model's own are only for this test; positions beyond 256 must be exact too.
 fn session(fixture: (&str, &str), executor: Executor, kv: KvType, chunk: u32) -> Session {
+    session_of(320, fixture, executor, kv, chunk)
+}
+
+/// Contexts above the model's own are only for this test; positions beyond 256 must be exact too.
+fn session_of(
+    context: u32,
+    fixture: (&str, &str),
+    executor: Executor,
+    kv: KvType,
+    chunk: u32,
+) -> Session {
     let mut package = Package::of(fixture.0, fixture.1);
-    package.manifest.architecture.context = 320;
+    package.manifest.architecture.context = context;
     package.session(
         executor,
         &SessionConfig {
-            context: 320,
+            context,
             kv,
             prefill_chunk: chunk,
         },
@@ -99,6 +109,7 @@ fn prefill_equals_fused_decode() {
         device.set_tuning(Tuning {
             fused: true,
             attention_heads: 1 + i as u32,
+            attention_pairs: i % 2 == 1,
             ..Tuning::default()
         });
         check(
@@ -106,6 +117,28 @@ fn prefill_equals_fused_decode() {
             &[1, 3, 49, 64, 65, 130],
             40,
         );
+    }
+}
+
+/// Around the position from which on there is a second group: before it workgroups have one head, and chunks or pairs of them, from
+/// there on they share heads.
+#[test]
+fn prefill_equals_fused_decode_in_a_second_group() {
+    for (attention_pairs, attention_sharing) in [(true, 512), (false, 512)] {
+        let Some(mut executor) = gpu(None) else {
+            return;
+        };
+        let Executor::Gpu(device) = &mut executor else {
+            unreachable!("a GPU was opened")
+        };
+        device.set_tuning(Tuning {
+            fused: true,
+            attention_pairs,
+            attention_sharing,
+            ..Tuning::default()
+        });
+        let mut session = session_of(1100, ("g256", "packed"), executor, KvType::F16, 256);
+        check(&mut session, &[640, 1024, 1025, 1090], 1000);
     }
 }
 

@@ -32,8 +32,8 @@ var<workgroup> q_heads: array<array<vec4<f32>, QUADS>, HEADS>; // quads, rotated
 var<workgroup> chunk_weights: array<array<f32, 64>, UNITS>;    // exponentials, by position
 var<workgroup> share_max: array<array<f32, 16>, UNITS>;
 var<workgroup> share_sum: array<array<f32, 16>, UNITS>;
-// Scores by score_place, a head a component, and behind them weighted values by invocation: the less memory a workgroup takes,
-// the more of them have room at once.
+// First scores by score_place, a head a component, later, in the same memory, weighted values by invocation: the less a workgroup
+// takes, the more of them have room at once.
 var<workgroup> value_parts: array<array<vec4<f32>, TEAM>, JOIN_UNITS>;
 
 // A quad of a head's keys or values: position in the chunk and place in the head.

@@ -51,14 +51,24 @@ pub(super) async fn check_program(
     step: &Step,
     max_bytes: u64,
 ) -> Result<Vec<Check>, Error> {
-    let labels: Vec<String> = program(session)
+    let tuning = *super::kernels::gpu(&session.executor)?.tuning();
+    // What has nothing to do at this step has no label here.
+    let labels: Vec<Option<String>> = program(session)
         .dispatches()
         .iter()
-        .map(|dispatch| dispatch.label.clone())
+        .map(|dispatch| {
+            let is_empty = dispatch.op.grid(step, &tuning).contains(&0);
+            (!is_empty).then(|| dispatch.label.clone())
+        })
         .collect();
     let mut checks = Vec::new();
     for (index, label) in labels.iter().enumerate() {
-        let same = |other: &String| group_name(other) == group_name(label);
+        let Some(label) = label else { continue };
+        let same = |other: &Option<String>| {
+            other
+                .as_ref()
+                .is_some_and(|other| group_name(other) == group_name(label))
+        };
         let first = labels.iter().position(same) == Some(index);
         let last = labels.iter().rposition(same) == Some(index);
         if first || last {

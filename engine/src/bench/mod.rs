@@ -2,6 +2,7 @@
 //!
 //! A timing counts only when the work that was timed gave the right result, so every measurement carries its check.
 
+mod agree;
 mod check;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod interleave;

@@ -1,5 +1,6 @@
 //! A loaded model as a whole: kernels, decode and prefill speed, memory, checks.
 
+use super::agree::{agree_at, same_tokens};
 use super::check::{Check, check_program};
 use super::kernels::{Phase, Run, Timed, gpu, time_run};
 use super::read::{ReadSpeed, read_speed};
@@ -10,10 +11,7 @@ use crate::{Error, Sampling, Session};
 use std::ops::ControlFlow;
 
 /// Tokens of the prompt on which kernels and paths are checked: short, the CPU computes it too.
-const CHECK_TOKENS: u32 = 5;
-/// Tokens after it that both paths must choose alike; fewer where each takes seconds.
-const CHECK_DECODED: u32 = 8;
-const CHECK_DECODED_SOFTWARE: u32 = 2;
+pub(super) const CHECK_TOKENS: u32 = 5;
 
 /// Measures a session. Its cache is overwritten, and it is greedy and empty afterwards. `progress` hears what comes next.
 ///
@@ -94,6 +92,7 @@ async fn measure_decode(
             options.decode_tokens
         ));
         let (tokens_per_second, submits) = decode_speed(session, context, options).await?;
+        report.same_tokens &= agree_at(session, context).await?;
         let timed = time_decode(session, context, options).await?;
         report.submits_per_token = submits;
         report.dispatches_per_token = timed.dispatches;
@@ -179,13 +178,13 @@ fn fitting(wanted: &[u32], context: u32, room: u32) -> Vec<u32> {
 }
 
 /// A fixed walk over the vocabulary.
-fn prompt(session: &Session, n_tokens: u32) -> Vec<u32> {
+pub(super) fn prompt(session: &Session, n_tokens: u32) -> Vec<u32> {
     (0..n_tokens)
         .map(|i| i.wrapping_mul(2_654_435_761).rotate_left(11) % session.vocab())
         .collect()
 }
 
-async fn prefill_all(session: &mut Session, tokens: &[u32]) -> Result<(), Error> {
+pub(super) async fn prefill_all(session: &mut Session, tokens: &[u32]) -> Result<(), Error> {
     session
         .prefill(tokens, |_, _| ControlFlow::Continue(()))
         .await
@@ -256,36 +255,6 @@ fn write_step(session: &mut Session, step: &Step, tokens: &[u32]) -> Result<(), 
     session.executor.write(io.step, 0, bytemuck::bytes_of(step))
 }
 
-/// Whether prefill and single steps lead to the same greedy tokens.
-async fn same_tokens(session: &mut Session) -> Result<bool, Error> {
-    let software = gpu(&session.executor)?.device().is_software();
-    let n_decoded = if software {
-        CHECK_DECODED_SOFTWARE
-    } else {
-        CHECK_DECODED
-    };
-    let n_tokens = CHECK_TOKENS
-        .min(session.context().saturating_sub(n_decoded + 8))
-        .max(1);
-    let tokens = prompt(session, n_tokens);
-    let mut answers = Vec::new();
-    for by_prefill in [true, false] {
-        session.truncate(0);
-        if by_prefill {
-            prefill_all(session, &tokens).await?;
-        } else {
-            session.replay(&tokens).await?;
-        }
-        let mut answer = Vec::new();
-        for _ in 0..n_decoded {
-            answer.push(session.next_token().await?);
-        }
-        answers.push(answer);
-    }
-    session.truncate(0);
-    Ok(answers[0] == answers[1])
-}
-
 /// Tokens a second and submits a token.
 async fn decode_speed(
     session: &mut Session,
@@ -293,24 +262,26 @@ async fn decode_speed(
     options: &Options,
 ) -> Result<(f64, f64), Error> {
     let tokens = prompt(session, context);
+    let group = session.steps_per_submit() as usize;
     let mut speeds = Vec::new();
     let mut submits_per_token = 0.0;
     for _ in 0..options.repetitions.max(1) {
         prefill_all(session, &tokens).await?;
-        // The first token ends the prefill. Steps are read in groups of at most eight, which end at multiples of as many
+        // The first token ends the prefill. Steps of a submit are read together, and submits end at multiples of as many
         // positions: from the end of one to the end of another, nothing is waited for that is not counted.
         session.next_token().await?;
-        while !session.tokens().len().is_multiple_of(8) {
+        while !session.tokens().len().is_multiple_of(group) {
             session.next_token().await?;
         }
         let submits = gpu(&session.executor)?.submits();
         let start = (options.clock)();
-        for _ in 0..options.decode_tokens {
+        let mut made = 0;
+        while made < options.decode_tokens || !session.tokens().len().is_multiple_of(group) {
             session.next_token().await?;
+            made += 1;
         }
-        speeds.push(f64::from(options.decode_tokens) / ((options.clock)() - start));
-        submits_per_token =
-            (gpu(&session.executor)?.submits() - submits) as f64 / f64::from(options.decode_tokens);
+        speeds.push(f64::from(made) / ((options.clock)() - start));
+        submits_per_token = (gpu(&session.executor)?.submits() - submits) as f64 / f64::from(made);
         session.truncate(context);
     }
     Ok((median(&speeds), submits_per_token))

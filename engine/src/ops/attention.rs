@@ -18,7 +18,7 @@ pub const CHUNKS_PER_PAIR: u32 = 2;
 /// Chunks of a group: so many are merged by one workgroup.
 pub const CHUNKS_PER_GROUP: u32 = 16;
 
-/// Largest head dimension: `MAX_QUADS` of `lib/attention.wgsl`.
+/// Largest head dimension: a quad of it for each of 64 invocations, see `lib/attention.wgsl`.
 const MAX_HEAD_DIM: u32 = 256;
 
 /// Invocations that compute a chunk.

@@ -22,7 +22,8 @@ pub struct AttentionCombine {
     pub head_dim: u32,
     /// Positions of the cache.
     pub context: u32,
-    /// Whether all is merged, into `out`; else to groups, behind the chunks, where there is more than one of them.
+    /// Whether all is merged, into `out`, which gives the bits of [`Attention`] (no model needs that, but tests do); else to groups,
+    /// behind the chunks, where there is more than one of them.
     pub finish: bool,
     /// Whether the parts are pairs of chunks.
     pub pairs: bool,

@@ -86,7 +86,8 @@ pub struct Tuning {
     pub gemm_workgroup: u32,
     /// Query heads that share a workgroup of attention, and with it the reading of keys and values; at most 4.
     pub attention_heads: u32,
-    /// The position from which on a fused step shares workgroups of attention in this way; before it, each has one head.
+    /// The position from which on a fused step shares workgroups of attention in this way; before it, each has one head. Of no
+    /// effect with pairs.
     pub attention_sharing: u32,
     /// Whether a workgroup of one head has a pair of chunks (512 invocations), as long as there is one group of them.
     pub attention_pairs: bool,
@@ -119,11 +120,11 @@ impl Default for Tuning {
 }
 
 impl Tuning {
-    /// The position from which on workgroups of attention are shared: groups are merged of chunks, so pairs end with the first.
+    /// The position from which on workgroups of attention are shared. With pairs it is where the second group begins: until then the
+    /// product reads pairs, and groups are merged of chunks.
     pub(crate) fn attention_sharing(&self) -> u32 {
         if self.attention_pairs {
-            self.attention_sharing
-                .min(ATTENTION_CHUNK * CHUNKS_PER_GROUP)
+            ATTENTION_CHUNK * CHUNKS_PER_GROUP
         } else {
             self.attention_sharing
         }

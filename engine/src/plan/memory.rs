@@ -29,7 +29,7 @@ fn a_session_takes_hardly_more_than_weights_and_cache() {
     let needed = weight_bytes + plan.kv_bytes;
     let ready = executor.allocated_bytes();
     // While the weights come, copies of some of them are on their way, but there is no cache yet.
-    let loading = weight_bytes + 2 * FLUSH_BYTES + MAX_SHARD_BYTES;
+    let loading = weight_bytes + 2 * (FLUSH_BYTES + MAX_SHARD_BYTES);
     let ratio = |bytes: u64| bytes as f64 / needed as f64;
     println!(
         "weights {weight_bytes}, cache {}, everything else {}: {:.4}; while loading at most {:.4}",
