@@ -122,7 +122,7 @@ impl Default for Tuning {
 impl Tuning {
     /// The position from which on workgroups of attention are shared. With pairs it is where the second group begins: until then the
     /// product reads pairs, and groups are merged of chunks.
-    pub(crate) fn attention_sharing(&self) -> u32 {
+    pub(crate) fn sharing_position(&self) -> u32 {
         if self.attention_pairs {
             ATTENTION_CHUNK * CHUNKS_PER_GROUP
         } else {

@@ -142,7 +142,7 @@ impl Op for RopeAttention {
     }
 
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
-        let is_short = step.pos < tuning.attention_sharing();
+        let is_short = step.pos < tuning.sharing_position();
         if (self.reach == Reach::Short && !is_short) || (self.reach == Reach::Long && is_short) {
             return [0; 3];
         }
