@@ -7,7 +7,7 @@ mod shaders {
     mod constants;
 }
 
-use engine::ops::{Access, Op};
+use engine::ops::{Access, Op, Reach, RopeAttention, Tuning};
 use engine::shader::{Choice, Kernel, Target, link};
 use engine::{KvType, Rows, Variant};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
@@ -244,20 +244,55 @@ fn params_agree_with_the_op() {
 #[test]
 fn workgroup_memory_is_within_the_default_limit() {
     each_module(|op, _, module| {
-        let mut layouter = naga::proc::Layouter::default();
-        layouter.update(module.to_ctx()).unwrap();
-        let bytes: u32 = module
-            .global_variables
-            .iter()
-            .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
-            .map(|(_, variable)| layouter[variable.ty].to_stride())
-            .sum();
+        let bytes = workgroup_bytes(module);
         assert!(
             bytes <= MAX_WORKGROUP_BYTES,
             "{}: {bytes} bytes of workgroup memory",
             op.kernel().name()
         );
     });
+}
+
+/// What attention takes depends on its sizes, so its largest are linked too.
+#[test]
+fn workgroup_memory_of_the_largest_heads_is_within_the_default_limit() {
+    let kernel = Kernel::RopeAttention;
+    for (pairs, kv) in [true, false]
+        .into_iter()
+        .flat_map(|pairs| KvType::ALL.map(|kv| (pairs, kv)))
+    {
+        let op = RopeAttention {
+            heads: 4,
+            kv_heads: 1,
+            head_dim: 256,
+            k_offset: 1024,
+            v_offset: 1280,
+            context: 300,
+            kv,
+            reach: Reach::All,
+            pairs,
+        };
+        for choice in choices().into_iter().filter(|choice| choice.kv == kv) {
+            let sizes = op.sizes(&Tuning::default());
+            let text = link(kernel, &choice, Target::Native, &sizes).unwrap();
+            let bytes = workgroup_bytes(&parse(kernel, &text));
+            assert!(
+                bytes <= MAX_WORKGROUP_BYTES,
+                "pairs {pairs}, {kv:?}: {bytes} bytes"
+            );
+        }
+    }
+}
+
+fn workgroup_bytes(module: &Module) -> u32 {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    module
+        .global_variables
+        .iter()
+        .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
+        .map(|(_, variable)| layouter[variable.ty].to_stride())
+        .sum()
 }
 
 #[test]

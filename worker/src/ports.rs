@@ -272,7 +272,7 @@ pub trait Session {
         pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
     ) -> impl Future<Output = Result<bool, EngineFault>>;
 
-    /// Steps that may wait on the device behind the one that is awaited. It changes when tokens come, not which.
+    /// Steps that may wait on the device behind those that are awaited. It changes when tokens come, not which.
     fn set_run_ahead(&mut self, steps: u32);
 
     /// The sampled token, which is appended to the cache.

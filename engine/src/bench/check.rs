@@ -39,6 +39,21 @@ enum Kind {
     RowScale,
 }
 
+impl Check {
+    /// Before anything was compared.
+    fn begin(phase: Phase, label: String, kernel: Kernel) -> Self {
+        Self {
+            phase: phase.name(),
+            label,
+            kernel: kernel.name(),
+            values: 0,
+            differing: 0,
+            largest: 0.0,
+            passed: true,
+        }
+    }
+}
+
 /// Compares the first and the last dispatch of every kind in `program`, each on the inputs that the GPU has there. Buffers
 /// above `max_bytes` are left out, and so is the sampler, which has no output of its own to compare.
 ///
@@ -121,15 +136,7 @@ async fn check_dispatch(
     program(session).dispatches()[index]
         .op
         .run_cpu(&mut memory, &ids, step);
-    let mut check = Check {
-        phase: phase.name(),
-        label,
-        kernel: kernel.name(),
-        values: 0,
-        differing: 0,
-        largest: 0.0,
-        passed: true,
-    };
+    let mut check = Check::begin(phase, label, kernel);
     let mut written = Vec::new();
     for (binding, (id, copy)) in buffers.iter().zip(&ids).enumerate() {
         if access[binding] == Access::ReadWrite {
@@ -258,15 +265,7 @@ fn compare(check: &mut Check, kind: Kind, tolerance: f64, expected: &[u8], got: 
 
 /// Compares the floats that `kernel` has written with those of its reference.
 pub(super) fn check_floats(label: String, kernel: Kernel, expected: &[u8], got: &[u8]) -> Check {
-    let mut check = Check {
-        phase: Phase::Decode.name(),
-        label,
-        kernel: kernel.name(),
-        values: 0,
-        differing: 0,
-        largest: 0.0,
-        passed: true,
-    };
+    let mut check = Check::begin(Phase::Decode, label, kernel);
     compare(&mut check, Kind::F32, tolerance(kernel), expected, got);
     check
 }

@@ -6,6 +6,7 @@ use engine::bench::products::{Options, ReadTime, Report, run as measure};
 use engine::bench::synthetic;
 use model::convert::DEFAULT_ROWS_PER_TILE;
 
+use super::table::wrong;
 use super::{BenchArgs, clock, tune};
 use crate::args::{Device, DeviceArgs};
 use crate::failure::bad_input;
@@ -131,10 +132,7 @@ fn table(report: &Report) -> String {
         report.checks.len()
     ));
     for check in report.checks.iter().filter(|check| !check.passed) {
-        line(format!(
-            "  WRONG  {} {}: {} of {} values differ, largest {:.1e}",
-            check.label, check.kernel, check.differing, check.values, check.largest
-        ));
+        line(wrong(check));
     }
     out
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use engine::bench::Report;
+use engine::bench::{Check, Report};
 
 use crate::output::megabytes;
 
@@ -96,10 +96,7 @@ pub(super) fn report(report: &Report) -> String {
         report.checks.len()
     ));
     for check in report.checks.iter().filter(|check| !check.passed) {
-        line(format!(
-            "  WRONG  {} {}: {} of {} values differ, largest {:.1e}",
-            check.phase, check.label, check.differing, check.values, check.largest
-        ));
+        line(wrong(check));
     }
     line(format!(
         "         prefill and single steps chose {} tokens",
@@ -110,4 +107,12 @@ pub(super) fn report(report: &Report) -> String {
         }
     ));
     out
+}
+
+/// What a check found.
+pub(super) fn wrong(check: &Check) -> String {
+    format!(
+        "  WRONG  {} {} ({}): {} of {} values differ, largest {:.1e}",
+        check.phase, check.label, check.kernel, check.differing, check.values, check.largest
+    )
 }
