@@ -9,8 +9,9 @@
 //       row: width = heads * D, D a multiple of 4
 // gain  [width] f32
 // y     [n_rows] f32, not the buffer of x: every workgroup reads x
-// One workgroup: ROWS rows; SLICES invocations share one and split its quads. Each workgroup quantises the whole row for
-// itself, into workgroup memory: on a GPU that is cheaper than a dispatch of its own, and the more rows share it the cheaper.
+// One workgroup: ROWS rows; SLICES invocations share one and split its quads, and each has EACH of them. Each workgroup
+// quantises the whole row for itself, into workgroup memory: on a GPU that is cheaper than a dispatch of its own, and the more
+// rows share it the cheaper.
 // Its weights are loaded first, so that they are on their way meanwhile.
 // Where they lie is known by constants: a parameter would have to be loaded before the weights are.
 // Needs width % 4 == 0.
@@ -35,9 +36,12 @@ const PART: u32 = 17u;         // vectors of a part: HEAD_QUADS + 1
 const MERGE_AHEAD: u32 = 4u;   // parts that are loaded together
 const PAIRS_AHEAD: u32 = 2u;   // MERGE_AHEAD / 2
 const SLICES: u32 = 32u;
-const ROWS: u32 = 8u;   // WG / SLICES
-const QUADS: u32 = 4u;  // k_padded / 64
-const AHEAD: u32 = 2u;  // quads of a matrix that an invocation loads before the row is ready
+const UP_SLICES: u32 = 32u; // SLICES where there are two matrices, else 1
+const EACH: u32 = 1u;      // rows of an invocation
+const LANE_ROWS: u32 = 8u; // WG / SLICES
+const ROWS: u32 = 8u;      // EACH * LANE_ROWS
+const QUADS: u32 = 4u;     // k_padded / 64
+const AHEAD: u32 = 1u;     // quads of a row that an invocation loads before it needs one
 
 @group(0) @binding(2) var<storage, read> w: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> gamma: array<f32>;
@@ -49,7 +53,7 @@ const AHEAD: u32 = 2u;  // quads of a matrix that an invocation loads before the
 // words, which must not be components of one vector: whoever writes one may write the others too.
 var<workgroup> q_row: array<array<u32, 16>, QUADS>;
 var<workgroup> acc_parts: array<array<i32, ROWS>, SLICES>;
-var<workgroup> up_parts: array<array<i32, ROWS>, SLICES>;
+var<workgroup> up_parts: array<array<i32, ROWS>, UP_SLICES>;
 
 // Quads of the row, merged of parts, or of groups where there is more than one.
 fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
@@ -135,21 +139,36 @@ fn row_put(quad: u32, codes: u32) {
     q_row[quad / 16u][quad % 16u] = codes;
 }
 
-// Sixteen codes of the row.
-fn row_codes(quad: u32, k: u32) -> vec4<u32> {
+fn sixteen_codes(quad: u32, k: u32) -> vec4<u32> {
     return vec4<u32>(q_row[quad][4u * k], q_row[quad][4u * k + 1u], q_row[quad][4u * k + 2u], q_row[quad][4u * k + 3u]);
 }
 
-fn dot_quad(sums: DotSums, codes: vec4<u32>, quad: u32) -> DotSums {
-    let half = add_codes(add_codes(sums, codes.x, row_codes(quad, 0u)), codes.y, row_codes(quad, 1u));
-    return add_codes(add_codes(half, codes.z, row_codes(quad, 2u)), codes.w, row_codes(quad, 3u));
+fn row_codes(quad: u32) -> array<vec4<u32>, 4> {
+    return array<vec4<u32>, 4>(
+        sixteen_codes(quad, 0u),
+        sixteen_codes(quad, 1u),
+        sixteen_codes(quad, 2u),
+        sixteen_codes(quad, 3u),
+    );
 }
 
-// Products of the quads that were not loaded ahead.
-fn rest_of_row(sums: DotSums, row_base: u32, slice: u32) -> DotSums {
+// Sums of an invocation's rows, of one matrix.
+alias RowSums = array<DotSums, EACH>;
+
+fn add_quad(sums: DotSums, codes: vec4<u32>, x: array<vec4<u32>, 4>) -> DotSums {
+    let half = add_codes(add_codes(sums, codes.x, x[0]), codes.y, x[1]);
+    return add_codes(add_codes(half, codes.z, x[2]), codes.w, x[3]);
+}
+
+// Adds the products of the quads that were not loaded ahead.
+fn add_rest(sums: RowSums, bases: array<u32, EACH>, offset: u32, slice: u32) -> RowSums {
     var acc = sums;
+    var base = bases;
     for (var quad = slice + AHEAD * SLICES; quad < QUADS; quad = quad + SLICES) {
-        acc = dot_quad(acc, w[row_base + quad * R], quad);
+        let x = row_codes(quad);
+        for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
+            acc[t] = add_quad(acc[t], w[offset + base[t] + quad * R], x);
+        }
     }
     return acc;
 }
@@ -161,20 +180,25 @@ fn main(
     @builtin(local_invocation_index) lid: u32,
 ) {
     let group = wid.x + wid.y * grid.x;
-    let row = group * ROWS + lid % ROWS;
-    let slice = lid / ROWS;
-    // Rows past the end repeat the last one.
-    let read_row = min(row, N_ROWS - 1u);
-    let row_base = (read_row / R) * QUADS * R + read_row % R;
+    let lane = lid % LANE_ROWS;
+    let slice = lid / LANE_ROWS;
 
-    var ahead: array<vec4<u32>, AHEAD>;
-    var ahead_up: array<vec4<u32>, AHEAD>;
-    for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
-        let at = row_base + min(slice + j * SLICES, QUADS - 1u) * R;
-        ahead[j] = w[at];
-        if EPILOGUE >= EPILOGUE_GATED { ahead_up[j] = w[UP_OFFSET + at]; }
+    var bases: array<u32, EACH>;
+    var ahead: array<array<vec4<u32>, AHEAD>, EACH>;
+    var ahead_up: array<array<vec4<u32>, AHEAD>, EACH>;
+    for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
+        // Rows past the end repeat the last one.
+        let own_row = min(group * ROWS + t * LANE_ROWS + lane, N_ROWS - 1u);
+        bases[t] = (own_row / R) * QUADS * R + own_row % R;
+        for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
+            let at = bases[t] + min(slice + j * SLICES, QUADS - 1u) * R;
+            ahead[t][j] = w[at];
+            if EPILOGUE >= EPILOGUE_GATED { ahead_up[t][j] = w[UP_OFFSET + at]; }
+        }
     }
     // What the end needs is loaded here, so that nothing waits for it there.
+    let row = group * ROWS + lid;
+    let read_row = min(row, N_ROWS - 1u);
     var own_gamma = 0.0;
     var up_gamma = 0.0;
     var before = 0.0;
@@ -187,18 +211,23 @@ fn main(
     leave_sum(lid, own.sum_q);
     workgroupBarrier();
 
-    var acc = DotSums();
-    var acc_up = DotSums();
+    var acc: RowSums;
+    var acc_up: RowSums;
     for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
         let quad = slice + j * SLICES;
         if quad < QUADS {
-            acc = dot_quad(acc, ahead[j], quad);
-            if EPILOGUE >= EPILOGUE_GATED { acc_up = dot_quad(acc_up, ahead_up[j], quad); }
+            let x = row_codes(quad);
+            for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
+                acc[t] = add_quad(acc[t], ahead[t][j], x);
+                if EPILOGUE >= EPILOGUE_GATED { acc_up[t] = add_quad(acc_up[t], ahead_up[t][j], x); }
+            }
         }
     }
-    acc_parts[slice][lid % ROWS] = dot_total(rest_of_row(acc, row_base, slice));
-    if EPILOGUE >= EPILOGUE_GATED {
-        up_parts[slice][lid % ROWS] = dot_total(rest_of_row(acc_up, UP_OFFSET + row_base, slice));
+    acc = add_rest(acc, bases, 0u, slice);
+    if EPILOGUE >= EPILOGUE_GATED { acc_up = add_rest(acc_up, bases, UP_OFFSET, slice); }
+    for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
+        acc_parts[slice][t * LANE_ROWS + lane] = dot_total(acc[t]);
+        if EPILOGUE >= EPILOGUE_GATED { up_parts[min(slice, UP_SLICES - 1u)][t * LANE_ROWS + lane] = dot_total(acc_up[t]); }
     }
     workgroupBarrier();
     if lid < ROWS && row < N_ROWS {
@@ -213,7 +242,7 @@ fn main(
             y[row] = dequantize_onto(before, total, scale, own_gamma);
         } else {
             var total_up = 0;
-            for (var s = 0u; s < SLICES; s = s + 1u) { // unrolled
+            for (var s = 0u; s < UP_SLICES; s = s + 1u) { // unrolled
                 total_up = total_up + up_parts[s][lid];
             }
             let up = dequantize(total_up, scale, up_gamma);

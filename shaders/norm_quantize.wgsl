@@ -8,7 +8,7 @@
 // q     [n_tokens, k_padded / 4] u32, four signed bytes each; columns width..k_padded are 0
 // rows  [n_tokens] RowScale
 // One workgroup: one token. Needs width % 4 == 0.
-// needs: step, reduce, dot, ternary, norm, row_totals, row
+// needs: step, dot, ternary, norm, row_totals, row
 
 override WG: u32 = 256;
 override NORM: bool = true;
@@ -47,8 +47,9 @@ fn row_put(quad: u32, codes: u32) {
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
     token = wid.x;
     let own = quantize_row(lid, params.width, params.k_padded / 4u, params.eps);
-    let total = wg_sum_i32(lid, own.sum_q);
+    leave_sum(lid, own.sum_q);
+    workgroupBarrier();
     if lid == 0u {
-        rows[token] = RowScale(own.amax, total);
+        rows[token] = RowScale(own.amax, left_sum());
     }
 }

@@ -4,41 +4,62 @@
 //   y[j] = act(y_gate[j]) * y_up[j]                                            EPILOGUE relu2, silu
 //
 // w     quads of 64 codes, [row / R][quad][row % R] (see docs/FORMAT.md); for a gated epilogue the gate's tiles come first,
-//       the up's tiles start at quad `up_offset`
-// gamma [rows (+ rows)] f32, the up's values start at n_rows_padded
-// q     [k_padded / 16] vec4<u32>, 64 signed bytes in four vectors
+//       the up's tiles start at quad UP_OFFSET
+// gamma [rows (+ rows)] f32, the up's values start at UP_GAMMA
+// q     [k_padded / 64] 64 signed bytes in four vectors
 // rows  [1] RowScale
 // y     [n_rows] f32
-// One workgroup: WG / SLICES rows. Neighbouring invocations take neighbouring rows, so that they read neighbouring quads;
-// SLICES invocations share a row and split its quads.
-// needs: step, reduce, dot, ternary
+// One workgroup: ROWS rows. Neighbouring invocations take neighbouring rows, so that they read neighbouring quads; SLICES
+// invocations share a row and split its quads. An invocation has EACH rows, for which it loads the codes of q once.
+// Where the weights lie is known by constants: a parameter would have to be loaded before they are.
+// needs: step, dot, ternary
 
 override WG: u32 = 256;
-override SLICES: u32 = 32;
 override R: u32 = 8;
 override EPILOGUE: u32 = 0;
+override N_ROWS: u32 = 8;
+override UP_OFFSET: u32 = 0;
+override UP_GAMMA: u32 = 0;
+const SLICES: u32 = 32u;
+const UP_SLICES: u32 = 32u; // SLICES where there are two matrices, else 1
+const EACH: u32 = 1u;      // rows of an invocation
+const LANE_ROWS: u32 = 8u; // WG / SLICES
+const ROWS: u32 = 8u;      // EACH * LANE_ROWS
+const QUADS: u32 = 4u;     // k_padded / 64
+const AHEAD: u32 = 1u;     // quads of a row that an invocation loads before it needs one
 
-struct Params {
-    n_rows: u32,   // outputs
-    n_quads: u32,  // k_padded / 64
-    up_offset: u32,
-    up_gamma: u32,
-}
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> w: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> gamma: array<f32>;
-@group(0) @binding(4) var<storage, read> q: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> q: array<array<vec4<u32>, 4>>;
 @group(0) @binding(5) var<storage, read> rows: array<RowScale>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
-fn partial_dot(row_base: u32, slice: u32) -> i32 {
-    var acc = DotSums();
-    for (var quad = slice; quad < params.n_quads; quad = quad + SLICES) {
-        let codes = w[row_base + quad * R];
-        acc = add_codes(add_codes(acc, codes.x, q[quad * 4u]), codes.y, q[quad * 4u + 1u]);
-        acc = add_codes(add_codes(acc, codes.z, q[quad * 4u + 2u]), codes.w, q[quad * 4u + 3u]);
+var<workgroup> acc_parts: array<array<i32, ROWS>, SLICES>;
+var<workgroup> up_parts: array<array<i32, ROWS>, UP_SLICES>;
+
+fn row_codes(quad: u32) -> array<vec4<u32>, 4> {
+    return q[quad];
+}
+
+// Sums of an invocation's rows, of one matrix.
+alias RowSums = array<DotSums, EACH>;
+
+fn add_quad(sums: DotSums, codes: vec4<u32>, x: array<vec4<u32>, 4>) -> DotSums {
+    let half = add_codes(add_codes(sums, codes.x, x[0]), codes.y, x[1]);
+    return add_codes(add_codes(half, codes.z, x[2]), codes.w, x[3]);
+}
+
+// Adds the products of the quads that were not loaded ahead.
+fn add_rest(sums: RowSums, bases: array<u32, EACH>, offset: u32, slice: u32) -> RowSums {
+    var acc = sums;
+    var base = bases;
+    for (var quad = slice + AHEAD * SLICES; quad < QUADS; quad = quad + SLICES) {
+        let x = row_codes(quad);
+        for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
+            acc[t] = add_quad(acc[t], w[offset + base[t] + quad * R], x);
+        }
     }
-    return dot_total(acc);
+    return acc;
 }
 
 @compute @workgroup_size(WG)
@@ -48,33 +69,70 @@ fn main(
     @builtin(local_invocation_index) lid: u32,
 ) {
     let group = wid.x + wid.y * grid.x;
-    let rows_per_group = WG / SLICES;
-    let row = group * rows_per_group + lid % rows_per_group;
-    let slice = lid / rows_per_group;
-    let row_base = (row / R) * params.n_quads * R + row % R;
-    var acc = 0;
-    var acc_up = 0;
-    if row < params.n_rows {
-        acc = partial_dot(row_base, slice);
-        if EPILOGUE >= EPILOGUE_GATED {
-            acc_up = partial_dot(params.up_offset + row_base, slice);
+    let lane = lid % LANE_ROWS;
+    let slice = lid / LANE_ROWS;
+
+    var bases: array<u32, EACH>;
+    var ahead: array<array<vec4<u32>, AHEAD>, EACH>;
+    var ahead_up: array<array<vec4<u32>, AHEAD>, EACH>;
+    for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
+        // Rows past the end repeat the last one.
+        let own_row = min(group * ROWS + t * LANE_ROWS + lane, N_ROWS - 1u);
+        bases[t] = (own_row / R) * QUADS * R + own_row % R;
+        for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
+            let at = bases[t] + min(slice + j * SLICES, QUADS - 1u) * R;
+            ahead[t][j] = w[at];
+            if EPILOGUE >= EPILOGUE_GATED { ahead_up[t][j] = w[UP_OFFSET + at]; }
         }
     }
-    let total = strided_sum_i32(lid, rows_per_group, acc);
-    if EPILOGUE < EPILOGUE_GATED {
-        if slice == 0u && row < params.n_rows {
-            if EPILOGUE == EPILOGUE_ADD {
-                y[row] = dequantize_onto(y[row], total, rows[0], gamma[row]);
-            } else {
-                y[row] = dequantize(total, rows[0], gamma[row]);
+    // What the end needs is loaded here, so that nothing waits for it there.
+    let row = group * ROWS + lid;
+    let read_row = min(row, N_ROWS - 1u);
+    var own_gamma = 0.0;
+    var up_gamma = 0.0;
+    var before = 0.0;
+    if lid < ROWS {
+        own_gamma = gamma[read_row];
+        if EPILOGUE >= EPILOGUE_GATED { up_gamma = gamma[UP_GAMMA + read_row]; }
+        if EPILOGUE == EPILOGUE_ADD { before = y[read_row]; }
+    }
+    let scale = rows[0];
+
+    var acc: RowSums;
+    var acc_up: RowSums;
+    for (var j = 0u; j < AHEAD; j = j + 1u) { // unrolled
+        let quad = slice + j * SLICES;
+        if quad < QUADS {
+            let x = row_codes(quad);
+            for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
+                acc[t] = add_quad(acc[t], ahead[t][j], x);
+                if EPILOGUE >= EPILOGUE_GATED { acc_up[t] = add_quad(acc_up[t], ahead_up[t][j], x); }
             }
         }
-    } else {
-        let total_up = strided_sum_i32(lid, rows_per_group, acc_up);
-        if slice == 0u && row < params.n_rows {
-            let gate = dequantize(total, rows[0], gamma[row]);
-            let up = dequantize(total_up, rows[0], gamma[params.up_gamma + row]);
-            y[row] = gated(EPILOGUE, gate, up);
+    }
+    acc = add_rest(acc, bases, 0u, slice);
+    if EPILOGUE >= EPILOGUE_GATED { acc_up = add_rest(acc_up, bases, UP_OFFSET, slice); }
+    for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
+        acc_parts[slice][t * LANE_ROWS + lane] = dot_total(acc[t]);
+        if EPILOGUE >= EPILOGUE_GATED { up_parts[min(slice, UP_SLICES - 1u)][t * LANE_ROWS + lane] = dot_total(acc_up[t]); }
+    }
+    workgroupBarrier();
+    if lid < ROWS && row < N_ROWS {
+        var total = 0;
+        for (var s = 0u; s < SLICES; s = s + 1u) { // unrolled
+            total = total + acc_parts[s][lid];
+        }
+        if EPILOGUE == EPILOGUE_STORE {
+            y[row] = dequantize(total, scale, own_gamma);
+        } else if EPILOGUE == EPILOGUE_ADD {
+            y[row] = dequantize_onto(before, total, scale, own_gamma);
+        } else {
+            var total_up = 0;
+            for (var s = 0u; s < UP_SLICES; s = s + 1u) { // unrolled
+                total_up = total_up + up_parts[s][lid];
+            }
+            let up = dequantize(total_up, scale, up_gamma);
+            y[row] = gated(EPILOGUE, dequantize(total, scale, own_gamma), up);
         }
     }
 }

@@ -207,17 +207,6 @@ impl Device {
         }
     }
 
-    /// Invocations of a workgroup that adds to the residual, and workgroups that are better made of fewer: what was measured to
-    /// be best on NVIDIA's (a card with 132 multiprocessors), and what every device allows elsewhere.
-    #[must_use]
-    pub fn residual_workgroup(&self) -> (u32, u32) {
-        if self.has_wide_workgroups() {
-            (512, 128)
-        } else {
-            (256, 0)
-        }
-    }
-
     /// Whether workgroups of 512 invocations are allowed, and were measured to be worth it.
     #[must_use]
     pub fn has_wide_workgroups(&self) -> bool {

@@ -18,6 +18,7 @@ pub mod reference;
 pub mod selftest;
 mod session;
 pub mod shader;
+mod tuning;
 mod variant;
 mod weights;
 

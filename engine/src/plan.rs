@@ -135,7 +135,7 @@ impl<'a> Shape<'a> {
 
 /// The dispatches of a decode step, a chunk of prefill, the head and the sampler.
 fn lists(executor: &Executor, builder: &Builder<'_>, weights: &Weights) -> [Vec<Dispatch>; 4] {
-    let decode = if executor.fuses(builder.arch) {
+    let decode = if fused::suits(builder.arch, executor) {
         builder.fused_body(weights)
     } else {
         builder.body(weights, 1)

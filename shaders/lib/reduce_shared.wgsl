@@ -1,5 +1,6 @@
 // Integer reductions over a workgroup by workgroup memory. Same signatures as reduce_subgroup.wgsl.
 // The including kernel declares `override WG: u32`, a power of two up to 256.
+const LANES: u32 = 0u; // as in reduce_subgroup.wgsl; of no use here
 var<workgroup> reduce_scratch: array<u32, 256>;
 
 // Sum over the workgroup, wrapping.
@@ -30,19 +31,4 @@ fn wg_max_u32(lid: u32, value: u32) -> u32 {
     let result = reduce_scratch[0];
     workgroupBarrier();
     return result;
-}
-
-// Sum over the invocations with equal `lid % stride` (a power of two below WG).
-fn strided_sum_i32(lid: u32, stride: u32, value: i32) -> i32 {
-    reduce_scratch[lid] = bitcast<u32>(value);
-    workgroupBarrier();
-    for (var half = WG / 2u; half >= stride; half = half >> 1u) {
-        if lid < half {
-            reduce_scratch[lid] = reduce_scratch[lid] + reduce_scratch[lid + half];
-        }
-        workgroupBarrier();
-    }
-    let total = bitcast<i32>(reduce_scratch[lid & (stride - 1u)]);
-    workgroupBarrier();
-    return total;
 }

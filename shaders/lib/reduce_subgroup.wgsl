@@ -4,12 +4,24 @@
 // and the subgroup's size are counted here. Relies on consecutive invocations being consecutive lanes of full subgroups,
 // which every known implementation of one-dimensional workgroups does; the device's test before use would notice.
 // Control flow around barriers and subgroup operations depends on constants only, as browsers demand.
+// Where all subgroups have the same size it is a constant, so that nothing has to be counted.
 // Where subgroups have 32 lanes or more, each 32 invocations have a place for what their subgroup leaves (zero, if it is left
 // at another place), so that no loop is needed to collect it; narrower ones take the loops.
+const LANES: u32 = 0u;  // of every subgroup; 0 if they differ
 const BLOCKS: u32 = 8u; // of 32 invocations
-var<workgroup> reduce_blocks: array<array<u32, 32>, BLOCKS>;
 var<workgroup> reduce_whole: array<u32, BLOCKS>;
 var<workgroup> reduce_narrow: array<u32, 64>; // no subgroup has fewer than four lanes
+
+fn subgroup_lanes() -> u32 {
+    if LANES != 0u { return LANES; }
+    return subgroupAdd(1u);
+}
+
+// An invocation's place in its subgroup.
+fn subgroup_rank(lid: u32) -> u32 {
+    if LANES != 0u { return lid % max(LANES, 1u); }
+    return subgroupExclusiveAdd(1u);
+}
 
 // Leaves a subgroup's result for whole_sum and whole_max.
 fn leave_whole(lid: u32, sg_size: u32, rank: u32, partial: u32) {
@@ -43,8 +55,8 @@ fn whole_max(sg_size: u32) -> u32 {
 
 // Sum over the workgroup, wrapping.
 fn wg_sum_i32(lid: u32, value: i32) -> i32 {
-    let sg_size = subgroupAdd(1u);
-    leave_whole(lid, sg_size, subgroupExclusiveAdd(1u), bitcast<u32>(subgroupAdd(value)));
+    let sg_size = subgroup_lanes();
+    leave_whole(lid, sg_size, subgroup_rank(lid), bitcast<u32>(subgroupAdd(value)));
     workgroupBarrier();
     let total = whole_sum(sg_size);
     workgroupBarrier();
@@ -53,43 +65,10 @@ fn wg_sum_i32(lid: u32, value: i32) -> i32 {
 
 // Maximum over the workgroup. Non-negative floats may be passed as their bits: their order is the same.
 fn wg_max_u32(lid: u32, value: u32) -> u32 {
-    let sg_size = subgroupAdd(1u);
-    leave_whole(lid, sg_size, subgroupExclusiveAdd(1u), subgroupMax(value));
+    let sg_size = subgroup_lanes();
+    leave_whole(lid, sg_size, subgroup_rank(lid), subgroupMax(value));
     workgroupBarrier();
     let largest = whole_max(sg_size);
     workgroupBarrier();
     return largest;
-}
-
-// Sum over the invocations with equal `lid % stride` (a power of two below WG).
-fn strided_sum_i32(lid: u32, stride: u32, value: i32) -> i32 {
-    let sg_size = subgroupAdd(1u);
-    let rank = subgroupExclusiveAdd(1u);
-    var sum = value;
-    // All lanes take every round, since a browser cannot know that the subgroup's size is uniform. No subgroup is wider
-    // than 128.
-    for (var mask = stride; mask < min(WG, 128u); mask = mask << 1u) {
-        let other = subgroupShuffleXor(sum, mask);
-        sum = sum + select(0, other, mask < sg_size);
-    }
-    let is_wide = sg_size >= 32u && stride <= 32u;
-    if is_wide {
-        if lid % 32u < stride { reduce_blocks[lid / 32u][lid % 32u] = select(0u, bitcast<u32>(sum), rank < stride); }
-    } else {
-        if rank < stride { reduce_blocks[lid / 32u][lid % 32u] = bitcast<u32>(sum); }
-    }
-    workgroupBarrier();
-    let column = lid & (stride - 1u);
-    var total = 0u;
-    if is_wide {
-        for (var i = 0u; i < BLOCKS; i = i + 1u) { // unrolled
-            if i * 32u < WG { total = total + reduce_blocks[i][column]; }
-        }
-    } else {
-        for (var at = column; at < WG; at = at + max(sg_size, stride)) {
-            total = total + reduce_blocks[at / 32u][at % 32u];
-        }
-    }
-    workgroupBarrier();
-    return bitcast<i32>(total);
 }

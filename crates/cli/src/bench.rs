@@ -12,7 +12,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use engine::bench::synthetic::{self, Synthetic};
 use engine::bench::{LoadTime, Options};
-use engine::ops::Tuning;
+use engine::ops::{Sharing, Tuning};
 use engine::{Executor, Session, SessionConfig};
 use model::convert::DEFAULT_ROWS_PER_TILE;
 use model::package::{read_manifest, read_shard};
@@ -64,18 +64,9 @@ pub(crate) struct BenchArgs {
     /// Decode with norms, rotation and append in dispatches of their own (the default on a software adapter) or not
     #[arg(long, value_name = "BOOL")]
     fused: Option<bool>,
-    /// Invocations that share a row of a product, a power of two
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    slices: Option<u32>,
-    /// The same for gate and up
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    gated_slices: Option<u32>,
-    /// Invocations of a workgroup of a fused product, a power of two
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(32..=1024))]
-    fused_workgroup: Option<u32>,
-    /// The same of those that add to the residual
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(32..=1024))]
-    residual_workgroup: Option<u32>,
+    /// How a kind of product is shared out among invocations: gemv, gated-gemv, store, gated, add, long; may be repeated
+    #[arg(long, value_name = "KIND=WORKGROUP,SLICES,ROWS", value_parser = share)]
+    share: Vec<(ShareKind, Sharing)>,
     /// Query heads that share a workgroup of attention
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4))]
     attention_heads: Option<u32>,
@@ -204,17 +195,71 @@ async fn run_model(args: &BenchArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Kinds of products that `--share` takes.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ShareKind {
+    Gemv,
+    GatedGemv,
+    Store,
+    Gated,
+    Add,
+    Long,
+}
+
+/// Parses a value of `--share`.
+fn share(text: &str) -> Result<(ShareKind, Sharing), String> {
+    const FORM: &str = "expected KIND=WORKGROUP,SLICES,ROWS";
+    let (kind, sizes) = text.split_once('=').ok_or(FORM)?;
+    let kind = <ShareKind as clap::ValueEnum>::from_str(kind, false)?;
+    let sizes: Vec<u32> = sizes.split(',').map_while(|n| n.parse().ok()).collect();
+    let &[workgroup, slices, rows] = sizes.as_slice() else {
+        return Err(FORM.to_owned());
+    };
+    // A workgroup that quantises a row is made of whole blocks of 32 invocations.
+    let unit = if matches!(kind, ShareKind::Gemv | ShareKind::GatedGemv) {
+        1
+    } else {
+        32
+    };
+    if !(1..=1024).contains(&workgroup) || !workgroup.is_multiple_of(unit) {
+        return Err(format!(
+            "expected a workgroup of 1 to 1024 invocations, a multiple of {unit}"
+        ));
+    }
+    if slices == 0 || !workgroup.is_multiple_of(slices) {
+        return Err(format!("expected slices that divide {workgroup}"));
+    }
+    if !(1..=8).contains(&rows) {
+        return Err("expected 1 to 8 rows".to_owned());
+    }
+    Ok((
+        kind,
+        Sharing {
+            workgroup,
+            slices,
+            rows,
+        },
+    ))
+}
+
 /// Replaces the choices that the arguments name.
 fn tune(args: &BenchArgs, executor: &mut Executor) {
     let Executor::Gpu(gpu) = executor else { return };
     let own = *gpu.tuning();
+    let mut shares = own.shares;
+    for (kind, sharing) in &args.share {
+        match kind {
+            ShareKind::Gemv => shares.gemv = *sharing,
+            ShareKind::GatedGemv => shares.gated_gemv = [*sharing; 2],
+            ShareKind::Store => shares.store = *sharing,
+            ShareKind::Gated => shares.gated = *sharing,
+            ShareKind::Add => shares.add = [*sharing; 2],
+            ShareKind::Long => shares.long = [*sharing; 3],
+        }
+    }
     gpu.set_tuning(Tuning {
         fused: args.fused.unwrap_or(own.fused),
-        gemv_slices: args.slices.unwrap_or(own.gemv_slices),
-        gated_slices: args.gated_slices.unwrap_or(own.gated_slices),
-        fused_workgroup: args.fused_workgroup.unwrap_or(own.fused_workgroup),
-        residual_workgroup: args.residual_workgroup.unwrap_or(own.residual_workgroup),
-        residual_groups: args.residual_workgroup.map_or(own.residual_groups, |_| 0),
+        shares,
         attention_heads: args.attention_heads.unwrap_or(own.attention_heads),
         attention_sharing: args.attention_sharing.unwrap_or(own.attention_sharing),
         // Pairs of chunks end at a position of their own.

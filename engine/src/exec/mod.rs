@@ -9,9 +9,8 @@ pub use gpu::{GpuExecutor, PendingFlush, PendingGpuRead};
 
 use crate::Error;
 use crate::device::{Device, DeviceOptions};
-use crate::ops::{BufferId, NormGemv, Op, Step};
+use crate::ops::{BufferId, Op, Step};
 use crate::shader::Choice;
-use model::Architecture;
 
 /// One dispatch with its buffers.
 #[derive(Debug)]
@@ -82,22 +81,6 @@ impl Executor {
         match self {
             Self::Gpu(gpu) => Some(gpu.device()),
             Self::Cpu(_) => None,
-        }
-    }
-
-    /// Whether decode steps of a model are to be fused (see [`Tuning::fused`](crate::ops::Tuning)): wanted, and within the
-    /// workgroup memory of the device.
-    pub(crate) fn fuses(&self, arch: &Architecture) -> bool {
-        match self {
-            Self::Cpu(_) => false,
-            Self::Gpu(gpu) => {
-                let memory = gpu.device().workgroup_bytes();
-                let widths = [arch.hidden, arch.heads * arch.head_dim, arch.ffn];
-                gpu.tuning().fused
-                    && widths.iter().all(|width| {
-                        NormGemv::fits(width.next_multiple_of(64), gpu.tuning(), memory)
-                    })
-            }
         }
     }
 

@@ -70,6 +70,10 @@ impl Op for LogitScan {
         Vec::new()
     }
 
+    fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
+        vec![("LANES", tuning.subgroup_lanes)]
+    }
+
     fn grid(&self, _: &Step, _: &Tuning) -> [u32; 3] {
         let [x, y] = grid_2d(n_segments(self.vocab));
         [x, y, 1]

@@ -32,6 +32,8 @@ pub use sample::{REPETITION_WINDOW_MAX, RESULT_SLOTS, Sample, SamplingParams};
 pub use ternary_gemm::{GEMM_ROWS, GEMM_TOKENS, TernaryGemm};
 pub use ternary_gemv::{Epilogue, TernaryGemv};
 
+pub use crate::tuning::{Shares, Sharing, Tuning};
+
 use crate::Error;
 use crate::exec::CpuMemory;
 use crate::shader::{Choice, Kernel};
@@ -62,73 +64,6 @@ pub enum Access {
     Read,
     /// `var<storage, read_write>`
     ReadWrite,
-}
-
-/// Workgroup sizes and tiles that are tuned per device. Every choice gives the same bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Tuning {
-    /// Invocations of a GEMV workgroup.
-    pub gemv_workgroup: u32,
-    /// Invocations that share one row in GEMV, a power of two that divides `gemv_workgroup`.
-    pub gemv_slices: u32,
-    /// The same where two matrices are read at once: gate and up have many rows.
-    pub gated_slices: u32,
-    /// Invocations of a workgroup of [`NormGemv`], a multiple of 32 and of the slices, at most what the device allows. The more
-    /// there are, the less often the row is quantised.
-    pub fused_workgroup: u32,
-    /// The same where the product is added to the residual, at most: these have few rows.
-    pub residual_workgroup: u32,
-    /// Three quarters of it are taken where that makes no more workgroups than these, so that all of them have room at once.
-    pub residual_groups: u32,
-    /// Lanes of every subgroup of the device, 0 where they differ or are not known.
-    pub subgroup_lanes: u32,
-    /// Invocations of a GEMM workgroup.
-    pub gemm_workgroup: u32,
-    /// Query heads that share a workgroup of attention, and with it the reading of keys and values; at most 4.
-    pub attention_heads: u32,
-    /// The position from which on a fused step shares workgroups of attention in this way; before it, each has one head. Of no
-    /// effect with pairs.
-    pub attention_sharing: u32,
-    /// Whether a workgroup of one head has a pair of chunks (512 invocations), as long as there is one group of them.
-    pub attention_pairs: bool,
-    /// Whether attention is computed by few invocations that loop: [`AttentionLoop`] instead of [`Attention`]. Of no effect
-    /// on fused decode steps.
-    pub attention_loops: bool,
-    /// Whether a decode step does its small work inside its neighbours instead of in dispatches of its own: norms in the
-    /// products that read them, rotation and append in attention. It costs arithmetic and saves dispatches.
-    pub fused: bool,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self {
-            gemv_workgroup: 256,
-            gemv_slices: 16,
-            gated_slices: 16,
-            fused_workgroup: 256,
-            residual_workgroup: 256,
-            residual_groups: 0,
-            subgroup_lanes: 0,
-            gemm_workgroup: 64,
-            attention_heads: 4,
-            attention_sharing: 1024,
-            attention_pairs: false,
-            attention_loops: false,
-            fused: true,
-        }
-    }
-}
-
-impl Tuning {
-    /// The position from which on workgroups of attention are shared. With pairs it is where the second group begins: until then the
-    /// product reads pairs, and groups are merged of chunks.
-    pub(crate) fn sharing_position(&self) -> u32 {
-        if self.attention_pairs {
-            ATTENTION_CHUNK * CHUNKS_PER_GROUP
-        } else {
-            self.attention_sharing
-        }
-    }
 }
 
 /// One dispatch: what to run, without buffers.

@@ -4,15 +4,12 @@ use super::attention_combine::pieces;
 use super::norm_quantize::row_sizes;
 use super::{
     ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR, Epilogue, Op,
-    Step, TernaryGemv, Tuning, at_least, grid_2d, multiple,
+    Sharing, Step, TernaryGemv, Tuning, at_least, grid_2d, multiple,
 };
 use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
-
-/// Quads of a matrix that an invocation may load ahead.
-const MAX_AHEAD: u32 = 8;
 
 /// Quads of columns that an invocation may keep in registers.
 const MAX_STEPS: u32 = 16;
@@ -73,55 +70,31 @@ pub struct NormGemv {
 }
 
 impl NormGemv {
-    /// Whether a device with this much workgroup memory can quantise the row in a workgroup.
+    /// Whether a device with this much workgroup memory can quantise such a row in a workgroup of such a product: what becomes of
+    /// it, its rows (they matter where it is added), and the columns.
     #[must_use]
-    pub fn fits(k_padded: u32, tuning: &Tuning, workgroup_bytes: u32) -> bool {
-        [tuning.fused_workgroup, tuning.residual_workgroup]
-            .into_iter()
-            .all(|workgroup| Self::fits_in(k_padded, workgroup, tuning, workgroup_bytes))
-    }
-
-    fn fits_in(k_padded: u32, workgroup: u32, tuning: &Tuning, workgroup_bytes: u32) -> bool {
-        let [(_, steps), (_, blocks), ..] = row_sizes(k_padded, workgroup, tuning);
+    pub fn fits(
+        (epilogue, n_rows, k_padded): (Epilogue, u32, u32),
+        tuning: &Tuning,
+        workgroup_bytes: u32,
+    ) -> bool {
+        let sharing = tuning.shares.of_fused(epilogue, n_rows, k_padded);
+        let [(_, steps), (_, blocks), ..] = row_sizes(k_padded, sharing.workgroup, tuning);
         // What row_totals and reduce take, whichever of their rivals is linked in.
         let shared = 4 * (32 * blocks + 2 * 32 * 32 + 1);
         let subgroup = 4 * (4 * 9 * blocks + 9 * 32 + 256);
         let totals = shared.max(subgroup);
-        // The codes, and two sums of an invocation.
-        let own = k_padded.saturating_add(8 * workgroup);
+        // The codes, and the sums of each row of an invocation.
+        let sums = 4 * epilogue.n_matrices() * sharing.workgroup * sharing.rows;
+        let own = k_padded.saturating_add(sums);
         own.saturating_add(totals) <= workgroup_bytes && steps <= MAX_STEPS
     }
 
-    fn workgroup(&self, tuning: &Tuning) -> u32 {
-        match self.product.epilogue {
-            Epilogue::Add => self.residual_workgroup(tuning),
-            Epilogue::Store | Epilogue::Relu2 | Epilogue::Silu => tuning.fused_workgroup,
-        }
-    }
-
-    fn residual_workgroup(&self, tuning: &Tuning) -> u32 {
-        let fewer = tuning.residual_workgroup / 4 * 3;
-        let slices = self.slices(tuning);
-        let is_whole = fewer.is_multiple_of(32) && fewer.is_multiple_of(slices) && fewer > 0;
-        if is_whole && self.product.n_rows.div_ceil(fewer / slices) <= tuning.residual_groups {
-            fewer
-        } else {
-            tuning.residual_workgroup
-        }
-    }
-
-    /// Invocations that share a row.
-    fn slices(&self, tuning: &Tuning) -> u32 {
-        self.product.slices(tuning)
-    }
-
-    fn ahead(&self, tuning: &Tuning) -> u32 {
-        let quads = self.product.k_padded / 64;
-        quads.div_ceil(self.slices(tuning)).min(MAX_AHEAD)
-    }
-
-    fn rows_per_workgroup(&self, tuning: &Tuning) -> u32 {
-        self.workgroup(tuning) / self.slices(tuning)
+    fn sharing(&self, tuning: &Tuning) -> Sharing {
+        let product = &self.product;
+        tuning
+            .shares
+            .of_fused(product.epilogue, product.n_rows, product.k_padded)
     }
 }
 
@@ -146,18 +119,13 @@ impl Op for NormGemv {
     }
 
     fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
-        let [n_rows, _, up_offset, up_gamma] = self.product.params_words();
-        let mut constants = vec![
-            ("WG", f64::from(self.workgroup(tuning))),
-            ("R", f64::from(self.product.rows_per_tile)),
-            ("EPILOGUE", f64::from(self.product.epilogue.code())),
+        let mut constants = self.product.layout_constants();
+        constants.extend([
+            ("WG", f64::from(self.sharing(tuning).workgroup)),
             ("NORM", f64::from(u8::from(self.norm))),
             ("EPS", f64::from(self.eps)),
             ("WIDTH", f64::from(self.width)),
-            ("N_ROWS", f64::from(n_rows)),
-            ("UP_OFFSET", f64::from(up_offset)),
-            ("UP_GAMMA", f64::from(up_gamma)),
-        ];
+        ]);
         if let Some(merged) = &self.merged {
             constants.extend([
                 ("MERGE", 1.0),
@@ -169,13 +137,9 @@ impl Op for NormGemv {
     }
 
     fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
-        let mut sizes = row_sizes(self.product.k_padded, self.workgroup(tuning), tuning).to_vec();
-        sizes.extend([
-            ("SLICES", self.slices(tuning)),
-            ("ROWS", self.rows_per_workgroup(tuning)),
-            ("QUADS", self.product.k_padded / 64),
-            ("AHEAD", self.ahead(tuning)),
-        ]);
+        let sharing = self.sharing(tuning);
+        let mut sizes = row_sizes(self.product.k_padded, sharing.workgroup, tuning).to_vec();
+        sizes.extend(self.product.sharing_sizes(&sharing));
         if let Some(merged) = &self.merged {
             let quads = merged.head_dim / 4;
             sizes.extend([
@@ -188,11 +152,8 @@ impl Op for NormGemv {
     }
 
     fn grid(&self, _: &Step, tuning: &Tuning) -> [u32; 3] {
-        let [x, y] = grid_2d(
-            self.product
-                .n_rows
-                .div_ceil(self.rows_per_workgroup(tuning)),
-        );
+        let rows = self.sharing(tuning).rows_per_workgroup();
+        let [x, y] = grid_2d(self.product.n_rows.div_ceil(rows));
         [x, y, 1]
     }
 

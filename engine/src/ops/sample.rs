@@ -86,6 +86,10 @@ impl Op for Sample {
         Vec::new()
     }
 
+    fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
+        vec![("LANES", tuning.subgroup_lanes)]
+    }
+
     fn grid(&self, _: &Step, _: &Tuning) -> [u32; 3] {
         [1, 1, 1]
     }

@@ -1,10 +1,13 @@
 //! Ternary matrix times one int8 row (`shaders/ternary_gemv.wgsl`).
 
-use super::{Access, BufferId, Op, Step, Tuning, at_least, grid_2d, multiple};
+use super::{Access, BufferId, Op, Sharing, Step, Tuning, at_least, grid_2d, multiple};
 use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference::{self, TernaryMatrix};
 use crate::shader::Kernel;
+
+/// Quads of a matrix that an invocation may load ahead.
+const MAX_AHEAD: u32 = 8;
 
 /// What becomes of the products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,14 +72,37 @@ impl TernaryGemv {
             * u64::from(self.epilogue.n_matrices())
     }
 
-    /// Invocations that share a row: no more than there are quads to share.
-    pub(super) fn slices(&self, tuning: &Tuning) -> u32 {
-        let quads = (self.k_padded / 64).max(1);
-        let wanted = match self.epilogue {
-            Epilogue::Store | Epilogue::Add => tuning.gemv_slices,
-            Epilogue::Relu2 | Epilogue::Silu => tuning.gated_slices,
-        };
-        wanted.min(1 << quads.ilog2())
+    /// How a workgroup shares its rows.
+    pub(super) fn sharing_sizes(&self, sharing: &Sharing) -> [(&'static str, u32); 7] {
+        let quads = self.k_padded / 64;
+        [
+            ("SLICES", sharing.slices),
+            (
+                "UP_SLICES",
+                if self.epilogue.n_matrices() == 2 {
+                    sharing.slices
+                } else {
+                    1
+                },
+            ),
+            ("EACH", sharing.rows),
+            ("LANE_ROWS", sharing.lane_rows()),
+            ("ROWS", sharing.rows_per_workgroup()),
+            ("QUADS", quads),
+            ("AHEAD", quads.div_ceil(sharing.slices).min(MAX_AHEAD)),
+        ]
+    }
+
+    /// Where weights and results lie.
+    pub(super) fn layout_constants(&self) -> Vec<(&'static str, f64)> {
+        let [n_rows, _, up_offset, up_gamma] = self.params_words();
+        vec![
+            ("R", f64::from(self.rows_per_tile)),
+            ("EPILOGUE", f64::from(self.epilogue.code())),
+            ("N_ROWS", f64::from(n_rows)),
+            ("UP_OFFSET", f64::from(up_offset)),
+            ("UP_GAMMA", f64::from(up_gamma)),
+        ]
     }
 
     /// `n_rows`, `n_quads`, `up_offset`, `up_gamma`.
@@ -170,23 +196,23 @@ impl Op for TernaryGemv {
     }
 
     fn params(&self) -> Vec<u8> {
-        self.params_bytes()
+        // All of them are constants: a uniform would be waited for.
+        Vec::new()
     }
 
     fn constants(&self, tuning: &Tuning) -> Vec<(&'static str, f64)> {
-        vec![
-            ("WG", f64::from(tuning.gemv_workgroup)),
-            ("SLICES", f64::from(self.slices(tuning))),
-            ("R", f64::from(self.rows_per_tile)),
-            ("EPILOGUE", f64::from(self.epilogue.code())),
-        ]
+        let mut constants = self.layout_constants();
+        constants.push(("WG", f64::from(tuning.shares.of_gemv(self).workgroup)));
+        constants
+    }
+
+    fn sizes(&self, tuning: &Tuning) -> Vec<(&'static str, u32)> {
+        self.sharing_sizes(&tuning.shares.of_gemv(self)).to_vec()
     }
 
     fn grid(&self, _: &Step, tuning: &Tuning) -> [u32; 3] {
-        let [x, y] = grid_2d(
-            self.n_rows
-                .div_ceil(tuning.gemv_workgroup / self.slices(tuning)),
-        );
+        let rows = tuning.shares.of_gemv(self).rows_per_workgroup();
+        let [x, y] = grid_2d(self.n_rows.div_ceil(rows));
         [x, y, 1]
     }
 

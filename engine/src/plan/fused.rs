@@ -1,11 +1,12 @@
 //! The dispatches of a fused decode step: five a layer, six once there are groups of chunks, instead of ten.
 
 use super::dispatches::{Builder, dispatch};
-use crate::exec::Dispatch;
+use crate::exec::{Dispatch, Executor};
 use crate::ops::{
     AttentionCombine, BufferId, Epilogue, Merged, NormGemv, Reach, RopeAttention, TernaryGemv,
 };
 use crate::weights::{Layer, Ternary, Weights};
+use model::Architecture;
 
 /// What a product quantises.
 struct Input {
@@ -13,6 +14,28 @@ struct Input {
     gain: Option<BufferId>,
     width: u32,
     merged: Option<Merged>,
+}
+
+/// Whether decode steps of a model are to be fused (see [`Tuning::fused`](crate::ops::Tuning)): wanted, and within the workgroup
+/// memory of the device.
+pub(super) fn suits(arch: &Architecture, executor: &Executor) -> bool {
+    let Executor::Gpu(gpu) = executor else {
+        return false;
+    };
+    let memory = gpu.device().workgroup_bytes();
+    let queries = arch.heads * arch.head_dim;
+    let mut products = [
+        (Epilogue::Store, queries, arch.hidden),
+        (Epilogue::Silu, arch.ffn, arch.hidden),
+        (Epilogue::Add, arch.hidden, queries),
+        (Epilogue::Add, arch.hidden, arch.ffn),
+    ]
+    .into_iter();
+    gpu.tuning().fused
+        && products.all(|(epilogue, n_rows, width)| {
+            let shape = (epilogue, n_rows, width.next_multiple_of(64));
+            NormGemv::fits(shape, gpu.tuning(), memory)
+        })
 }
 
 impl Builder<'_> {

@@ -4,7 +4,8 @@ use crate::common::{Random, words};
 use crate::{Devices, assert_floats, run, step, untouched};
 use engine::Executor;
 use engine::ops::{
-    AttentionCombine, Epilogue, Merged, NormGemv, NormQuantize, TernaryGemv, Tuning,
+    AttentionCombine, Epilogue, Merged, NormGemv, NormQuantize, Shares, Sharing, TernaryGemv,
+    Tuning,
 };
 
 fn op((n_rows, width, rows_per_tile): (u32, u32, u32), norm: bool) -> NormGemv {
@@ -172,26 +173,27 @@ fn every_tuning_gives_the_same_bits() {
             Executor::Gpu(gpu) => gpu.tuning().subgroup_lanes,
             Executor::Cpu(_) => 0,
         });
-        // The last column: three quarters of the invocations are taken where rows are added to the residual.
-        for (fused_workgroup, gemv_slices, subgroup_lanes, residual_groups) in [
-            (512, 32, lanes, 0),
-            (512, 16, lanes, 128),
-            (1024, 16, 0, 0),
-            (256, 4, lanes, 0),
-            (128, 1, 0, 128),
+        for (workgroup, slices, rows, subgroup_lanes) in [
+            (512, 32, 2, lanes),
+            (384, 16, 1, lanes),
+            (1024, 16, 1, 0),
+            (256, 32, 3, lanes),
+            (256, 4, 8, lanes),
+            (128, 16, 2, 0),
+            (128, 1, 2, 0),
         ] {
+            let sharing = Sharing {
+                workgroup,
+                slices,
+                rows,
+            };
             devices.set_tuning(Tuning {
-                gemv_slices,
-                gated_slices: gemv_slices,
-                fused_workgroup,
-                residual_workgroup: fused_workgroup,
-                residual_groups,
+                shares: Shares::all(sharing),
                 subgroup_lanes,
                 ..Tuning::default()
             });
             let got = devices.run(&op, &buffers, step(0, 1));
-            let what = format!("{fused_workgroup} invocations, {gemv_slices} slices");
-            assert_eq!(expected, got, "{what}, {subgroup_lanes} lanes");
+            assert_eq!(expected, got, "{sharing:?}, {subgroup_lanes} lanes");
         }
     }
 }

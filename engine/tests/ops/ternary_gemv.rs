@@ -1,6 +1,6 @@
 use crate::common::{Random, words};
 use crate::{Devices, assert_floats, step, untouched};
-use engine::ops::{Epilogue, TernaryGemv, Tuning};
+use engine::ops::{Epilogue, Shares, Sharing, TernaryGemv, Tuning};
 
 /// Random codes 0..=2 in B2 words.
 pub(super) fn codes(random: &mut Random, n_words: u64) -> Vec<u32> {
@@ -162,18 +162,19 @@ fn tuning_changes_no_bit() {
         let Some(expected) = devices.run(&op, &buffers, step(0, 1)) else {
             return;
         };
-        for gemv_workgroup in [32, 64, 256] {
-            for gemv_slices in [1, 2, 4, 8, 16, 32] {
+        for workgroup in [32, 96, 256] {
+            for (slices, rows) in [(1, 2), (2, 1), (4, 3), (8, 1), (16, 2), (32, 4)] {
+                let sharing = Sharing {
+                    workgroup,
+                    slices,
+                    rows,
+                };
                 devices.set_tuning(Tuning {
-                    gemv_workgroup,
-                    gemv_slices,
+                    shares: Shares::all(sharing),
                     ..Tuning::default()
                 });
                 let got = devices.run(&op, &buffers, step(0, 1)).unwrap();
-                assert_eq!(
-                    expected[4], got[4],
-                    "{epilogue:?}, workgroup {gemv_workgroup}, slices {gemv_slices}"
-                );
+                assert_eq!(expected[4], got[4], "{epilogue:?}, {sharing:?}");
             }
         }
     }
@@ -184,8 +185,11 @@ fn tuning_changes_no_bit() {
 fn rows_beyond_one_grid_dimension() {
     let mut devices = Devices::one();
     devices.set_tuning(Tuning {
-        gemv_workgroup: 32,
-        gemv_slices: 32,
+        shares: Shares::all(Sharing {
+            workgroup: 1,
+            slices: 1,
+            rows: 1,
+        }),
         ..Tuning::default()
     });
     let mut random = Random(6);

@@ -114,7 +114,7 @@ pub(crate) fn ops() -> Vec<(Box<dyn Op>, Params)> {
             }),
             Vec::new(),
         ),
-        (Box::new(product.clone()), product_params.clone()),
+        (Box::new(product.clone()), Vec::new()),
         (
             Box::new(TernaryGemm {
                 product,

@@ -86,7 +86,8 @@ impl Copies {
             rows: Rows::Q8,
         };
         let (k_padded, memory) = (product.op.k_padded, device.workgroup_bytes());
-        let fits = NormGemv::fits(k_padded, gpu(executor)?.tuning(), memory);
+        let shape = (product.op.epilogue, product.op.n_rows, k_padded);
+        let fits = NormGemv::fits(shape, gpu(executor)?.tuning(), memory);
         let mut programs = vec![(executor.prepare(plain, step, &choice).await?, y)];
         if fits {
             programs.push((executor.prepare(fused, step, &choice).await?, fused_y));
