@@ -15,17 +15,12 @@
 // Its weights are loaded first, so that they are on their way meanwhile.
 // Where they lie is known by constants: a parameter would have to be loaded before the weights are.
 // Needs width % 4 == 0.
-// needs: step, merge, dot, ternary, norm, row_totals, row
+// needs: step, merge, dot, ternary, product, norm, row_totals, row
 
 override WG: u32 = 256;
-override R: u32 = 8;
-override EPILOGUE: u32 = 0;
 override NORM: bool = true;
 override EPS: f32 = 1e-5;
 override WIDTH: u32 = 256;
-override N_ROWS: u32 = 8;
-override UP_OFFSET: u32 = 0; // the up's first quad, as in ternary_gemv
-override UP_GAMMA: u32 = 0;
 override MERGE: bool = false;
 override HEADS: u32 = 4;
 const HEAD_QUADS: u32 = 16u; // D / 4
@@ -35,13 +30,6 @@ const PIECES: u32 = 2u;        // parts of a pair: 1 where a part is a pair, as 
 const PART: u32 = 17u;         // vectors of a part: HEAD_QUADS + 1
 const MERGE_AHEAD: u32 = 4u;   // parts that are loaded together
 const PAIRS_AHEAD: u32 = 2u;   // MERGE_AHEAD / 2
-const SLICES: u32 = 32u;
-const UP_SLICES: u32 = 32u; // SLICES where there are two matrices, else 1
-const EACH: u32 = 1u;      // rows of an invocation
-const LANE_ROWS: u32 = 8u; // WG / SLICES
-const ROWS: u32 = 8u;      // EACH * LANE_ROWS
-const QUADS: u32 = 4u;     // k_padded / 64
-const AHEAD: u32 = 1u;     // quads of a row that an invocation loads before it needs one
 
 @group(0) @binding(2) var<storage, read> w: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> gamma: array<f32>;
@@ -52,8 +40,6 @@ const AHEAD: u32 = 1u;     // quads of a row that an invocation loads before it 
 // Codes of the row, four in a word: a quad of a matrix is multiplied with sixteen words, behind one index. Neighbours write single
 // words, which must not be components of one vector: whoever writes one may write the others too.
 var<workgroup> q_row: array<array<u32, 16>, QUADS>;
-var<workgroup> acc_parts: array<array<i32, ROWS>, SLICES>;
-var<workgroup> up_parts: array<array<i32, ROWS>, UP_SLICES>;
 
 // Quads of the row, merged of parts, or of groups where there is more than one.
 fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
@@ -152,27 +138,6 @@ fn row_codes(quad: u32) -> array<vec4<u32>, 4> {
     );
 }
 
-// Sums of an invocation's rows, of one matrix.
-alias RowSums = array<DotSums, EACH>;
-
-fn add_quad(sums: DotSums, codes: vec4<u32>, x: array<vec4<u32>, 4>) -> DotSums {
-    let half = add_codes(add_codes(sums, codes.x, x[0]), codes.y, x[1]);
-    return add_codes(add_codes(half, codes.z, x[2]), codes.w, x[3]);
-}
-
-// Adds the products of the quads that were not loaded ahead.
-fn add_rest(sums: RowSums, bases: array<u32, EACH>, offset: u32, slice: u32) -> RowSums {
-    var acc = sums;
-    var base = bases;
-    for (var quad = slice + AHEAD * SLICES; quad < QUADS; quad = quad + SLICES) {
-        let x = row_codes(quad);
-        for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
-            acc[t] = add_quad(acc[t], w[offset + base[t] + quad * R], x);
-        }
-    }
-    return acc;
-}
-
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) wid: vec3<u32>,
@@ -225,28 +190,10 @@ fn main(
     }
     acc = add_rest(acc, bases, 0u, slice);
     if EPILOGUE >= EPILOGUE_GATED { acc_up = add_rest(acc_up, bases, UP_OFFSET, slice); }
-    for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
-        acc_parts[slice][t * LANE_ROWS + lane] = dot_total(acc[t]);
-        if EPILOGUE >= EPILOGUE_GATED { up_parts[min(slice, UP_SLICES - 1u)][t * LANE_ROWS + lane] = dot_total(acc_up[t]); }
-    }
+    leave_sums(slice, lane, acc, acc_up);
     workgroupBarrier();
     if lid < ROWS && row < N_ROWS {
         let scale = RowScale(own.amax, left_sum());
-        var total = 0;
-        for (var s = 0u; s < SLICES; s = s + 1u) { // unrolled
-            total = total + acc_parts[s][lid];
-        }
-        if EPILOGUE == EPILOGUE_STORE {
-            y[row] = dequantize(total, scale, own_gamma);
-        } else if EPILOGUE == EPILOGUE_ADD {
-            y[row] = dequantize_onto(before, total, scale, own_gamma);
-        } else {
-            var total_up = 0;
-            for (var s = 0u; s < UP_SLICES; s = s + 1u) { // unrolled
-                total_up = total_up + up_parts[s][lid];
-            }
-            let up = dequantize(total_up, scale, up_gamma);
-            y[row] = gated(EPILOGUE, dequantize(total, scale, own_gamma), up);
-        }
+        put_row(lid, row, scale, own_gamma, up_gamma, before);
     }
 }

@@ -12,21 +12,9 @@
 // One workgroup: ROWS rows. Neighbouring invocations take neighbouring rows, so that they read neighbouring quads; SLICES
 // invocations share a row and split its quads. An invocation has EACH rows, for which it loads the codes of q once.
 // Where the weights lie is known by constants: a parameter would have to be loaded before they are.
-// needs: step, dot, ternary
+// needs: step, dot, ternary, product
 
 override WG: u32 = 256;
-override R: u32 = 8;
-override EPILOGUE: u32 = 0;
-override N_ROWS: u32 = 8;
-override UP_OFFSET: u32 = 0;
-override UP_GAMMA: u32 = 0;
-const SLICES: u32 = 32u;
-const UP_SLICES: u32 = 32u; // SLICES where there are two matrices, else 1
-const EACH: u32 = 1u;      // rows of an invocation
-const LANE_ROWS: u32 = 8u; // WG / SLICES
-const ROWS: u32 = 8u;      // EACH * LANE_ROWS
-const QUADS: u32 = 4u;     // k_padded / 64
-const AHEAD: u32 = 1u;     // quads of a row that an invocation loads before it needs one
 
 @group(0) @binding(2) var<storage, read> w: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> gamma: array<f32>;
@@ -34,32 +22,8 @@ const AHEAD: u32 = 1u;     // quads of a row that an invocation loads before it 
 @group(0) @binding(5) var<storage, read> rows: array<RowScale>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
-var<workgroup> acc_parts: array<array<i32, ROWS>, SLICES>;
-var<workgroup> up_parts: array<array<i32, ROWS>, UP_SLICES>;
-
 fn row_codes(quad: u32) -> array<vec4<u32>, 4> {
     return q[quad];
-}
-
-// Sums of an invocation's rows, of one matrix.
-alias RowSums = array<DotSums, EACH>;
-
-fn add_quad(sums: DotSums, codes: vec4<u32>, x: array<vec4<u32>, 4>) -> DotSums {
-    let half = add_codes(add_codes(sums, codes.x, x[0]), codes.y, x[1]);
-    return add_codes(add_codes(half, codes.z, x[2]), codes.w, x[3]);
-}
-
-// Adds the products of the quads that were not loaded ahead.
-fn add_rest(sums: RowSums, bases: array<u32, EACH>, offset: u32, slice: u32) -> RowSums {
-    var acc = sums;
-    var base = bases;
-    for (var quad = slice + AHEAD * SLICES; quad < QUADS; quad = quad + SLICES) {
-        let x = row_codes(quad);
-        for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
-            acc[t] = add_quad(acc[t], w[offset + base[t] + quad * R], x);
-        }
-    }
-    return acc;
 }
 
 @compute @workgroup_size(WG)
@@ -112,27 +76,9 @@ fn main(
     }
     acc = add_rest(acc, bases, 0u, slice);
     if EPILOGUE >= EPILOGUE_GATED { acc_up = add_rest(acc_up, bases, UP_OFFSET, slice); }
-    for (var t = 0u; t < EACH; t = t + 1u) { // unrolled
-        acc_parts[slice][t * LANE_ROWS + lane] = dot_total(acc[t]);
-        if EPILOGUE >= EPILOGUE_GATED { up_parts[min(slice, UP_SLICES - 1u)][t * LANE_ROWS + lane] = dot_total(acc_up[t]); }
-    }
+    leave_sums(slice, lane, acc, acc_up);
     workgroupBarrier();
     if lid < ROWS && row < N_ROWS {
-        var total = 0;
-        for (var s = 0u; s < SLICES; s = s + 1u) { // unrolled
-            total = total + acc_parts[s][lid];
-        }
-        if EPILOGUE == EPILOGUE_STORE {
-            y[row] = dequantize(total, scale, own_gamma);
-        } else if EPILOGUE == EPILOGUE_ADD {
-            y[row] = dequantize_onto(before, total, scale, own_gamma);
-        } else {
-            var total_up = 0;
-            for (var s = 0u; s < UP_SLICES; s = s + 1u) { // unrolled
-                total_up = total_up + up_parts[s][lid];
-            }
-            let up = dequantize(total_up, scale, up_gamma);
-            y[row] = gated(EPILOGUE, dequantize(total, scale, own_gamma), up);
-        }
+        put_row(lid, row, scale, own_gamma, up_gamma, before);
     }
 }

@@ -133,6 +133,7 @@ pub fn link(
             "order" => lib!("order"),
             "merge" => lib!("merge"),
             "ternary" => lib!("ternary"),
+            "product" => lib!("product"),
             "dot" => match choice.variant.dot {
                 Dot::Packed => {
                     directives.push_str("requires packed_4x8_integer_dot_product;\n");

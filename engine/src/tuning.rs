@@ -1,6 +1,6 @@
 //! Workgroup sizes and tiles that are tuned per device. Every choice gives the same bits.
 
-use crate::ops::{ATTENTION_CHUNK, CHUNKS_PER_GROUP, Epilogue, TernaryGemv};
+use crate::ops::{ATTENTION_CHUNK, CHUNKS_PER_GROUP, Epilogue, MAX_STEPS, TernaryGemv};
 
 /// How the rows of a ternary product are shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,15 +69,15 @@ pub struct Shares {
     /// The same, of two matrices: the second where the first makes more than [`Shares::SMALL_WORKGROUPS`].
     pub gated_gemv: [Sharing; 2],
     /// Products that quantise their row ([`NormGemv`](crate::ops::NormGemv)). Workgroups are multiples of 32; the more rows one
-    /// has, the less often the row is quantised.
+    /// has, the less often the row is quantised. Rows that are too wide for it are shared out like those of two matrices.
     pub store: Sharing,
     /// The same, of two matrices.
     pub gated: Sharing,
     /// The same, added to the residual, in the order of preference: the first is taken that makes no more than
     /// [`Shares::WORKGROUPS`], which then all have room at once, else the last.
     pub add: [Sharing; 2],
-    /// The same, of rows of more than [`Shares::LONG`] quads: also, an invocation must not have more quads than
-    /// [`Shares::HELD`].
+    /// The same, of rows of more than [`Shares::LONG`] quads. Of both, no invocation may have more quads than [`Shares::HELD`], as
+    /// long as there is another choice.
     pub long: [Sharing; 3],
 }
 
@@ -149,6 +149,9 @@ impl Shares {
     pub(crate) fn of_fused(&self, epilogue: Epilogue, n_rows: u32, k_padded: u32) -> Sharing {
         let quads = k_padded / 64;
         let candidates: &[Sharing] = match epilogue {
+            Epilogue::Store if k_padded.div_ceil(4 * self.store.workgroup) > MAX_STEPS => {
+                &[self.gated]
+            }
             Epilogue::Store => &[self.store],
             Epilogue::Relu2 | Epilogue::Silu => &[self.gated],
             Epilogue::Add if quads > Self::LONG => &self.long,
@@ -252,6 +255,14 @@ mod tests {
             assert_eq!(got, expected, "{n_rows} rows of {k_padded}");
             assert!(n_rows.div_ceil(got.rows_per_workgroup()) <= Shares::WORKGROUPS);
         }
+    }
+
+    #[test]
+    fn rows_too_wide_for_a_small_workgroup_get_a_larger_one() {
+        let shares = Shares::wide();
+        let got = |k_padded| shares.of_fused(Epilogue::Store, 4096, k_padded);
+        assert_eq!(got(8192), sharing(128, 16, 2));
+        assert_eq!(got(8256), sharing(256, 16, 1));
     }
 
     #[test]

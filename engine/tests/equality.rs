@@ -7,7 +7,7 @@ mod common;
 use common::golden::{Package, exact};
 use common::{gpu, variants};
 use engine::diagnostics::{Equality, prefill_equals_decode, trace};
-use engine::ops::Tuning;
+use engine::ops::{Shares, Tuning};
 use engine::{Executor, KvType, Sampling, Session, SessionConfig, Variant};
 use std::ops::ControlFlow;
 
@@ -78,6 +78,23 @@ fn prefill_equals_decode_in_every_variant() {
 }
 
 #[test]
+fn prefill_equals_decode_with_products_shared_out_for_a_large_card() {
+    let Some(mut executor) = gpu(None) else {
+        return;
+    };
+    let Executor::Gpu(device) = &mut executor else {
+        unreachable!("a GPU was opened")
+    };
+    device.set_tuning(Tuning {
+        fused: false,
+        shares: Shares::wide(),
+        ..Tuning::default()
+    });
+    let mut session = session(("gl256", "packed_div"), executor, KvType::F16, 48);
+    check(&mut session, &[1, 5, 65], 40);
+}
+
+#[test]
 fn prefill_equals_decode_in_other_shapes() {
     for (fixture, kv) in [
         (("h320", "packed_mul"), KvType::F32),
@@ -110,6 +127,11 @@ fn prefill_equals_fused_decode() {
             fused: true,
             attention_heads: 1 + i as u32,
             attention_pairs: i % 2 == 1,
+            shares: if i % 2 == 0 {
+                Shares::wide()
+            } else {
+                Tuning::default().shares
+            },
             ..Tuning::default()
         });
         check(

@@ -125,7 +125,7 @@ fn providers_of_one_need_export_the_same() {
 
 #[test]
 fn every_provider_is_known() {
-    let known = "attention dot_packed dot_scalar kv_f16 kv_f32 kv_i8 merge norm order reduce_shared reduce_subgroup rope row \
+    let known = "attention dot_packed dot_scalar kv_f16 kv_f32 kv_i8 merge norm order product reduce_shared reduce_subgroup rope row \
                  row_totals_shared row_totals_subgroup rows_f16 rows_q4 rows_q6 rows_q8 step step_rw sum ternary";
     let known: BTreeSet<String> = known.split_whitespace().map(str::to_owned).collect();
     assert_eq!(stems("shaders/lib", "wgsl"), known);

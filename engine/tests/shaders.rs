@@ -7,7 +7,9 @@ mod shaders {
     mod constants;
 }
 
-use engine::ops::{Access, Op, Reach, RopeAttention, Tuning};
+use engine::ops::{
+    Access, Epilogue, NormGemv, Op, Reach, RopeAttention, Shares, TernaryGemv, Tuning,
+};
 use engine::shader::{Choice, Kernel, Target, link};
 use engine::{KvType, Rows, Variant};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
@@ -284,6 +286,55 @@ fn workgroup_memory_of_the_largest_heads_is_within_the_default_limit() {
     }
 }
 
+/// A plan is fused only where it says that there is room, so what it says must not be less than what is linked.
+#[test]
+fn fused_products_take_no_more_workgroup_memory_than_is_believed() {
+    let tunings = [Shares::wide(), Tuning::default().shares].map(|shares| Tuning {
+        shares,
+        subgroup_lanes: 32,
+        ..Tuning::default()
+    });
+    for tuning in tunings {
+        for (epilogue, k_padded) in [
+            (Epilogue::Store, 64),
+            (Epilogue::Store, 2560),
+            (Epilogue::Relu2, 4096),
+            (Epilogue::Add, 2560),
+            (Epilogue::Add, 6912),
+            (Epilogue::Add, 14_336),
+            (Epilogue::Add, 16_320),
+        ] {
+            let op = NormGemv {
+                product: TernaryGemv {
+                    n_rows: 2560,
+                    k_padded,
+                    rows_per_tile: 8,
+                    epilogue,
+                },
+                width: k_padded,
+                eps: 1e-5,
+                norm: true,
+                merged: None,
+            };
+            let shape = (epilogue, op.product.n_rows, k_padded);
+            let fits = |bytes: &u32| NormGemv::fits(shape, &tuning, *bytes);
+            let Some(believed) = (0..64 << 10).step_by(16).find(fits) else {
+                // Too wide for the registers.
+                continue;
+            };
+            for choice in choices() {
+                let sizes = op.sizes(&tuning);
+                let text = link(Kernel::NormGemv, &choice, Target::Native, &sizes).unwrap();
+                let bytes = workgroup_bytes(&parse(Kernel::NormGemv, &text));
+                assert!(
+                    bytes <= believed,
+                    "{epilogue:?}, {k_padded} columns: {bytes} of {believed} bytes"
+                );
+            }
+        }
+    }
+}
+
 fn workgroup_bytes(module: &Module) -> u32 {
     let mut layouter = naga::proc::Layouter::default();
     layouter.update(module.to_ctx()).unwrap();
@@ -303,6 +354,7 @@ fn an_unknown_need_would_be_an_error() {
         "sum",
         "norm",
         "ternary",
+        "product",
         "dot",
         "reduce",
         "kv",

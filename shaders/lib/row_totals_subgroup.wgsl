@@ -1,7 +1,7 @@
 // Sum of squares and largest bits of a row, by subgroup operations: one barrier. Same signatures and bits as
 // row_totals_shared.wgsl: each block of 128 quads (see row.wgsl) is summed as a binary tree of neighbours, the blocks one
 // after the other. A unit is a quarter of a block, 32 quads.
-// The including kernel declares `override WG: u32`, a multiple of 32. Relies on consecutive invocations being consecutive
+// The including kernel declares `override WG: u32`, a multiple of 32, and of the subgroup's size where that is not constant. Relies on consecutive invocations being consecutive
 // lanes of full subgroups; see reduce_subgroup.wgsl.
 // Where subgroups have 32 lanes or more, a unit's tree is finished by shuffles; narrower ones leave its branches. What a
 // compiler cannot know of the subgroup's size costs as much as half the work, so it is a constant where all have the same.
@@ -88,6 +88,6 @@ fn leave_sum(lid: u32, value: i32) {
 
 fn left_sum() -> i32 {
     var total = 0;
-    for (var at = 0u; at < WG / left_lanes; at = at + 1u) { total = total + left_parts[at]; }
+    for (var at = 0u; at < (WG + left_lanes - 1u) / left_lanes; at = at + 1u) { total = total + left_parts[at]; }
     return total;
 }

@@ -51,9 +51,13 @@ impl Pace {
             && done > before
         {
             let (n_tokens, millis) = (done - before, (now - at).max(0.1));
-            let wanted = f64::from(n_tokens) * AIM * self.allowed_millis() / millis;
-            // At most twice as many: a short chunk says little of a long one. `as` saturates.
-            self.chunk = (wanted as u32).clamp(1, n_tokens.saturating_mul(2));
+            let aim = AIM * self.allowed_millis();
+            // What was left of a prompt says little of a whole chunk, unless even that took too long.
+            if n_tokens >= self.chunk || millis > aim {
+                let wanted = f64::from(n_tokens) * aim / millis;
+                // At most twice as many: a short chunk says little of a long one. `as` saturates.
+                self.chunk = (wanted as u32).clamp(1, n_tokens.saturating_mul(2));
+            }
         }
         self.began = Some((now, done));
         self.chunk
@@ -96,6 +100,7 @@ mod tests {
             done += chunk;
             chunks.push(chunk);
         }
+        pace.next(now, done);
         chunks
     }
 
@@ -131,6 +136,17 @@ mod tests {
                 "{fixed} + {each} n: the next prompt begins with {n_fast}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_prompt_does_not_shorten_the_next_chunks() {
+        let mut pace = Pace::new(100);
+        assert_eq!(read(&mut pace, 68, 5.0, 0.1), [4, 8, 16, 32, 8]);
+        assert_eq!(read(&mut pace, 68, 5.0, 0.1), [64, 4]);
+        // Too slow for so few: that counts.
+        pace.begin();
+        pace.next(0.0, 0);
+        assert_eq!(pace.next(400.0, 4), 1);
     }
 
     #[test]

@@ -211,8 +211,8 @@ fn share(text: &str) -> Result<(ShareKind, Sharing), String> {
     const FORM: &str = "expected KIND=WORKGROUP,SLICES,ROWS";
     let (kind, sizes) = text.split_once('=').ok_or(FORM)?;
     let kind = <ShareKind as clap::ValueEnum>::from_str(kind, false)?;
-    let sizes: Vec<u32> = sizes.split(',').map_while(|n| n.parse().ok()).collect();
-    let &[workgroup, slices, rows] = sizes.as_slice() else {
+    let sizes: Result<Vec<u32>, _> = sizes.split(',').map(str::parse).collect();
+    let Ok(&[workgroup, slices, rows]) = sizes.as_deref() else {
         return Err(FORM.to_owned());
     };
     // A workgroup that quantises a row is made of whole blocks of 32 invocations.
@@ -334,4 +334,33 @@ async fn load(
     )?;
     let (session, time) = engine::bench::load_synthetic(executor, &model, &config, clock).await?;
     Ok((session, name, time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_kind_and_three_numbers() {
+        let expected = Sharing {
+            workgroup: 128,
+            slices: 16,
+            rows: 2,
+        };
+        assert!(matches!(share("store=128,16,2"), Ok((ShareKind::Store, got)) if got == expected));
+        for wrong in [
+            "store",
+            "store=128,16",
+            "store=128,16,2,",
+            "store=128,16,2,x",
+            "nothing=128,16,2",
+            "store=100,10,2",
+            "gated=128,0,2",
+            "gemv=100,16,2",
+            "long=128,16,9",
+            "add=4294967296,16,2",
+        ] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ pub use attention_loop::AttentionLoop;
 pub use embed::Embed;
 pub use lm_head::LmHead;
 pub use logit_scan::{LOGIT_SEGMENT, LogitScan, found_bytes};
+pub(crate) use norm_gemv::MAX_STEPS;
 pub use norm_gemv::{Merged, NormGemv};
 pub use norm_quantize::NormQuantize;
 pub use rms_norm::RmsNorm;

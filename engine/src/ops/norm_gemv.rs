@@ -12,7 +12,7 @@ use crate::reference;
 use crate::shader::Kernel;
 
 /// Quads of columns that an invocation may keep in registers.
-const MAX_STEPS: u32 = 16;
+pub(crate) const MAX_STEPS: u32 = 16;
 
 /// The row is what attention has left, in parts that are merged when they are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,13 @@ impl NormGemv {
         let shared = 4 * (32 * blocks + 2 * 32 * 32 + 1);
         let subgroup = 4 * (4 * 9 * blocks + 9 * 32 + 256);
         let totals = shared.max(subgroup);
-        // The codes, and the sums of each row of an invocation.
-        let sums = 4 * epilogue.n_matrices() * sharing.workgroup * sharing.rows;
+        // The codes, the sums of each row of an invocation, and of a second matrix one a row at least. Devices may start each of
+        // seven variables at a multiple of 16 bytes.
+        let up = match epilogue.n_matrices() {
+            1 => sharing.rows_per_workgroup(),
+            _ => sharing.workgroup * sharing.rows,
+        };
+        let sums = 4 * (sharing.workgroup * sharing.rows + up) + 7 * 16;
         let own = k_padded.saturating_add(sums);
         own.saturating_add(totals) <= workgroup_bytes && steps <= MAX_STEPS
     }

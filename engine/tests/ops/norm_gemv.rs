@@ -177,10 +177,9 @@ fn every_tuning_gives_the_same_bits() {
             (512, 32, 2, lanes),
             (384, 16, 1, lanes),
             (1024, 16, 1, 0),
-            (256, 32, 3, lanes),
-            (256, 4, 8, lanes),
+            (256, 4, 4, lanes),
+            (96, 24, 3, lanes),
             (128, 16, 2, 0),
-            (128, 1, 2, 0),
         ] {
             let sharing = Sharing {
                 workgroup,

@@ -180,6 +180,39 @@ fn tuning_changes_no_bit() {
     }
 }
 
+/// What is meant for large cards, and more quads than an invocation loads ahead.
+#[test]
+fn tuning_changes_no_bit_of_long_rows() {
+    let mut devices = Devices::all();
+    let mut random = Random(7);
+    for epilogue in [Epilogue::Add, Epilogue::Silu] {
+        let op = TernaryGemv {
+            n_rows: 33,
+            k_padded: 5504,
+            rows_per_tile: 8,
+            epilogue,
+        };
+        let buffers = buffers(&op, 1, &mut random);
+        devices.set_tuning(Tuning::default());
+        let Some(expected) = devices.run(&op, &buffers, step(0, 1)) else {
+            return;
+        };
+        for (workgroup, slices, rows) in [(448, 56, 1), (160, 20, 1), (256, 4, 3)] {
+            let sharing = Sharing {
+                workgroup,
+                slices,
+                rows,
+            };
+            devices.set_tuning(Tuning {
+                shares: Shares::all(sharing),
+                ..Tuning::default()
+            });
+            let got = devices.run(&op, &buffers, step(0, 1)).unwrap();
+            assert_eq!(expected[4], got[4], "{epilogue:?}, {sharing:?}");
+        }
+    }
+}
+
 /// More workgroups than one grid dimension holds.
 #[test]
 fn rows_beyond_one_grid_dimension() {

@@ -119,18 +119,30 @@ fn constants_agree_with_the_op() {
                 assert_eq!(constant(module, "N_LANES"), Some(workgroup));
                 assert_eq!(workgroup, f64::from(REPETITION_WINDOW_MAX));
             }
-            Kernel::NormGemv => {
+            Kernel::NormGemv | Kernel::TernaryGemv => {
                 let sizes = op.sizes(&Tuning::default());
-                let size = |name| sizes.iter().find(|(n, _)| *n == name).unwrap().1;
-                let (slices, rows) = (f64::from(size("SLICES")), f64::from(size("ROWS")));
-                assert_eq!(slices * rows, workgroup);
-                assert_eq!(f64::from(x), (100.0 / rows).ceil());
-                let chunk = Some(f64::from(ATTENTION_CHUNK));
-                assert_eq!(constant(module, "CHUNK"), chunk);
-                let group = Some(f64::from(CHUNKS_PER_GROUP));
-                assert_eq!(constant(module, "CHUNKS_PER_GROUP"), group);
+                let size = |name| {
+                    let (_, size) = sizes.iter().find(|(n, _)| *n == name).unwrap();
+                    f64::from(*size)
+                };
+                assert_eq!(size("SLICES") * size("LANE_ROWS"), workgroup);
+                assert_eq!(size("ROWS"), size("EACH") * size("LANE_ROWS"));
+                assert!(size("ROWS") <= workgroup);
+                assert_eq!(f64::from(x), (100.0 / size("ROWS")).ceil());
+                // 112 rows with padding, of three quads each.
+                for (name, expected) in
+                    [("N_ROWS", 100.0), ("UP_OFFSET", 336.0), ("UP_GAMMA", 112.0)]
+                {
+                    assert_eq!(value(name), Some(expected), "{name}");
+                }
+                if op.kernel() == Kernel::NormGemv {
+                    let chunk = Some(f64::from(ATTENTION_CHUNK));
+                    assert_eq!(constant(module, "CHUNK"), chunk);
+                    let group = Some(f64::from(CHUNKS_PER_GROUP));
+                    assert_eq!(constant(module, "CHUNKS_PER_GROUP"), group);
+                }
             }
-            Kernel::NormQuantize | Kernel::RmsNorm | Kernel::TernaryGemv => {}
+            Kernel::NormQuantize | Kernel::RmsNorm => {}
         }
     });
 }
