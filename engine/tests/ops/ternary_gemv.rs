@@ -162,8 +162,8 @@ fn tuning_changes_no_bit() {
         let Some(expected) = devices.run(&op, &buffers, step(0, 1)) else {
             return;
         };
-        for workgroup in [32, 96, 256] {
-            for (slices, rows) in [(1, 2), (2, 1), (4, 3), (8, 1), (16, 2), (32, 4)] {
+        for workgroup in [96, 256] {
+            for (slices, rows) in [(1, 2), (4, 3), (16, 2)] {
                 let sharing = Sharing {
                     workgroup,
                     slices,
