@@ -125,7 +125,7 @@ const fn fault(code: FaultCode) -> &'static str {
             "The browser does not give access to a graphics processor. Turn on hardware acceleration, or use another device."
         }
         FaultCode::LimitsTooSmall => {
-            "This model is too large for the graphics processor of this device. Use a shorter context or a smaller model."
+            "This model is too large for the graphics processor of this device. Choose a smaller model."
         }
         FaultCode::DeviceLost => {
             "The graphics processor stopped several times. Close other tabs and apps, then try again."
@@ -134,7 +134,7 @@ const fn fault(code: FaultCode) -> &'static str {
             "There is not enough memory for the model. Close other tabs and apps, then try again."
         }
         FaultCode::Gpu => {
-            "The graphics processor refused a step of the computation. Try again; if it happens again, please report it."
+            "The graphics processor could not finish a step of the computation. Try again; if it happens again, please report it."
         }
         FaultCode::WrongNumbers => {
             "The graphics processor of this device computes wrong results, so its answers would be nonsense. Update the system or the browser, or use another device."
@@ -221,7 +221,7 @@ pub fn ready(model: &str) -> String {
 pub fn waiting(seconds: u64) -> String {
     let (minutes, seconds) = (seconds / 60, seconds % 60);
     format!(
-        "The browser holds the graphics processor back. Trying again in {minutes}:{seconds:02}."
+        "The browser has paused access to the graphics processor. Trying again in {minutes}:{seconds:02}."
     )
 }
 

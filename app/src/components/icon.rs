@@ -20,6 +20,7 @@ pub(crate) enum Shape {
     ArrowDown,
     Stop,
     Close,
+    Bin,
     Warning,
     Share,
     Lock,
@@ -60,6 +61,9 @@ impl Shape {
             Self::ArrowDown => "M12 5v13.5M6 13l6 6 6-6",
             Self::Stop => "M7.5 7.5h9v9h-9Z",
             Self::Close => "M6 6l12 12M18 6 6 18",
+            Self::Bin => {
+                "M4.5 7h15M9.5 7V4.5h5V7M6.5 7l1 12.5h9l1-12.5M10.5 10.5v5.5M13.5 10.5v5.5"
+            }
             Self::Warning => "M12 4 21 19.5H3ZM12 10v4.5M12 17.2h.01",
             Self::Share => {
                 "M12 14.5V3.5M8 7l4-4 4 4M8 10.5H6.5A1.5 1.5 0 0 0 5 12v7a1.5 1.5 0 0 0 1.5 1.5h11A1.5 1.5 0 0 0 19 19v-7a1.5 1.5 0 0 0-1.5-1.5H16"

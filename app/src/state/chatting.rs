@@ -5,9 +5,6 @@ use super::{
     limits,
 };
 
-/// Characters of a title that is made from a question.
-const AUTOMATIC_TITLE: usize = 48;
-
 impl State {
     pub(super) fn on_chatting(&mut self, action: Action) -> Vec<Effect> {
         match action {
@@ -186,7 +183,7 @@ impl State {
 /// The title that a chat has when the person gave none.
 fn automatic_title(turns: &[Turn]) -> Option<String> {
     let first = turns.first()?;
-    Some(one_line(&first.question, AUTOMATIC_TITLE))
+    Some(one_line(&first.question, limits::MAX_TITLE))
 }
 
 /// Text on one line, of at most `n_chars` characters, cut between words where possible.

@@ -1,6 +1,6 @@
 //! What views ask of the state.
 
-use protocol::{Retry, SamplingSettings};
+use protocol::{FaultCode, Retry, SamplingSettings};
 
 use super::{Answer, Chat, Phase, State, Turn, limits};
 use crate::strings;
@@ -110,6 +110,30 @@ impl State {
             .as_ref()
             .map(|fault| fault.retry)
             .filter(|retry| *retry != Retry::Never)
+    }
+
+    /// Whether another model would help against [`super::Engine::fault`].
+    #[must_use]
+    pub fn wants_another_model(&self) -> bool {
+        let code = self.engine.fault.as_ref().map(|fault| fault.code);
+        self.engine.model.is_none()
+            && matches!(
+                code,
+                Some(
+                    FaultCode::BadAddress
+                        | FaultCode::LimitsTooSmall
+                        | FaultCode::OutOfMemory
+                        | FaultCode::NotFound
+                        | FaultCode::Refused
+                        | FaultCode::WebPage
+                        | FaultCode::BadModel
+                        | FaultCode::Unsupported
+                        | FaultCode::BadFiles
+                        | FaultCode::FilesGone
+                        | FaultCode::NoChat
+                        | FaultCode::Text
+                )
+            )
     }
 
     /// Whether a question can be asked now. While the model is being brought back it can: the question waits.

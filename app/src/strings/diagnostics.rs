@@ -5,7 +5,7 @@ use protocol::{BenchmarkReport, BenchmarkStep};
 /// Heading of the screen, and the button that opens it.
 pub const DIAGNOSTICS: &str = "Diagnostics";
 /// Under the heading.
-pub const DIAGNOSTICS_LEAD: &str = "What this device offers, whether it computes right, how fast it is, and what happened lately. Nothing is sent: you decide who gets the report.";
+pub const DIAGNOSTICS_LEAD: &str = "What this device offers, whether it computes correctly, how fast it is, and what happened lately. Nothing is sent: you decide who gets the report.";
 /// Button.
 pub const COPY_REPORT: &str = "Copy report";
 /// Button.
@@ -23,7 +23,7 @@ pub const SELF_TEST: (&str, &str) = (
 /// Name of a check and what it is.
 pub const BENCHMARK: (&str, &str) = (
     "Benchmark",
-    "Some seconds of reading and writing. The result is for this device only.",
+    "A few seconds of reading and writing. The result is for this device only.",
 );
 /// Name of a check and what it is.
 pub const LOSE_DEVICE: (&str, &str) = (
@@ -37,7 +37,7 @@ pub const RUN_BENCHMARK: &str = "Run benchmark";
 /// Nothing can be tried now.
 pub const NOT_NOW: &str = "Possible as soon as the model is idle.";
 /// There is no device to lose.
-pub const NO_DEVICE: &str = "Possible while a model is loaded.";
+pub const NO_DEVICE: &str = "Needs a loaded model.";
 /// It is going on.
 pub const TESTING: &str = "Testing…";
 /// Nothing was tested yet.
@@ -54,12 +54,12 @@ pub const GROUP_GPU: &str = "Graphics processor";
 /// Heading of a group.
 pub const GROUP_LIMITS: &str = "Limits, offered and granted";
 /// Heading of a group.
-pub const FLIGHT: &str = "What happened lately";
+pub const FLIGHT: &str = "Recent events";
 /// Label of the list.
-pub const FLIGHT_LABEL: &str = "What happened lately, newest first";
+pub const FLIGHT_LABEL: &str = "Recent events, newest first";
 /// What it is.
 pub const FLIGHT_NOTE: &str =
-    "Seconds since the page was opened, newest first. No words of your chats are in it.";
+    "Seconds since the page was opened, newest first. It holds no words of your chats.";
 
 /// Label.
 pub const STATE: &str = "State";
@@ -76,7 +76,7 @@ pub const WEBGPU: &str = "WebGPU";
 /// Label.
 pub const CORES: &str = "Processor cores";
 /// Label.
-pub const DEVICE_MEMORY: &str = "Memory, as the browser tells it";
+pub const DEVICE_MEMORY: &str = "Memory reported by the browser";
 /// Label.
 pub const VENDOR: &str = "Maker";
 /// Label.

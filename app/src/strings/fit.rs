@@ -3,7 +3,7 @@
 use protocol::{ModelOffer, Precision};
 
 /// Summary over the memory in parts.
-pub const MEMORY_DETAILS: &str = "Memory in detail";
+pub const MEMORY_DETAILS: &str = "Memory details";
 /// Label of a part.
 pub const MEMORY_WEIGHTS: &str = "Weights";
 /// Label of a part.
@@ -46,7 +46,7 @@ pub fn memory_conversation(context: u32) -> String {
 #[must_use]
 pub fn room_missing(bytes: u64) -> String {
     format!(
-        "{} MB of room are missing for the download.",
+        "{} MB more room is needed for the download.",
         super::count(u32::try_from(bytes.div_ceil(1_000_000)).unwrap_or(u32::MAX))
     )
 }
@@ -96,7 +96,7 @@ mod tests {
     fn numbers_suffice_and_precisions_are_told() {
         assert_eq!(
             super::room_missing(1_234_000_001),
-            "1,235 MB of room are missing for the download."
+            "1,235 MB more room is needed for the download."
         );
         assert_eq!(super::precision_choice(Precision::Q8, 0), "8 bits");
         assert_eq!(

@@ -23,7 +23,7 @@ pub fn bytes(bytes: u64) -> String {
 #[must_use]
 pub fn saving_energy() -> String {
     format!(
-        "Saving energy, an answer has at most {SAVING_TOKENS_PER_SECOND} tokens a second, about twice as fast as people read. The graphics processor rests in between."
+        "While energy is saved, an answer has at most {SAVING_TOKENS_PER_SECOND} tokens a second, about twice as fast as people read. The graphics processor rests in between."
     )
 }
 
@@ -48,7 +48,7 @@ pub fn download(offer: &protocol::ModelOffer) -> &'static str {
 /// How much of a download that was stopped is there.
 #[must_use]
 pub fn already_here(stored: u64, all: u64) -> String {
-    format!("{} are here already.", downloaded(stored, all))
+    format!("{} already downloaded.", downloaded(stored, all))
 }
 
 /// Speed and time left of a download.

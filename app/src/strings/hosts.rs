@@ -11,7 +11,7 @@ pub const HOSTS_NOTE: &str = "Tern can fetch models from these servers, from Hug
 /// Button beside a server.
 pub const REMOVE_HOST: &str = "Remove";
 /// What it means to allow one.
-pub const ALLOW_NOTE: &str = "It learns your network address and what you fetch there, nothing of your chats. The page is loaded again, and goes on where you are.";
+pub const ALLOW_NOTE: &str = "It learns your network address and what you fetch there, nothing of your chats. Tern loads anew and comes back to this place.";
 /// A server redirects, and nobody tells where to.
 pub(super) const HOST_UNKNOWN: &str = "The server sends Tern on to another server that is not allowed, and the browser does not tell which. Use the address of the file where it really lies, or download it and choose it from files.";
 /// It is being stored.
@@ -49,7 +49,7 @@ pub fn remove_host(origin: &str) -> String {
 pub(super) fn host_not_allowed(fault: &Fault) -> String {
     match fault.host.as_deref().and_then(Origin::parse) {
         Some(origin) => format!(
-            "This model lies on {}, a server that Tern has not talked to before.",
+            "This model is on {}, a server that Tern has not talked to before.",
             host_name(origin.as_str())
         ),
         None => HOST_UNKNOWN.to_owned(),

@@ -163,7 +163,7 @@ pub const INSTRUCTIONS_HINT: &str =
 /// Heading of the sampling settings.
 pub const SAMPLING: &str = "How words are chosen";
 /// Button.
-pub const RESET_SAMPLING: &str = "Reset to the model's own";
+pub const RESET_SAMPLING: &str = "Reset to the model's defaults";
 /// Name of a setting and what it does.
 pub const TEMPERATURE: (&str, &str) = (
     "Temperature",

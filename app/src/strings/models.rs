@@ -16,9 +16,9 @@ pub const KNOWN_NOTE: &str = "None of these is part of Tern. Sizes are worked ou
 /// Button: for later.
 pub const QUEUE_MODEL: &str = "Download for later";
 /// The same beside a known model, where there is little room.
-pub const QUEUE_SHORT: &str = "For later";
+pub const QUEUE_SHORT: &str = "Download later";
 /// State of a known model.
-pub const IN_QUEUE: &str = "To be downloaded";
+pub const IN_QUEUE: &str = "In the queue";
 /// There is too little room for it.
 pub const NO_ROOM: &str = "Not enough room in the browser's storage";
 
@@ -65,7 +65,7 @@ pub const QUEUE_PAUSED: &str = "Paused";
 /// Button.
 pub const REMOVE: &str = "Remove";
 /// Below the queue.
-pub const DOWNLOADS_NOTE: &str = "One after the other, while nothing else is done: a question always goes first. They go on when Tern is opened again, and what has come is kept.";
+pub const DOWNLOADS_NOTE: &str = "Models come one at a time, while Tern has nothing else to do: a question always goes first. When Tern is opened again, downloads go on where they stopped.";
 
 /// Label of a progress bar or of a button of the queue: its words, then which model.
 #[must_use]
@@ -121,9 +121,9 @@ pub fn checked(report: &VerifyReport) -> String {
     let (repaired, broken) = (report.repaired.len(), report.broken.len());
     let files = |n: usize| if n == 1 { "file" } else { "files" };
     match (repaired, broken) {
-        (0, 0) => format!("All {} files are right.", count(report.files)),
+        (0, 0) => format!("All {} files are whole.", count(report.files)),
         (_, 0) => format!(
-            "{repaired} {} had gone bad and {} replaced. All {} are right now.",
+            "{repaired} {} had gone bad and {} replaced. All {} files are whole again.",
             files(repaired),
             if repaired == 1 { "was" } else { "were" },
             count(report.files)

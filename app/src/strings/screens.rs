@@ -8,7 +8,7 @@ use protocol::FaultCode;
 pub const FIRST_TITLE: &str = "A language model that lives on this device";
 /// Under the headline.
 pub const FIRST_LEAD: &str =
-    "Download it once. After that you can chat anywhere, also in flight mode.";
+    "Download it once. After that you can chat anywhere, even in flight mode.";
 /// Three things to know: name and detail.
 pub const FIRST_POINTS: [(&str, &str); 3] = [
     (
@@ -151,7 +151,8 @@ pub const DELETE_MODEL: &str = "Delete model";
 /// Question of the dialog.
 pub const DELETE_MODEL_TITLE: &str = "Delete this model?";
 /// What it means.
-pub const DELETE_MODEL_DETAIL: &str = "Your chats stay. To use this model again it has to be downloaded again, or its files chosen again.";
+pub const DELETE_MODEL_DETAIL: &str =
+    "Your chats stay. To use the model later, download it or choose its files once more.";
 /// Label.
 pub const USED: &str = "Used by Tern";
 /// Label.
@@ -211,7 +212,7 @@ pub const UPDATE: &str = "A new version of Tern is ready";
 pub const UPDATE_NOW: &str = "Update";
 /// The database does not work.
 pub const CHATS_NOT_SAVED: &str =
-    "Chats can't be saved right now. They live until this window is closed.";
+    "Chats can't be saved right now. They are kept only until this window is closed.";
 /// There is no room.
 pub const STORAGE_FULL: &str = "The device is out of room: new messages are not saved yet. Export your chats, or free some space.";
 /// Another tab has the engine.

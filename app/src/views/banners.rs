@@ -15,12 +15,18 @@ pub(super) fn Banners(page: Page) -> impl IntoView {
         Database::Opening | Database::Open => None,
     });
     let can_update = page.part(app::State::can_update);
+    let has_chats = page.part(|state| !state.chats.list.is_empty());
     view! {
         <Show when=move || trouble.get().is_some()>
             <div class="banner warning" role="alert">
                 <Icon shape=Shape::Warning />
                 <p>{move || trouble.get()}</p>
-                <button type="button" class="plain" on:click=move |_| page.act(Action::ExportAll)>
+                <button
+                    type="button"
+                    class="plain"
+                    disabled=move || !has_chats.get()
+                    on:click=move |_| page.act(Action::ExportAll)
+                >
                     {strings::EXPORT_ALL}
                 </button>
             </div>

@@ -29,6 +29,7 @@ pub(super) fn FaultBox(page: Page) -> impl IntoView {
             .filter(|_| !is_asked)
             .and_then(|advice| Some((advice, strings::retry(advice)?)))
     });
+    let wants_another = page.part(app::State::wants_another_model);
     let press = move |_| match button.get_untracked() {
         // A page that cannot be loaded again stays as it is.
         Some((Retry::Reload, _)) => drop(window().location().reload()),
@@ -54,6 +55,11 @@ pub(super) fn FaultBox(page: Page) -> impl IntoView {
                         <Show when=move || button.with(Option::is_some)>
                             <button type="button" class="primary" data-testid="retry" on:click=press>
                                 {move || button.get().map(|(_, words)| words)}
+                            </button>
+                        </Show>
+                        <Show when=move || wants_another.get()>
+                            <button type="button" class="plain" on:click=move |_| page.act(Action::OpenSettings)>
+                                {strings::ANOTHER_MODEL}
                             </button>
                         </Show>
                         <button type="button" class="plain" on:click=move |_| page.act(Action::OpenDiagnostics)>

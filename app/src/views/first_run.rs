@@ -188,22 +188,24 @@ fn Start(page: Page) -> impl IntoView {
         <Show when=move || is_offline.get()>
             <p class="faint centre">{strings::OFFLINE_FIRST}</p>
         </Show>
-        <button
-            type="button"
-            class="plain"
-            data-testid="another-model"
-            on:click=move |_| page.act(Action::OpenSettings)
-        >
-            {strings::ANOTHER_MODEL}
-        </button>
-        <button
-            type="button"
-            class="plain"
-            data-testid="first-from-files"
-            on:click=move |_| page.act(Action::PickModelFiles)
-        >
-            {strings::FROM_FILES}
-        </button>
+        <div class="download-buttons">
+            <button
+                type="button"
+                class="plain"
+                data-testid="another-model"
+                on:click=move |_| page.act(Action::OpenSettings)
+            >
+                {strings::ANOTHER_MODEL}
+            </button>
+            <button
+                type="button"
+                class="plain"
+                data-testid="first-from-files"
+                on:click=move |_| page.act(Action::PickModelFiles)
+            >
+                {strings::FROM_FILES}
+            </button>
+        </div>
     }
 }
 
@@ -235,10 +237,12 @@ fn Download(page: Page) -> impl IntoView {
             strings::downloaded(progress.bytes_done.get(), progress.bytes_total.get())
         }
     };
-    let right = move || {
-        rate.get()
-            .filter(|_| is_download() && !is_paused.get())
-            .map(|rate| strings::rate(rate.bytes_per_second, rate.seconds_left))
+    let right = move || match (is_download(), is_paused.get()) {
+        (true, true) => Some(strings::PAUSED.to_owned()),
+        (true, false) => rate
+            .get()
+            .map(|rate| strings::rate(rate.bytes_per_second, rate.seconds_left)),
+        (false, _) => None,
     };
     view! {
         <Show when=move || is_loading.get()>

@@ -39,11 +39,11 @@ fn a_chat_is_listed_with_its_first_question_under_its_words() {
     assert!(titles(&state).is_empty());
     converse(
         &mut state,
-        "  What is\nthe tallest mountain on each of the seven continents?",
+        "  What is\nthe tallest mountain on each of the seven continents, and who was the first to climb it?",
     );
     assert_eq!(
         titles(&state),
-        ["What is the tallest mountain on each of the…"]
+        ["What is the tallest mountain on each of the seven continents, and who was the…"]
     );
     at(&mut state, 1.0);
     let _new = state.on(Action::NewChat);

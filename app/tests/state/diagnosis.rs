@@ -304,7 +304,7 @@ fn the_report_has_what_a_stranger_needs_and_no_word_of_a_chat() {
         "Kernels in use: packed-shared (the fastest in a trial on this device)",
         "Browser: Mozilla/5.0 (iPad)",
         "Processor cores: 8",
-        "Memory, as the browser tells it: 4 GB",
+        "Memory reported by the browser: 4 GB",
         "Tiny: 47.0 MB, 6 files of weights",
         "Used by Tern: 52.0 MB",
         "Protected from automatic removal: Yes",

@@ -106,3 +106,21 @@ fn where_memory_is_short_the_last_configuration_keeps_half_the_context_as_bytes(
         assert_eq!(seen[1..], [(2048, KvType::F16), last], "{code:?}");
     }
 }
+
+/// Somebody whose model can't be used is led to the others; where the device is the matter, no other one helps.
+#[test]
+fn a_model_that_can_not_be_used_is_no_dead_end() {
+    for (code, expected) in [
+        (FaultCode::BadModel, true),
+        (FaultCode::NoChat, true),
+        (FaultCode::NotFound, true),
+        (FaultCode::NoWebGpu, false),
+        (FaultCode::Network, false),
+    ] {
+        let mut state = new();
+        let id = Some(greet(&mut state));
+        let fault = Fault::new(code, "scripted");
+        event(&mut state, Event::Failed { id, fault });
+        assert_eq!(state.wants_another_model(), expected, "{code:?}");
+    }
+}

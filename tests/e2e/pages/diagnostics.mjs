@@ -19,7 +19,7 @@ export class DiagnosticsPage {
     this.loseDevice = page.getByRole("button", { name: "Lose the GPU", exact: true });
     this.selfTest = page.getByTestId("self-test");
     this.benchmark = page.getByTestId("benchmark");
-    this.flight = page.getByRole("region", { name: "What happened lately, newest first", exact: true });
+    this.flight = page.getByRole("region", { name: "Recent events, newest first", exact: true });
     this.copy = page.getByRole("button", { name: "Copy report", exact: true });
     this.save = page.getByTestId("save-report");
   }

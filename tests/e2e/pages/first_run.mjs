@@ -7,7 +7,7 @@ export class FirstRun {
     this.another = page.getByRole("button", { name: "Another model…", exact: true });
     this.fromFiles = page.getByTestId("first-from-files");
     this.fit = page.locator(".fit");
-    this.memoryDetails = page.getByText("Memory in detail", { exact: true });
+    this.memoryDetails = page.getByText("Memory details", { exact: true });
     this.pause = page.getByRole("button", { name: "Pause", exact: true });
     this.resume = page.getByRole("button", { name: "Resume", exact: true });
     this.progress = page.getByRole("progressbar", { name: "Loading the model" });

@@ -99,7 +99,7 @@ describe(`what fits on ${GPU}`, () => {
       const chat = await ChatPage.visit(await browser.newContext(), server.url);
       await chat.waitFor("offer");
       const { room } = chat.settings;
-      await room.getByText("124 MB of room are missing for the download.", { exact: true }).waitFor();
+      await room.getByText("124 MB more room is needed for the download.", { exact: true }).waitFor();
       await room.getByText("300 MB", { exact: true }).waitFor();
       await room.getByRole("button", { name: "Delete other", exact: true }).click();
       await inFake(chat.page, () => (self.fake.script.offer.missing_bytes = 0));

@@ -203,7 +203,7 @@ describe(`other models on ${GPU}`, () => {
     assert.equal((await chat.settings.found.locator("dd").first().innerText()).trim(), KNOWN.split("/")[1]);
     // It is kept for later without being looked up, too.
     await chat.page.getByRole("button", { name: "Download for later: Falcon-E 1B Instruct", exact: true }).click();
-    await chat.page.getByText("To be downloaded", { exact: true }).waitFor();
+    await chat.page.getByText("In the queue", { exact: true }).waitFor();
     await chat.close();
   });
 });

@@ -96,7 +96,7 @@ fn Menu(page: Page, id: ChatId, title: Memo<String>, is_renamed: RwSignal<bool>)
                 disabled=move || !can_edit.get()
                 on:click=move |_| page.act(Action::DeleteChat(id))
             >
-                <Icon shape=Shape::Close />
+                <Icon shape=Shape::Bin />
                 {strings::DELETE}
             </button>
         </div>
