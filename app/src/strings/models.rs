@@ -16,7 +16,7 @@ pub const KNOWN_NOTE: &str = "None of these is part of Tern. Sizes are worked ou
 /// Button: for later.
 pub const QUEUE_MODEL: &str = "Download for later";
 /// The same beside a known model, where there is little room.
-pub const QUEUE_SHORT: &str = "Download later";
+pub const QUEUE_SHORT: &str = "Download for later";
 /// State of a known model.
 pub const IN_QUEUE: &str = "In the queue";
 /// There is too little room for it.
