@@ -15,8 +15,6 @@ pub const OTHER_MODELS: &str = "Other models";
 pub const KNOWN_NOTE: &str = "None of these is part of Tern. Sizes are worked out from published shapes, memory for a context of 4,096 tokens where the model allows it. Look one up to see what its page says, and whether it fits this device.";
 /// Button: for later.
 pub const QUEUE_MODEL: &str = "Download for later";
-/// The same beside a known model, where there is little room.
-pub const QUEUE_SHORT: &str = "Download for later";
 /// State of a known model.
 pub const IN_QUEUE: &str = "In the queue";
 /// There is too little room for it.

@@ -88,7 +88,7 @@ fn Known(page: Page, model: &'static KnownModel) -> impl IntoView {
                 disabled=move || !can_manage.get() || is_there()
                 on:click=move |_| page.act(Action::QueueModel(model.to_queue()))
             >
-                {strings::QUEUE_SHORT}
+                {strings::QUEUE_MODEL}
             </button>
         </div>
     }
