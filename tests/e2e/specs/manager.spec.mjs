@@ -142,7 +142,7 @@ describe(`other models on ${GPU}`, () => {
     const chat = await owner();
     await chat.settings.details("toy").click();
     await chat.settings.checkFiles.click();
-    await chat.settings.checkResult.getByText(/^All \d+ files are right\.$/).waitFor();
+    await chat.settings.checkResult.getByText(/^All \d+ files are whole\.$/).waitFor();
     const { files } = await stored(chat.page);
     const shard = files.filter(({ file }) => file.endsWith(".bin")).at(1);
     await flipBits(chat.page, [shard.sha256]);
