@@ -6,7 +6,7 @@ mod common;
 
 use common::gpu;
 use engine::exec::{Dispatch, Executor};
-use engine::ops::{BufferId, Op, Step, Tuning};
+use engine::ops::{BufferId, Op, Shares, Sharing, Step, Tuning};
 use engine::shader::Choice;
 use engine::{KvType, Rows, Variant};
 
@@ -33,6 +33,18 @@ const UNTOUCHED: u32 = 0x7FC0_BEEF;
 /// A buffer of `n` untouched words.
 fn untouched(n: usize) -> Vec<u32> {
     vec![UNTOUCHED; n]
+}
+
+/// The usual tuning, with all products shared out in one way: invocations of a workgroup, slices, rows.
+fn shared_out((workgroup, slices, rows): (u32, u32, u32)) -> Tuning {
+    Tuning {
+        shares: Shares::all(Sharing {
+            workgroup,
+            slices,
+            rows,
+        }),
+        ..Tuning::default()
+    }
 }
 
 /// Open devices, each with its variant. Empty when there is no GPU and `ALLOW_NO_GPU=1`.

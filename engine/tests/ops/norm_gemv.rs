@@ -1,11 +1,10 @@
 use super::attention_combine::partials;
 use super::ternary_gemv::{EPILOGUES, codes, tiled_shapes};
 use crate::common::{Random, words};
-use crate::{Devices, assert_floats, run, step, untouched};
+use crate::{Devices, assert_floats, run, shared_out, step, untouched};
 use engine::Executor;
 use engine::ops::{
-    AttentionCombine, Epilogue, Merged, NormGemv, NormQuantize, Shares, Sharing, TernaryGemv,
-    Tuning,
+    AttentionCombine, Epilogue, Merged, NormGemv, NormQuantize, TernaryGemv, Tuning,
 };
 
 fn op((n_rows, width, rows_per_tile): (u32, u32, u32), norm: bool) -> NormGemv {
@@ -181,18 +180,13 @@ fn every_tuning_gives_the_same_bits() {
             (96, 24, 3, lanes),
             (128, 16, 2, 0),
         ] {
-            let sharing = Sharing {
-                workgroup,
-                slices,
-                rows,
-            };
             devices.set_tuning(Tuning {
-                shares: Shares::all(sharing),
                 subgroup_lanes,
-                ..Tuning::default()
+                ..shared_out((workgroup, slices, rows))
             });
             let got = devices.run(&op, &buffers, step(0, 1));
-            assert_eq!(expected, got, "{sharing:?}, {subgroup_lanes} lanes");
+            let what = format!("{workgroup} invocations, {slices} slices, {rows} rows");
+            assert_eq!(expected, got, "{what}, {subgroup_lanes} lanes");
         }
     }
 }

@@ -1,6 +1,6 @@
 use crate::common::{Random, words};
-use crate::{Devices, assert_floats, step, untouched};
-use engine::ops::{Epilogue, Shares, Sharing, TernaryGemv, Tuning};
+use crate::{Devices, assert_floats, shared_out, step, untouched};
+use engine::ops::{Epilogue, TernaryGemv};
 
 /// Random codes 0..=2 in B2 words.
 pub(super) fn codes(random: &mut Random, n_words: u64) -> Vec<u32> {
@@ -146,10 +146,22 @@ fn extremes_do_not_overflow() {
     }
 }
 
+/// The same bits, however `op` is shared out.
+fn assert_shares_change_no_bit(op: &TernaryGemv, shares: &[(u32, u32, u32)], seed: u64) {
+    let mut devices = Devices::all();
+    let buffers = buffers(op, 1, &mut Random(seed));
+    let Some(expected) = devices.run(op, &buffers, step(0, 1)) else {
+        return;
+    };
+    for &share in shares {
+        devices.set_tuning(shared_out(share));
+        let got = devices.run(op, &buffers, step(0, 1)).unwrap();
+        assert_eq!(expected[4], got[4], "{:?}, {share:?}", op.epilogue);
+    }
+}
+
 #[test]
 fn tuning_changes_no_bit() {
-    let mut devices = Devices::all();
-    let mut random = Random(5);
     for epilogue in EPILOGUES {
         let op = TernaryGemv {
             n_rows: 100,
@@ -157,34 +169,21 @@ fn tuning_changes_no_bit() {
             rows_per_tile: 16,
             epilogue,
         };
-        let buffers = buffers(&op, 1, &mut random);
-        devices.set_tuning(Tuning::default());
-        let Some(expected) = devices.run(&op, &buffers, step(0, 1)) else {
-            return;
-        };
-        for workgroup in [96, 256] {
-            for (slices, rows) in [(1, 2), (4, 3), (16, 2)] {
-                let sharing = Sharing {
-                    workgroup,
-                    slices,
-                    rows,
-                };
-                devices.set_tuning(Tuning {
-                    shares: Shares::all(sharing),
-                    ..Tuning::default()
-                });
-                let got = devices.run(&op, &buffers, step(0, 1)).unwrap();
-                assert_eq!(expected[4], got[4], "{epilogue:?}, {sharing:?}");
-            }
-        }
+        let shares = [
+            (96, 1, 2),
+            (96, 4, 3),
+            (96, 16, 2),
+            (256, 1, 2),
+            (256, 4, 3),
+            (256, 16, 2),
+        ];
+        assert_shares_change_no_bit(&op, &shares, 5);
     }
 }
 
 /// What is meant for large cards, and more quads than an invocation loads ahead.
 #[test]
 fn tuning_changes_no_bit_of_long_rows() {
-    let mut devices = Devices::all();
-    let mut random = Random(7);
     for epilogue in [Epilogue::Add, Epilogue::Silu] {
         let op = TernaryGemv {
             n_rows: 33,
@@ -192,24 +191,8 @@ fn tuning_changes_no_bit_of_long_rows() {
             rows_per_tile: 8,
             epilogue,
         };
-        let buffers = buffers(&op, 1, &mut random);
-        devices.set_tuning(Tuning::default());
-        let Some(expected) = devices.run(&op, &buffers, step(0, 1)) else {
-            return;
-        };
-        for (workgroup, slices, rows) in [(448, 56, 1), (160, 20, 1), (256, 4, 3)] {
-            let sharing = Sharing {
-                workgroup,
-                slices,
-                rows,
-            };
-            devices.set_tuning(Tuning {
-                shares: Shares::all(sharing),
-                ..Tuning::default()
-            });
-            let got = devices.run(&op, &buffers, step(0, 1)).unwrap();
-            assert_eq!(expected[4], got[4], "{epilogue:?}, {sharing:?}");
-        }
+        let shares = [(448, 56, 1), (160, 20, 1), (256, 4, 3)];
+        assert_shares_change_no_bit(&op, &shares, 7);
     }
 }
 
@@ -217,14 +200,7 @@ fn tuning_changes_no_bit_of_long_rows() {
 #[test]
 fn rows_beyond_one_grid_dimension() {
     let mut devices = Devices::one();
-    devices.set_tuning(Tuning {
-        shares: Shares::all(Sharing {
-            workgroup: 1,
-            slices: 1,
-            rows: 1,
-        }),
-        ..Tuning::default()
-    });
+    devices.set_tuning(shared_out((1, 1, 1)));
     let mut random = Random(6);
     let op = TernaryGemv {
         n_rows: 65_600,
