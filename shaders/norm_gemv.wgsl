@@ -5,8 +5,8 @@
 //   y = the product of w with q                    (see ternary_gemv)
 //
 // w, gamma: as in ternary_gemv
-// x     [width] f32; with MERGE the partials that rope_attention has left (see attention_combine), whose merged values are the
-//       row: width = heads * D, D a multiple of 4
+// x     [width] f32; with MERGE the partials that rope_attention has left, of one group at most, whose merged values are the
+//       row, with the bits of attention_combine: width = heads * D, D a multiple of 4
 // gain  [width] f32
 // y     [n_rows] f32, not the buffer of x: every workgroup reads x
 // One workgroup: ROWS rows; SLICES invocations share one and split its quads, and each has EACH of them. Each workgroup
@@ -22,7 +22,6 @@ override NORM: bool = true;
 override EPS: f32 = 1e-5;
 override WIDTH: u32 = 256;
 override MERGE: bool = false;
-override HEADS: u32 = 4;
 const HEAD_QUADS: u32 = 16u; // D / 4
 override N_CHUNKS: u32 = 1;    // of the whole context
 const CHUNK: u32 = 64u;
@@ -41,26 +40,22 @@ const PAIRS_AHEAD: u32 = 2u;   // MERGE_AHEAD / 2
 // words, which must not be components of one vector: whoever writes one may write the others too.
 var<workgroup> q_row: array<array<u32, 16>, QUADS>;
 
-// Quads of the row, merged of parts, or of groups where there is more than one.
+// Quads of the row, merged of the parts of one group.
 fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
-    let n_chunks = min(step.pos / CHUNK + 1u, N_CHUNKS);
-    let by_group = n_chunks > CHUNKS_PER_GROUP;
-    let n_groups = (N_CHUNKS + CHUNKS_PER_GROUP - 1u) / CHUNKS_PER_GROUP;
-    let per_part = select(CHUNKS_PER_PAIR / PIECES, CHUNKS_PER_GROUP, by_group);
-    let count = (n_chunks + per_part - 1u) / per_part;
-    let of_head = select(N_CHUNKS, n_groups, by_group) * PART;
-    let first_head = select(0u, HEADS * N_CHUNKS * PART, by_group);
-    let in_pairs = PIECES == 2u && !by_group;
+    // The first pair is there wherever the position is, so it is loaded before that is known.
     var values: array<vec4<f32>, ROW_STEPS>;
     var places: array<u32, ROW_STEPS>; // of parts
     var totals: array<vec4<f32>, ROW_STEPS>;
     for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
         let at = row_place(lid, j, last);
-        places[j] = first_head + at / HEAD_QUADS * of_head;
+        places[j] = at / HEAD_QUADS * N_CHUNKS * PART;
         totals[j] = x[places[j]];
         values[j] = x[places[j] + 1u + at % HEAD_QUADS];
     }
-    if in_pairs && count > 1u {
+    let per_part = CHUNKS_PER_PAIR / PIECES;
+    let n_chunks = min(step.pos / CHUNK + 1u, N_CHUNKS);
+    let count = (n_chunks + per_part - 1u) / per_part;
+    if PIECES == 2u && count > 1u {
         for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
             let at = row_place(lid, j, last);
             let next = x[places[j] + PART];
@@ -69,7 +64,7 @@ fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
             totals[j] = vec4<f32>(m.largest, m.sum, 0.0, 0.0);
         }
     }
-    for (var first = select(1u, 2u, in_pairs); first < count; first = first + MERGE_AHEAD) {
+    for (var first = PIECES; first < count; first = first + MERGE_AHEAD) {
         var next_totals: array<array<vec4<f32>, ROW_STEPS>, MERGE_AHEAD>;
         var next_values: array<array<vec4<f32>, ROW_STEPS>, MERGE_AHEAD>;
         for (var k = 0u; k < MERGE_AHEAD; k = k + 1u) { // unrolled
@@ -79,7 +74,7 @@ fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
                 next_values[k][j] = x[places[j] + part + 1u + row_place(lid, j, last) % HEAD_QUADS];
             }
         }
-        if in_pairs {
+        if PIECES == 2u {
             for (var k = 0u; k < PAIRS_AHEAD; k = k + 1u) { // unrolled
                 if first + 2u * k + 1u < count {
                     for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
@@ -93,7 +88,7 @@ fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
             }
         }
         for (var k = 0u; k < MERGE_AHEAD; k = k + 1u) { // unrolled
-            if first + k < count && (k % 2u == 0u || !in_pairs) {
+            if first + k < count && (k % 2u == 0u || PIECES == 1u) {
                 for (var j = 0u; j < ROW_STEPS; j = j + 1u) { // unrolled
                     let m = merge(totals[j].x, totals[j].y, next_totals[k][j].x, next_totals[k][j].y);
                     values[j] = merge_values(m, values[j], next_values[k][j]);

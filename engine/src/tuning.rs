@@ -1,6 +1,6 @@
 //! Workgroup sizes and tiles that are tuned per device. Every choice gives the same bits.
 
-use crate::ops::{ATTENTION_CHUNK, CHUNKS_PER_GROUP, Epilogue, MAX_STEPS, TernaryGemv};
+use crate::ops::{ATTENTION_CHUNK, CHUNKS_PER_GROUP, Epilogue, MAX_STEPS, Step, TernaryGemv};
 
 /// How the rows of a ternary product are shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -178,10 +178,10 @@ pub struct Tuning {
     pub gemm_workgroup: u32,
     /// Query heads that share a workgroup of attention, and with it the reading of keys and values; at most 4.
     pub attention_heads: u32,
-    /// The position from which on a fused step shares workgroups of attention in this way; before it, each has one head. Of no
-    /// effect with pairs.
+    /// The position from which on a fused step shares workgroups of attention in this way, and merges what they leave in a dispatch;
+    /// before it, each has one head. At most that where the second group begins, since a product merges no more than one.
     pub attention_sharing: u32,
-    /// Whether a workgroup of one head has a pair of chunks (512 invocations), as long as there is one group of them.
+    /// Whether a workgroup of one head has a pair of chunks (512 invocations).
     pub attention_pairs: bool,
     /// Whether attention is computed by few invocations that loop: [`AttentionLoop`](crate::ops::AttentionLoop) instead of
     /// [`Attention`](crate::ops::Attention). Of no effect on fused decode steps.
@@ -207,13 +207,34 @@ impl Default for Tuning {
 }
 
 impl Tuning {
-    /// The position from which on workgroups of attention are shared. With pairs it is where the second group begins: until then the
-    /// product reads pairs, and groups are merged of chunks.
+    /// The position from which on workgroups of attention are shared.
     pub(crate) fn sharing_position(&self) -> u32 {
-        if self.attention_pairs {
-            ATTENTION_CHUNK * CHUNKS_PER_GROUP
-        } else {
-            self.attention_sharing
+        self.attention_sharing
+            .min(ATTENTION_CHUNK * CHUNKS_PER_GROUP)
+    }
+}
+
+/// Positions at which an op runs. Few chunks of attention need many workgroups and are merged by the product that reads them, many
+/// chunks are read faster by workgroups that share them and have a dispatch that merges them; a step has the ops for both, and
+/// skips those of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All.
+    All,
+    /// Those before [`Tuning::attention_sharing`].
+    Short,
+    /// All others.
+    Long,
+}
+
+impl Reach {
+    /// Whether the step is at one of them.
+    pub(crate) fn has(self, step: &Step, tuning: &Tuning) -> bool {
+        let is_short = step.pos < tuning.sharing_position();
+        match self {
+            Self::All => true,
+            Self::Short => is_short,
+            Self::Long => !is_short,
         }
     }
 }

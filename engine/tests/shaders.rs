@@ -315,6 +315,7 @@ fn fused_products_take_no_more_workgroup_memory_than_is_believed() {
                 eps: 1e-5,
                 norm: true,
                 merged: None,
+                reach: Reach::All,
             };
             let shape = (epilogue, op.product.n_rows, k_padded);
             let fits = |bytes: &u32| NormGemv::fits(shape, &tuning, *bytes);

@@ -70,7 +70,7 @@ pub(crate) struct BenchArgs {
     /// Query heads that share a workgroup of attention
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4))]
     attention_heads: Option<u32>,
-    /// The position from which on they do; without pairs of chunks
+    /// The position from which on they do, at most 1024
     #[arg(long, value_name = "N")]
     attention_sharing: Option<u32>,
     /// Instead of a model, measure row interleavings of ternary matrices (takes minutes)
@@ -262,8 +262,6 @@ fn tune(args: &BenchArgs, executor: &mut Executor) {
         shares,
         attention_heads: args.attention_heads.unwrap_or(own.attention_heads),
         attention_sharing: args.attention_sharing.unwrap_or(own.attention_sharing),
-        // Pairs of chunks end at a position of their own.
-        attention_pairs: own.attention_pairs && args.attention_sharing.is_none(),
         ..own
     });
 }

@@ -81,17 +81,10 @@ impl Attention {
         self.head_dim as usize + 4
     }
 
-    /// Groups of chunks of the whole context.
-    #[must_use]
-    pub fn n_groups(&self) -> u32 {
-        self.n_chunks().div_ceil(CHUNKS_PER_GROUP)
-    }
-
-    /// Bytes of the results for one token: `[heads][n_chunks][head_dim + 4] f32` of chunks, then as much of groups.
+    /// Bytes of the results for one token: `[heads][n_chunks][head_dim + 4] f32`.
     #[must_use]
     pub fn partials_bytes(&self) -> u64 {
-        let parts = u64::from(self.n_chunks()) + u64::from(self.n_groups());
-        u64::from(self.heads) * parts * self.partial_len() as u64 * 4
+        u64::from(self.heads) * u64::from(self.n_chunks()) * self.partial_len() as u64 * 4
     }
 
     /// Query heads of a workgroup: the largest divisor of a key-value head's group that the tuning allows.

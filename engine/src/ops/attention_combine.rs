@@ -1,18 +1,20 @@
 //! Merge of the attention chunks of a token (`shaders/attention_combine.wgsl`).
 
 use super::{
-    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR, Op, Step,
-    Tuning, at_least,
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR, Op, Reach,
+    Step, Tuning, at_least,
 };
 use crate::Error;
 use crate::exec::CpuMemory;
 use crate::reference;
 use crate::shader::Kernel;
 
-/// Invocations of a workgroup.
-const WORKGROUP: u32 = 256;
+/// Quads of a head that a workgroup has. Few, for many workgroups.
+const COLUMNS: u32 = 4;
+/// Most groups that are merged at once: those of 4096 positions, by 128 invocations.
+const GROUPS: u32 = 4;
 
-/// Buffers: `partials`, `out` (only written when it finishes). Merges what [`RopeAttention`](super::RopeAttention) with the same
+/// Buffers: `partials`, `out`. Merges what [`RopeAttention`](super::RopeAttention) with the same
 /// fields left; the key-value heads do not matter here.
 #[derive(Debug, Clone)]
 pub struct AttentionCombine {
@@ -22,11 +24,19 @@ pub struct AttentionCombine {
     pub head_dim: u32,
     /// Positions of the cache.
     pub context: u32,
-    /// Whether all is merged, into `out`, which gives the bits of [`Attention`] (no model needs that, but tests do); else to groups,
-    /// behind the chunks, where there is more than one of them.
-    pub finish: bool,
-    /// Whether the parts are pairs of chunks.
+    /// Whether the parts are pairs of chunks (in no model, but tests merge those too).
     pub pairs: bool,
+    /// The positions at which it runs.
+    pub reach: Reach,
+}
+
+const PAIRS_PER_GROUP: u32 = CHUNKS_PER_GROUP / CHUNKS_PER_PAIR;
+
+/// How a workgroup is made up: an invocation has a pair of one of the groups that are merged at once, and a quad of it.
+struct Workgroup {
+    columns: u32,
+    groups: u32,
+    invocations: u32,
 }
 
 /// Parts of a pair.
@@ -37,6 +47,21 @@ pub(super) fn pieces(pairs: bool) -> u32 {
 impl AttentionCombine {
     fn attention(&self) -> Attention {
         Attention::in_parts(self.heads, self.head_dim, self.context)
+    }
+
+    fn quads(&self) -> u32 {
+        self.head_dim / 4
+    }
+
+    fn workgroup(&self) -> Workgroup {
+        let columns = COLUMNS.min(self.quads());
+        let groups = self.attention().n_chunks().div_ceil(CHUNKS_PER_GROUP);
+        let groups = groups.min(GROUPS);
+        Workgroup {
+            columns,
+            groups,
+            invocations: groups * PAIRS_PER_GROUP * columns,
+        }
     }
 
     fn used_chunks(&self, step: &Step) -> u32 {
@@ -50,7 +75,7 @@ impl Op for AttentionCombine {
     }
 
     fn access(&self) -> &'static [Access] {
-        &[Access::ReadWrite, Access::ReadWrite]
+        &[Access::Read, Access::ReadWrite]
     }
 
     fn params(&self) -> Vec<u8> {
@@ -59,36 +84,35 @@ impl Op for AttentionCombine {
     }
 
     fn constants(&self, _: &Tuning) -> Vec<(&'static str, f64)> {
+        let shape = self.workgroup();
         vec![
-            ("FINISH", f64::from(u8::from(self.finish))),
-            ("N_HEADS", f64::from(self.heads)),
+            ("WG", f64::from(shape.invocations)),
             ("N_CHUNKS", f64::from(self.attention().n_chunks())),
         ]
     }
 
     fn sizes(&self, _: &Tuning) -> Vec<(&'static str, u32)> {
-        let pieces = pieces(self.pairs);
-        let (pairs, quads) = (CHUNKS_PER_GROUP / CHUNKS_PER_PAIR, self.head_dim / 4);
-        let slots = (WORKGROUP / quads).min(pairs);
+        let shape = self.workgroup();
         vec![
-            ("QUADS", quads),
-            ("PIECES", pieces),
-            ("IN_GROUP", pairs * pieces),
-            ("PAIRS", pairs),
-            ("SLOTS", slots),
-            ("ROUNDS", pairs.div_ceil(slots)),
-            ("PART", quads + 1),
+            ("QUADS", self.quads()),
+            ("COLUMNS", shape.columns),
+            ("PIECES", pieces(self.pairs)),
+            ("PAIRS", PAIRS_PER_GROUP),
+            ("OTHER_PAIRS", PAIRS_PER_GROUP - 1),
+            ("GROUPS", shape.groups),
+            ("PART", self.quads() + 1),
         ]
     }
 
-    fn grid(&self, step: &Step, _: &Tuning) -> [u32; 3] {
-        let used = self.used_chunks(step);
-        match self.finish {
-            true => [self.heads, 1, 1],
-            false if used > CHUNKS_PER_GROUP => [self.heads, used.div_ceil(CHUNKS_PER_GROUP), 1],
-            // One group is merged where it is read.
-            false => [0; 3],
+    fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
+        if !self.reach.has(step, tuning) {
+            return [0; 3];
         }
+        [
+            self.heads,
+            self.quads().div_ceil(self.workgroup().columns),
+            1,
+        ]
     }
 
     fn check(&self, sizes: &[u64]) -> Result<(), Error> {
@@ -101,36 +125,23 @@ impl Op for AttentionCombine {
             sizes[0],
         )?;
         let width = u64::from(self.heads) * u64::from(self.head_dim);
-        if self.finish {
-            at_least(OP, "out bytes", width * 4, sizes[1])?;
-        }
-        Ok(())
+        at_least(OP, "out bytes", width * 4, sizes[1])
     }
 
     fn run_cpu(&self, memory: &mut CpuMemory, buffers: &[BufferId], step: &Step) {
-        let head_dim = self.head_dim as usize;
         let attention = self.attention();
-        let len = attention.partial_len();
-        let chunks_per_part = (CHUNKS_PER_PAIR / pieces(self.pairs)) as usize;
-        let used = (self.used_chunks(step) as usize).div_ceil(chunks_per_part);
-        let (n_chunks, n_groups) = (attention.n_chunks() as usize, attention.n_groups() as usize);
-        let mut words = memory.take(buffers[0]);
-        let partials: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
-        let (chunks, groups) = partials.split_at_mut(self.heads as usize * n_chunks * len);
-        let rows = chunks.chunks_exact(n_chunks * len);
-        if self.finish {
-            let mut out_words = memory.take(buffers[1]);
-            let out: &mut [f32] = bytemuck::cast_slice_mut(&mut out_words);
-            for (row, out) in rows.zip(out.chunks_exact_mut(head_dim)) {
-                reference::attention_combine(&row[..used * len], self.pairs, out);
-            }
-            memory.put(buffers[1], out_words);
-        } else if self.used_chunks(step) > CHUNKS_PER_GROUP {
-            for (row, groups) in rows.zip(groups.chunks_exact_mut(n_groups * len)) {
-                reference::combine_groups(&row[..used * len], self.pairs, head_dim, groups);
-            }
+        let (head_dim, len) = (self.head_dim as usize, attention.partial_len());
+        let chunks_per_part = CHUNKS_PER_PAIR / pieces(self.pairs);
+        let used = self.used_chunks(step).div_ceil(chunks_per_part) as usize;
+        let mut words = memory.take(buffers[1]);
+        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut words);
+        let rows = memory
+            .f32(buffers[0])
+            .chunks_exact(attention.n_chunks() as usize * len);
+        for (row, out) in rows.zip(out.chunks_exact_mut(head_dim)) {
+            reference::attention_combine(&row[..used * len], self.pairs, out);
         }
-        memory.put(buffers[0], words);
+        memory.put(buffers[1], words);
     }
 
     fn bytes(&self, step: &Step) -> u64 {

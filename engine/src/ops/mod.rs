@@ -26,14 +26,14 @@ pub(crate) use norm_gemv::MAX_STEPS;
 pub use norm_gemv::{Merged, NormGemv};
 pub use norm_quantize::NormQuantize;
 pub use rms_norm::RmsNorm;
-pub use rope_attention::{Reach, RopeAttention};
+pub use rope_attention::RopeAttention;
 pub use rope_kv::{RopeKv, rope_table};
 pub(crate) use rope_kv::{cache_bytes, cache_rows};
 pub use sample::{REPETITION_WINDOW_MAX, RESULT_SLOTS, Sample, SamplingParams};
 pub use ternary_gemm::{GEMM_ROWS, GEMM_TOKENS, TernaryGemm};
 pub use ternary_gemv::{Epilogue, TernaryGemv};
 
-pub use crate::tuning::{Shares, Sharing, Tuning};
+pub use crate::tuning::{Reach, Shares, Sharing, Tuning};
 
 use crate::Error;
 use crate::exec::CpuMemory;

@@ -3,8 +3,8 @@
 use super::attention_combine::pieces;
 use super::norm_quantize::row_sizes;
 use super::{
-    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR, Epilogue, Op,
-    Sharing, Step, TernaryGemv, Tuning, at_least, grid_2d, multiple,
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_PAIR, Epilogue, Op, Reach, Sharing,
+    Step, TernaryGemv, Tuning, at_least, grid_2d, multiple,
 };
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -14,7 +14,7 @@ use crate::shader::Kernel;
 /// Quads of columns that an invocation may keep in registers.
 pub(crate) const MAX_STEPS: u32 = 16;
 
-/// The row is what attention has left, in parts that are merged when they are loaded.
+/// The row is what attention has left, in parts of one group at most, that are merged when they are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merged {
     /// Query heads.
@@ -32,23 +32,16 @@ impl Merged {
         Attention::in_parts(self.heads, self.head_dim, self.context)
     }
 
-    /// The row, from the parts or, where there is more than one, from the groups.
     fn row(&self, partials: &[f32], step: &Step) -> Vec<f32> {
         let attention = self.attention();
         let (head_dim, len) = (self.head_dim as usize, attention.partial_len());
-        let (n_chunks, n_groups) = (attention.n_chunks(), attention.n_groups());
+        let n_chunks = attention.n_chunks();
         let used = (step.pos / ATTENTION_CHUNK + 1).min(n_chunks);
-        let (chunks, groups) = partials.split_at(self.heads as usize * n_chunks as usize * len);
-        let (parts, per_head, used, is_merged) = if used > CHUNKS_PER_GROUP {
-            (groups, n_groups, used.div_ceil(CHUNKS_PER_GROUP), true)
-        } else {
-            let used = used.div_ceil(CHUNKS_PER_PAIR / pieces(self.pairs));
-            (chunks, n_chunks, used, self.pairs)
-        };
+        let used = used.div_ceil(CHUNKS_PER_PAIR / pieces(self.pairs)) as usize;
         let mut row = vec![0.0; self.heads as usize * head_dim];
-        let heads = parts.chunks_exact(per_head as usize * len);
+        let heads = partials.chunks_exact(n_chunks as usize * len);
         for (parts, out) in heads.zip(row.chunks_exact_mut(head_dim)) {
-            reference::merge_row(&parts[..used as usize * len], is_merged, out);
+            reference::attention_combine(&parts[..used * len], self.pairs, out);
         }
         row
     }
@@ -67,6 +60,8 @@ pub struct NormGemv {
     pub norm: bool,
     /// What the row is merged of, unless it lies there as it is.
     pub merged: Option<Merged>,
+    /// The positions at which it runs.
+    pub reach: Reach,
 }
 
 impl NormGemv {
@@ -134,7 +129,6 @@ impl Op for NormGemv {
         if let Some(merged) = &self.merged {
             constants.extend([
                 ("MERGE", 1.0),
-                ("HEADS", f64::from(merged.heads)),
                 ("N_CHUNKS", f64::from(merged.attention().n_chunks())),
             ]);
         }
@@ -156,7 +150,10 @@ impl Op for NormGemv {
         sizes
     }
 
-    fn grid(&self, _: &Step, tuning: &Tuning) -> [u32; 3] {
+    fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
+        if !self.reach.has(step, tuning) {
+            return [0; 3];
+        }
         let rows = self.sharing(tuning).rows_per_workgroup();
         let [x, y] = grid_2d(self.product.n_rows.div_ceil(rows));
         [x, y, 1]

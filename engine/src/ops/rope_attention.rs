@@ -3,8 +3,8 @@
 use super::attention::TEAM;
 use super::rope_kv::{RopeKv, cache_bytes, cache_rows};
 use super::{
-    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_PAIR, Op, Step, Tuning, at_least,
-    multiple,
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_PAIR, Op, Reach, Step, Tuning,
+    at_least, multiple,
 };
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -30,23 +30,11 @@ pub struct RopeAttention {
     pub context: u32,
     /// Element type of the cache.
     pub kv: KvType,
-    /// The positions at which it runs.
+    /// The positions at which it runs: at short ones with one query head a workgroup, else by [`Tuning::attention_heads`].
     pub reach: Reach,
     /// Whether a workgroup computes a pair of chunks of one head, side by side, and leaves one part: fewer to merge, for twice the
     /// invocations.
     pub pairs: bool,
-}
-
-/// Positions at which [`RopeAttention`] runs. Few chunks need many workgroups, many chunks are read faster by workgroups that
-/// share them; a step has both, one of which is skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// All, by [`Tuning::attention_heads`].
-    All,
-    /// Those before [`Tuning::attention_sharing`], one query head a workgroup.
-    Short,
-    /// All others, by [`Tuning::attention_heads`].
-    Long,
 }
 
 impl RopeAttention {
@@ -142,8 +130,7 @@ impl Op for RopeAttention {
     }
 
     fn grid(&self, step: &Step, tuning: &Tuning) -> [u32; 3] {
-        let is_short = step.pos < tuning.sharing_position();
-        if (self.reach == Reach::Short && !is_short) || (self.reach == Reach::Long && is_short) {
+        if !self.reach.has(step, tuning) {
             return [0; 3];
         }
         let parts = (step.pos / ATTENTION_CHUNK + 1).div_ceil(self.teams());

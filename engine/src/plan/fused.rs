@@ -1,4 +1,4 @@
-//! The dispatches of a fused decode step: five a layer, six once there are groups of chunks, instead of ten.
+//! The dispatches of a fused decode step: five a layer, six once there is more than a group of chunks, instead of ten.
 
 use super::dispatches::{Builder, dispatch};
 use crate::exec::{Dispatch, Executor};
@@ -14,6 +14,7 @@ struct Input {
     gain: Option<BufferId>,
     width: u32,
     merged: Option<Merged>,
+    reach: Reach,
 }
 
 /// Whether decode steps of a model are to be fused (see [`Tuning::fused`](crate::ops::Tuning)): wanted, and within the workgroup
@@ -59,6 +60,7 @@ impl Builder<'_> {
             gain: Some(layer.attn_norm),
             width: arch.hidden,
             merged: None,
+            reach: Reach::All,
         };
         let stacked = layer.qkv.rows_padded;
         out.push(self.fused_product(
@@ -87,8 +89,8 @@ impl Builder<'_> {
             heads: arch.heads,
             head_dim: arch.head_dim,
             context: self.context,
-            finish: false,
             pairs: false,
+            reach: Reach::Long,
         };
         let merged = Merged {
             heads: arch.heads,
@@ -98,14 +100,21 @@ impl Builder<'_> {
         };
         let buffers = vec![s.partials, s.attn];
         out.push(dispatch(name("attention_combine"), combine, buffers));
-        let input = Input {
-            x: s.partials,
-            gain: layer.attn_sub_norm,
-            width: arch.heads * arch.head_dim,
-            merged: Some(merged),
-        };
-        let outputs = (arch.hidden, Epilogue::Add);
-        out.push(self.fused_product(name("o"), &layer.o, outputs, input, s.x));
+        // One group is merged where it is read.
+        for (reach, x, merged) in [
+            (Reach::Short, s.partials, Some(merged)),
+            (Reach::Long, s.attn, None),
+        ] {
+            let input = Input {
+                x,
+                gain: layer.attn_sub_norm,
+                width: arch.heads * arch.head_dim,
+                merged,
+                reach,
+            };
+            let outputs = (arch.hidden, Epilogue::Add);
+            out.push(self.fused_product(name("o"), &layer.o, outputs, input, s.x));
+        }
     }
 
     fn fused_feed_forward(&self, out: &mut Vec<Dispatch>, n: usize, layer: &Layer) {
@@ -116,6 +125,7 @@ impl Builder<'_> {
             gain: Some(layer.ffn_norm),
             width: arch.hidden,
             merged: None,
+            reach: Reach::All,
         };
         let outputs = (arch.ffn, self.gated());
         out.push(self.fused_product(name("gate_up"), &layer.gate_up, outputs, input, s.inner));
@@ -124,6 +134,7 @@ impl Builder<'_> {
             gain: layer.ffn_sub_norm,
             width: arch.ffn,
             merged: None,
+            reach: Reach::All,
         };
         let outputs = (arch.hidden, Epilogue::Add);
         out.push(self.fused_product(name("down"), &layer.down, outputs, input, s.x));
@@ -149,6 +160,7 @@ impl Builder<'_> {
             eps: self.arch.rms_eps,
             norm: input.gain.is_some(),
             merged: input.merged,
+            reach: input.reach,
         };
         let buffers = vec![
             matrix.w,

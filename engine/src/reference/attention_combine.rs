@@ -13,23 +13,9 @@ pub fn attention_combine(partials: &[f32], are_pairs: bool, out: &mut [f32]) {
         .finish(out);
 }
 
-/// Merges the parts of one row to groups `[n_groups][D + 4]`.
-pub fn combine_groups(partials: &[f32], are_pairs: bool, head_dim: usize, groups: &mut [f32]) {
-    let merged = groups_of(partials, are_pairs, head_dim);
-    for (out, group) in groups.chunks_exact_mut(head_dim + 4).zip(merged) {
-        out[..4].copy_from_slice(&[group.largest, group.sum, 0.0, 0.0]);
-        out[4..].copy_from_slice(&group.values);
-    }
-}
-
-/// Merges parts of one row: chunks of one group, or, if they `are_merged`, pairs or groups.
-pub fn merge_row(partials: &[f32], are_merged: bool, out: &mut [f32]) {
-    merge_parts(partials, are_merged, out.len()).finish(out);
-}
-
-fn merge_parts(partials: &[f32], are_merged: bool, head_dim: usize) -> Partial {
+fn merge_parts(partials: &[f32], are_pairs: bool, head_dim: usize) -> Partial {
     let parts = parts_of(partials, head_dim);
-    if are_merged {
+    if are_pairs {
         merge_all(parts)
     } else {
         merge_pairs(parts)

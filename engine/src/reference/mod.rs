@@ -17,7 +17,7 @@ mod ternary_gemm;
 mod ternary_gemv;
 
 pub use attention::{Partial, attention, attention_chunk};
-pub use attention_combine::{attention_combine, combine_groups, merge_row};
+pub use attention_combine::attention_combine;
 pub use attention_loop::attention_loop;
 pub use embed::{RowTable, embed};
 pub use lm_head::lm_head;

@@ -2,7 +2,7 @@ use super::rope_kv::HEADS;
 use crate::common::{self, Random, words};
 use crate::{Devices, UNTOUCHED, assert_floats, step, untouched};
 use engine::KvType;
-use engine::ops::{AttentionCombine, CHUNKS_PER_GROUP, Reach, RopeAttention};
+use engine::ops::{AttentionCombine, Reach, RopeAttention};
 
 /// Random partials of the chunks or pairs that a position uses; those it must not read are NaN.
 pub(super) fn partials(op: &AttentionCombine, pos: u32, random: &mut Random) -> Vec<u32> {
@@ -19,8 +19,6 @@ pub(super) fn partials(op: &AttentionCombine, pos: u32, random: &mut Random) -> 
             out.extend(partial);
         }
     }
-    let groups = op.heads * op.context.div_ceil(64 * CHUNKS_PER_GROUP) * (op.head_dim + 4);
-    out.extend(untouched(groups as usize));
     out
 }
 
@@ -29,18 +27,31 @@ fn agrees_with_the_reference() {
     let mut devices = Devices::one();
     let mut random = Random(21);
     for (heads, _, head_dim) in HEADS {
-        for pos in [0, 63, 64, 700, 1023, 1024, 1299] {
+        // Up to 4096 positions are merged at once.
+        for (context, pos) in [
+            (40, 39),
+            (1300, 0),
+            (1300, 63),
+            (1300, 64),
+            (1300, 700),
+            (1300, 1023),
+            (1300, 1024),
+            (1300, 1299),
+            (9000, 4095),
+            (9000, 4096),
+            (9000, 8999),
+        ] {
             let op = AttentionCombine {
                 heads,
                 head_dim,
-                context: 1300,
-                finish: true,
+                context,
                 pairs: pos % 3 == 1,
+                reach: Reach::All,
             };
             let out = untouched((heads * head_dim) as usize);
             let buffers = vec![partials(&op, pos, &mut random), out];
             devices.check(&op, &buffers, step(pos, 1), |expected, got| {
-                let what = format!("{heads} heads of {head_dim} at {pos}");
+                let what = format!("{heads} heads of {head_dim} at {pos} of {context}");
                 assert_floats(&what, &expected[1], &got[1], 1e-5);
             });
         }
@@ -70,14 +81,14 @@ fn with_attention_it_is_softmax() {
             heads,
             head_dim,
             context: 700,
-            finish: true,
             pairs: false,
+            reach: Reach::All,
         };
         let qkv = random.normals((width + 2 * kv_width) as usize);
         let mut k = random.normals((kv_heads * 700 * head_dim) as usize);
         let mut v = random.normals((kv_heads * 700 * head_dim) as usize);
         let table = [1.0, 0.0].repeat(700 * head_dim as usize / 2);
-        let partials = (heads * (11 + 1) * (head_dim + 4)) as usize;
+        let partials = (heads * 11 * (head_dim + 4)) as usize;
         let inputs = [
             words(&qkv),
             words(&table),

@@ -2,9 +2,7 @@ use super::rope_kv::HEADS;
 use crate::common::{Random, words};
 use crate::{Devices, assert_floats, run, step, untouched};
 use engine::KvType;
-use engine::ops::{
-    Attention, AttentionCombine, CHUNKS_PER_GROUP, Reach, RopeAttention, RopeKv, Tuning, rope_table,
-};
+use engine::ops::{Attention, AttentionCombine, Reach, RopeAttention, RopeKv, Tuning, rope_table};
 use engine::reference::KvRows;
 
 /// More than one group of chunks.
@@ -33,20 +31,18 @@ fn buffers(op: &RopeAttention, position: u32, random: &mut Random) -> Vec<Vec<u3
     let rows = KvRows {
         kv: op.kv,
         head_dim,
-        n_rows: (op.kv_heads * CONTEXT) as usize,
+        n_rows: (op.kv_heads * op.context) as usize,
     };
     let mut caches = [vec![u32::MAX; rows.words()], vec![u32::MAX; rows.words()]];
     for cache in &mut caches {
         for head in 0..op.kv_heads as usize {
             let values = random.normals(position as usize * head_dim);
-            rows.store(cache, head * CONTEXT as usize, &values);
+            rows.store(cache, head * op.context as usize, &values);
         }
     }
     let [k, v] = caches;
-    let partials = op.heads as usize
-        * (CONTEXT.div_ceil(64) + CONTEXT.div_ceil(64 * CHUNKS_PER_GROUP)) as usize
-        * (head_dim + 4);
-    let table = rope_table(10_000.0, op.head_dim, CONTEXT);
+    let partials = op.heads as usize * op.context.div_ceil(64) as usize * (head_dim + 4);
+    let table = rope_table(10_000.0, op.head_dim, op.context);
     vec![words(&qkv), words(&table), k, v, untouched(partials)]
 }
 
@@ -90,36 +86,59 @@ fn equals_rope_kv_and_attention_bit_for_bit() {
     }
     let mut random = Random(25);
     for (i, heads) in HEADS.into_iter().enumerate() {
+        devices.set_tuning(Tuning {
+            attention_heads: 1 + i as u32 % 4,
+            ..Tuning::default()
+        });
         for kv in KvType::ALL {
             for position in POSITIONS {
-                let op = op(heads, kv);
-                let buffers = buffers(&op, position, &mut random);
-                devices.set_tuning(Tuning {
-                    attention_heads: 1 + i as u32 % 4,
-                    ..Tuning::default()
-                });
-                let [k, v, out] = in_three_steps(&mut devices, &op, &buffers, position);
-                for pairs in [false, true] {
-                    let op = RopeAttention {
-                        pairs,
-                        ..op.clone()
-                    };
-                    let got = devices.run(&op, &buffers, step(position, 1)).unwrap();
-                    let what = format!("{heads:?}, {kv:?} at {position}, pairs: {pairs}");
-                    assert_eq!([&got[2], &got[3]], [&k, &v], "{what}: caches");
-                    let combine = AttentionCombine {
-                        heads: op.heads,
-                        head_dim: op.head_dim,
-                        context: CONTEXT,
-                        finish: true,
-                        pairs,
-                    };
-                    let merged = [got[4].clone(), untouched(out.len())];
-                    let merged = devices.run(&combine, &merged, step(position, 1)).unwrap();
-                    assert_eq!(merged[1], out, "{what}: result");
-                }
+                assert_same_bits(&mut devices, &op(heads, kv), position, &mut random);
             }
         }
+    }
+}
+
+/// More parts than attention_combine merges at once.
+#[test]
+fn equals_them_behind_4096_positions() {
+    let mut devices = Devices::one();
+    if devices.0.is_empty() {
+        return;
+    }
+    let mut random = Random(26);
+    for kv in KvType::ALL {
+        for position in [4095, 4096, 5250] {
+            let op = RopeAttention {
+                context: 5300,
+                ..op((6, 2, 64), kv)
+            };
+            assert_same_bits(&mut devices, &op, position, &mut random);
+        }
+    }
+}
+
+fn assert_same_bits(devices: &mut Devices, op: &RopeAttention, position: u32, random: &mut Random) {
+    let buffers = buffers(op, position, random);
+    let [k, v, out] = in_three_steps(devices, op, &buffers, position);
+    for pairs in [false, true] {
+        let op = RopeAttention {
+            pairs,
+            ..op.clone()
+        };
+        let got = devices.run(&op, &buffers, step(position, 1)).unwrap();
+        let shape = (op.heads, op.kv_heads, op.head_dim);
+        let what = format!("{shape:?}, {:?} at {position}, pairs: {pairs}", op.kv);
+        assert_eq!([&got[2], &got[3]], [&k, &v], "{what}: caches");
+        let combine = AttentionCombine {
+            heads: op.heads,
+            head_dim: op.head_dim,
+            context: op.context,
+            pairs,
+            reach: Reach::All,
+        };
+        let merged = [got[4].clone(), untouched(out.len())];
+        let merged = devices.run(&combine, &merged, step(position, 1)).unwrap();
+        assert_eq!(merged[1], out, "{what}: result");
     }
 }
 
@@ -138,7 +157,7 @@ fn in_three_steps(
         stride: op.v_offset + op.kv_heads * op.head_dim,
         k_offset: op.k_offset,
         v_offset: op.v_offset,
-        context: CONTEXT,
+        context: op.context,
         kv: op.kv,
         max_tokens: 1,
     };
@@ -150,7 +169,7 @@ fn in_three_steps(
         heads: op.heads,
         kv_heads: op.kv_heads,
         head_dim: op.head_dim,
-        context: CONTEXT,
+        context: op.context,
         kv: op.kv,
         max_tokens: 1,
     };

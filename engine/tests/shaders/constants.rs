@@ -93,7 +93,13 @@ fn constants_agree_with_the_op() {
                 assert_eq!(constant(module, "CHUNKS_PER_PAIR"), pair);
                 let group = Some(f64::from(CHUNKS_PER_GROUP));
                 assert_eq!(constant(module, "CHUNKS_PER_GROUP"), group);
-                assert_eq!(constant(module, "IN_GROUP"), group);
+                // The 300 positions of the case are one group.
+                let size = |name| constant(module, name).unwrap();
+                assert_eq!(size("PAIRS"), 8.0);
+                assert_eq!(size("OTHER_PAIRS"), size("PAIRS") - 1.0);
+                let slots = size("GROUPS") * size("PAIRS") * size("COLUMNS");
+                assert_eq!(value("WG"), Some(slots / size("GROUPS")));
+                assert_eq!(f64::from(x), 6.0);
             }
             Kernel::AttentionLoop => {
                 assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));

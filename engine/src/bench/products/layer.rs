@@ -1,6 +1,6 @@
 //! The products of a layer, as the dispatches of a decode step have them.
 
-use crate::ops::{Epilogue, NormGemv, TernaryGemv};
+use crate::ops::{Epilogue, NormGemv, Reach, TernaryGemv};
 use model::layout::{padded_cols, padded_rows};
 use model::{Activation, Architecture};
 
@@ -34,6 +34,7 @@ pub(super) fn products(arch: &Architecture, rows_per_tile: u32) -> [Product; 4] 
             eps: arch.rms_eps,
             norm,
             merged: None,
+            reach: Reach::All,
         };
         Product { name, op, fused }
     };
