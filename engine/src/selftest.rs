@@ -6,13 +6,18 @@
 //! break). Where they do not, prompts have to be read token by token for an answer to be continued exactly.
 
 use crate::bench::synthetic::Synthetic;
+use crate::ops::Tuning;
 use crate::{Error, Executor, KvType, ModelLoader, Session, SessionConfig};
 use model::architecture::Role;
 use model::{Architecture, Encoding, Manifest};
 use std::ops::ControlFlow;
 
-/// Tokens that the test reads: several, so that the kernels of prefill run, and no multiple of anything.
-const N_TOKENS: u32 = 9;
+/// Tokens that the test reads: more than a chunk of attention, so that what chunks leave is merged, and no multiple of anything.
+const N_TOKENS: u32 = 67;
+/// The last of them are read one by one, by the kernels of decode.
+const N_DECODED: u32 = 9;
+/// Positions of its cache.
+const CONTEXT: u32 = 80;
 /// Largest difference to the references, relative to the largest logit. Sums in another order and fused multiplications
 /// differ in the last bits of f32, and one of them may flip the rounding of an int8 activation, which moves a logit by about a
 /// part in 127 of one of 256 terms; a wrong lane, scale or index moves logits by their own size.
@@ -53,7 +58,7 @@ impl SelfTest {
             kv_heads: 2,
             head_dim: 64,
             vocab: 300,
-            context: 32,
+            context: CONTEXT,
             ..manifest.architecture.clone()
         };
         let rows = rows_encoding(manifest);
@@ -96,7 +101,7 @@ impl SelfTest {
     async fn session(&self, executor: Executor) -> Result<Session, Error> {
         let config = SessionConfig {
             kv: self.kv,
-            context: 32,
+            context: CONTEXT,
             ..SessionConfig::default()
         };
         let manifest = self.synthetic.manifest();
@@ -110,11 +115,17 @@ impl SelfTest {
     }
 
     async fn judge(&self, session: &mut Session) -> Result<Verdict, Error> {
-        session.replay(&tokens()).await?;
+        let tokens = tokens();
+        let (prompt, _) = tokens.split_at(tokens.len() - N_DECODED as usize);
+        session
+            .prefill(prompt, |_, _| ControlFlow::Continue(()))
+            .await?;
+        session.replay(&tokens).await?;
         let decoded = logits(session).await?;
+        let of_long = self.at_long_contexts(session).await?;
         session.truncate(0);
         session
-            .prefill(&tokens(), |_, _| ControlFlow::Continue(()))
+            .prefill(&tokens, |_, _| ControlFlow::Continue(()))
             .await?;
         let prefilled = logits(session).await?;
         let next = match session.next_token().await {
@@ -130,6 +141,10 @@ impl SelfTest {
         let mut problem = difference(&self.logits, &decoded)
             .map(|what| format!("decode: {what}"))
             .or_else(|| {
+                let what = difference(&decoded, &of_long)?;
+                Some(format!("decode of long contexts: {what}"))
+            })
+            .or_else(|| {
                 difference(&self.logits, &prefilled).map(|what| format!("prefill: {what}"))
             });
         if problem.is_none() && next != self.next && !is_tie(&self.logits, next, self.next) {
@@ -141,14 +156,34 @@ impl SelfTest {
                 .map(|value| value.to_bits())
                 .collect::<Vec<_>>()
         };
-        let (a, b) = (bits(&decoded), bits(&prefilled));
-        let inexact = a.iter().zip(&b).position(|(a, b)| a != b).map(|id| {
-            format!(
-                "logit {id} is {} by decode and {} by prefill",
+        let differs = |decoded: &[f32], what: &str| {
+            let (a, b) = (bits(decoded), bits(&prefilled));
+            let id = a.iter().zip(&b).position(|(a, b)| a != b)?;
+            Some(format!(
+                "logit {id} is {} by decode{what} and {} by prefill",
                 decoded[id], prefilled[id]
-            )
-        });
+            ))
+        };
+        let inexact = differs(&decoded, "").or_else(|| differs(&of_long, " of long contexts"));
         Ok(Verdict { problem, inexact })
+    }
+
+    /// The logits of the last token once more, by the kernels that decode takes where the context is long.
+    async fn at_long_contexts(&self, session: &mut Session) -> Result<Vec<f32>, Error> {
+        let Executor::Gpu(gpu) = &mut session.executor else {
+            return logits(session).await;
+        };
+        let tuning = *gpu.tuning();
+        gpu.set_tuning(Tuning {
+            attention_sharing: 0,
+            ..tuning
+        });
+        let replayed = session.replay(&tokens()).await;
+        if let Executor::Gpu(gpu) = &mut session.executor {
+            gpu.set_tuning(tuning);
+        }
+        replayed?;
+        logits(session).await
     }
 }
 

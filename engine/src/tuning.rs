@@ -104,7 +104,7 @@ impl Shares {
         }
     }
 
-    /// What was measured to be best on a card with 132 multiprocessors of NVIDIA's; for workgroups of 512.
+    /// See [`Tuning::wide`].
     #[must_use]
     pub const fn wide() -> Self {
         const fn sharing(workgroup: u32, slices: u32, rows: u32) -> Sharing {
@@ -207,6 +207,18 @@ impl Default for Tuning {
 }
 
 impl Tuning {
+    /// What was measured to be best on a card with 132 multiprocessors of NVIDIA's; for workgroups of 512.
+    #[must_use]
+    pub fn wide() -> Self {
+        Self {
+            shares: Shares::wide(),
+            // With six pairs or less, a dispatch that merges them costs more than it saves in the product.
+            attention_sharing: 768,
+            attention_pairs: true,
+            ..Self::default()
+        }
+    }
+
     /// The position from which on workgroups of attention are shared.
     pub(crate) fn sharing_position(&self) -> u32 {
         self.attention_sharing

@@ -142,11 +142,11 @@ fn prefill_equals_fused_decode() {
     }
 }
 
-/// Around the position from which on there is a second group: before it workgroups have one head, and chunks or pairs of them, from
-/// there on they share heads.
+/// Around the position from which on workgroups of attention share heads, and what they leave is merged by a dispatch: before it they
+/// have one head, and chunks or pairs of them.
 #[test]
-fn prefill_equals_fused_decode_in_a_second_group() {
-    for (attention_pairs, attention_sharing) in [(true, 512), (false, 512)] {
+fn prefill_equals_fused_decode_of_long_contexts() {
+    for (attention_pairs, attention_sharing) in [(true, 1010), (false, 2000)] {
         let Some(mut executor) = gpu(None) else {
             return;
         };
@@ -160,7 +160,7 @@ fn prefill_equals_fused_decode_in_a_second_group() {
             ..Tuning::default()
         });
         let mut session = session_of(1100, ("g256", "packed"), executor, KvType::F16, 256);
-        check(&mut session, &[640, 1024, 1025, 1090], 1000);
+        check(&mut session, &[1011, 1024, 1025, 1090], 1000);
     }
 }
 

@@ -6,6 +6,7 @@ mod common;
 
 use common::{gpu, variants};
 use engine::bench::synthetic::{Synthetic, architecture};
+use engine::ops::Tuning;
 use engine::selftest::{SelfTest, Verdict};
 use engine::shader::Kernel;
 use engine::{Executor, KvType, SessionConfig};
@@ -79,6 +80,49 @@ fn the_executor_is_good_for_the_real_model_afterwards() {
 fn verdict(kv: KvType, patch: Patch) -> Option<Verdict> {
     let test = block_on(SelfTest::new(&like("tiny", Encoding::Q8), kv)).unwrap();
     Some(block_on(test.run(patched(patch)?)).unwrap().1)
+}
+
+#[test]
+fn mistakes_of_fused_steps_are_noticed() {
+    let mistakes: [(&str, Patch); 3] = [
+        ("a sum is taken for a maximum", |kernel, text| {
+            if kernel == Kernel::NormGemv {
+                text.replace(", next.x, next.y);", ", next.y, next.x);")
+            } else {
+                text
+            }
+        }),
+        ("a second chunk is not merged", |kernel, text| {
+            if kernel == Kernel::AttentionCombine {
+                replace(&text, "own + 1u < used", "false")
+            } else {
+                text
+            }
+        }),
+        ("a sum is not divided by", |kernel, text| {
+            if kernel == Kernel::AttentionCombine {
+                replace(&text, "whole.values / whole.sum", "whole.values")
+            } else {
+                text
+            }
+        }),
+    ];
+    let test = block_on(SelfTest::new(&like("tiny", Encoding::Q8), KvType::F16)).unwrap();
+    for (what, patch) in mistakes {
+        let Some(mut executor) = patched(patch) else {
+            return;
+        };
+        if let Executor::Gpu(gpu) = &mut executor {
+            gpu.set_tuning(Tuning {
+                fused: true,
+                ..*gpu.tuning()
+            });
+        }
+        let (_, verdict) = block_on(test.run(executor)).unwrap();
+        let noticed = verdict.problem.or(verdict.inexact);
+        assert!(noticed.is_some(), "{what} was not noticed");
+        eprintln!("{what}: {}", noticed.unwrap());
+    }
 }
 
 #[test]

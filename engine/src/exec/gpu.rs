@@ -7,7 +7,7 @@ pub(crate) use prepare::Compiling;
 use super::{Dispatch, Program};
 use crate::Error;
 use crate::device::Device;
-use crate::ops::{BufferId, Shares, Sharing, Step, Tuning};
+use crate::ops::{BufferId, Step, Tuning};
 use crate::shader::{Choice, Kernel};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,18 +52,17 @@ impl GpuExecutor {
     /// An executor without buffers.
     #[must_use]
     pub fn new(device: Device) -> Self {
+        let base = if device.has_wide_workgroups() {
+            Tuning::wide()
+        } else {
+            Tuning::default()
+        };
         let tuning = Tuning {
             // A software adapter has nothing to hide a dispatch behind, and pays for all arithmetic.
             fused: !device.is_software(),
             attention_loops: device.is_software(),
             subgroup_lanes: device.subgroup_lanes(),
-            shares: if device.has_wide_workgroups() {
-                Shares::wide()
-            } else {
-                Shares::all(Sharing::PLAIN)
-            },
-            attention_pairs: device.has_wide_workgroups(),
-            ..Tuning::default()
+            ..base
         };
         Self {
             device,
