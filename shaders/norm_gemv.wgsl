@@ -42,7 +42,7 @@ var<workgroup> q_row: array<array<u32, 16>, QUADS>;
 
 // Quads of the row, merged of the parts of one group.
 fn merged_quads(lid: u32, last: u32) -> array<vec4<f32>, ROW_STEPS> {
-    // The first pair is there wherever the position is, so it is loaded before that is known.
+    // The first part is there wherever the position is, so it is loaded before that is known.
     var values: array<vec4<f32>, ROW_STEPS>;
     var places: array<u32, ROW_STEPS>; // of parts
     var totals: array<vec4<f32>, ROW_STEPS>;

@@ -1,5 +1,5 @@
 //! A numeric self-test: a model of a few thousand weights runs on the device in the variant that the real one will use, and
-//! must say what the CPU references say. A few milliseconds after a device was opened, it tells a driver that computes
+//! must say what the CPU references say. Right after a device was opened, it tells a driver that computes
 //! nonsense from one that can be trusted, before anybody reads the nonsense.
 //!
 //! It also looks whether prefill and decode leave the same bits (a rule that the kernels keep and a compiler may
@@ -12,12 +12,12 @@ use model::architecture::Role;
 use model::{Architecture, Encoding, Manifest};
 use std::ops::ControlFlow;
 
-/// Tokens that the test reads: more than a chunk of attention, so that what chunks leave is merged, and no multiple of anything.
-const N_TOKENS: u32 = 67;
+/// Tokens that the test reads: more than a pair of attention's chunks, so that pairs are merged, and no multiple of anything.
+const N_TOKENS: u32 = 131;
 /// The last of them are read one by one, by the kernels of decode.
 const N_DECODED: u32 = 9;
-/// Positions of its cache.
-const CONTEXT: u32 = 80;
+/// Positions of its cache: so many that the merge of chunks has the workgroup that a real model's has.
+const CONTEXT: u32 = 3136;
 /// Largest difference to the references, relative to the largest logit. Sums in another order and fused multiplications
 /// differ in the last bits of f32, and one of them may flip the rounding of an int8 activation, which moves a logit by about a
 /// part in 127 of one of 256 terms; a wrong lane, scale or index moves logits by their own size.

@@ -250,6 +250,45 @@ fn queueing_reuse_and_resuming_change_nothing() {
     }
 }
 
+/// Steps before and behind the position from which on attention is shared, in one submit; sampled, so that a small difference shows.
+#[test]
+fn submits_may_straddle_the_sharing_position() {
+    let prompt: Vec<u32> = (0..50).map(|i| (i * 53 + 11) % 384).collect();
+    let mut expected: Option<Vec<u32>> = None;
+    for attention_pairs in [false, true] {
+        let Some(mut executor) = gpu(None) else {
+            return;
+        };
+        let set = |executor: &mut Executor, attention_sharing| {
+            let Executor::Gpu(device) = executor else {
+                unreachable!("a GPU was opened")
+            };
+            device.set_tuning(Tuning {
+                fused: true,
+                attention_pairs,
+                attention_sharing,
+                ..Tuning::default()
+            });
+        };
+        for attention_sharing in [0, 60, u32::MAX] {
+            set(&mut executor, attention_sharing);
+            let mut session = session(("g256", "packed"), executor, KvType::F16, 16);
+            session.set_sampling(sampled());
+            for per_submit in [1, 2, 4, 8] {
+                session.truncate(0);
+                session.set_steps_per_submit(per_submit);
+                let ids = generate(&mut session, &prompt, 24, 2);
+                assert_eq!(
+                    expected.get_or_insert_with(|| ids.clone()),
+                    &ids,
+                    "from {attention_sharing} on, {per_submit} steps a submit, pairs: {attention_pairs}"
+                );
+            }
+            executor = session.into_executor();
+        }
+    }
+}
+
 fn sampled() -> Sampling {
     Sampling {
         temperature: 0.8,

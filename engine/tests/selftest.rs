@@ -82,9 +82,38 @@ fn verdict(kv: KvType, patch: Patch) -> Option<Verdict> {
     Some(block_on(test.run(patched(patch)?)).unwrap().1)
 }
 
+fn fuse(executor: &mut Executor, attention_pairs: bool) {
+    if let Executor::Gpu(gpu) = executor {
+        gpu.set_tuning(Tuning {
+            fused: true,
+            attention_pairs,
+            ..*gpu.tuning()
+        });
+    }
+}
+
+#[test]
+fn sound_devices_pass_with_fused_steps() {
+    let test = block_on(SelfTest::new(&like("tiny", Encoding::Q8), KvType::F16)).unwrap();
+    for variant in variants() {
+        for attention_pairs in [false, true] {
+            let Some(mut executor) = gpu(Some(variant)) else {
+                return;
+            };
+            fuse(&mut executor, attention_pairs);
+            let (_, verdict) = block_on(test.run(executor)).unwrap();
+            assert_eq!(
+                verdict,
+                Verdict::default(),
+                "{variant}, pairs: {attention_pairs}"
+            );
+        }
+    }
+}
+
 #[test]
 fn mistakes_of_fused_steps_are_noticed() {
-    let mistakes: [(&str, Patch); 3] = [
+    let mistakes: [(&str, Patch); 4] = [
         ("a sum is taken for a maximum", |kernel, text| {
             if kernel == Kernel::NormGemv {
                 text.replace(", next.x, next.y);", ", next.y, next.x);")
@@ -95,6 +124,14 @@ fn mistakes_of_fused_steps_are_noticed() {
         ("a second chunk is not merged", |kernel, text| {
             if kernel == Kernel::AttentionCombine {
                 replace(&text, "own + 1u < used", "false")
+            } else {
+                text
+            }
+        }),
+        ("a second pair is not merged", |kernel, text| {
+            if kernel == Kernel::AttentionCombine {
+                // Of an unrolled loop.
+                text.replace("first + at * PIECES < used", "false")
             } else {
                 text
             }
@@ -112,12 +149,7 @@ fn mistakes_of_fused_steps_are_noticed() {
         let Some(mut executor) = patched(patch) else {
             return;
         };
-        if let Executor::Gpu(gpu) = &mut executor {
-            gpu.set_tuning(Tuning {
-                fused: true,
-                ..*gpu.tuning()
-            });
-        }
+        fuse(&mut executor, false);
         let (_, verdict) = block_on(test.run(executor)).unwrap();
         let noticed = verdict.problem.or(verdict.inexact);
         assert!(noticed.is_some(), "{what} was not noticed");

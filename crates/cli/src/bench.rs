@@ -71,7 +71,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4))]
     attention_heads: Option<u32>,
     /// The position from which on they do, at most 1024
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1024))]
     attention_sharing: Option<u32>,
     /// Instead of a model, measure row interleavings of ternary matrices (takes minutes)
     #[arg(long, group = "kernels")]

@@ -1,7 +1,7 @@
 //! The kernels that are timed against their CPU references, on the weights and activations of the timed run.
 
 use super::kernels::{Phase, group_name};
-use crate::exec::{CpuMemory, Program};
+use crate::exec::{CpuMemory, Dispatch, Program};
 use crate::ops::{Access, Step, cache_rows};
 use crate::plan::Plan;
 use crate::shader::Kernel;
@@ -54,8 +54,8 @@ impl Check {
     }
 }
 
-/// Compares the first and the last dispatch of every kind in `program`, each on the inputs that the GPU has there. Buffers
-/// above `max_bytes` are left out, and so is the sampler, which has no output of its own to compare.
+/// Compares the first and the last dispatch of every kind in `program` that `is_wanted`, each on the inputs that the GPU has
+/// there. Buffers above `max_bytes` are left out, and so is the sampler, which has no output of its own to compare.
 ///
 /// # Errors
 /// [`Error::DeviceLost`]; a difference is a result.
@@ -63,22 +63,26 @@ pub(super) async fn check_program(
     session: &mut Session,
     phase: Phase,
     program: impl Fn(&Session) -> &Program,
+    is_wanted: impl Fn(&Dispatch) -> bool,
     step: &Step,
     max_bytes: u64,
 ) -> Result<Vec<Check>, Error> {
     let tuning = *super::kernels::gpu(&session.executor)?.tuning();
-    // What has nothing to do at this step has no label here.
+    // Only what has something to do at this step and is wanted has a label here.
     let labels: Vec<Option<String>> = program(session)
         .dispatches()
         .iter()
         .map(|dispatch| {
             let is_empty = dispatch.op.grid(step, &tuning).contains(&0);
-            (!is_empty).then(|| dispatch.label.clone())
+            (!is_empty && is_wanted(dispatch)).then(|| dispatch.label.clone())
         })
         .collect();
     let mut checks = Vec::new();
     for (index, label) in labels.iter().enumerate() {
-        let Some(label) = label else { continue };
+        let Some(label) = label else {
+            run_one(session, &program, index, step)?;
+            continue;
+        };
         let same = |other: &Option<String>| {
             other
                 .as_ref()

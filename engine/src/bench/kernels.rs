@@ -267,26 +267,26 @@ async fn by_kind(
                 label: Some("bench"),
                 timestamp_writes: None,
             });
-            let mut busy = 0;
+            // Those that have something to do at this step.
+            let mut busy = Vec::new();
             for _ in 0..repetitions {
-                busy = places
-                    .iter()
-                    .filter(|place| {
-                        gpu.record(&mut pass, all[**place].0, all[**place].1, &run.step)
-                    })
-                    .count();
+                let record = |place: &usize| {
+                    let (program, index) = all[*place];
+                    gpu.record(&mut pass, program, index, &run.step)
+                };
+                busy = places.iter().copied().filter(record).collect();
             }
             drop(pass);
             let start = (run.clock)();
             gpu.device().raw().1.submit([encoder.finish()]);
             wait(gpu.device()).await?;
             let taken = (run.clock)() - start;
-            if busy == 0 {
+            if busy.is_empty() {
                 break;
             }
             if taken >= BATCH_SECONDS / 2.0 || repetitions >= MAX_BATCH {
-                let each = taken / f64::from(repetitions) / busy as f64;
-                places.iter().for_each(|place| seconds[*place] = each);
+                let each = taken / f64::from(repetitions) / busy.len() as f64;
+                busy.iter().for_each(|place| seconds[*place] = each);
                 break;
             }
             // The first try is short and also warms the clocks up.

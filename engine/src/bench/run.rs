@@ -6,8 +6,9 @@ use super::kernels::{Phase, Run, Timed, gpu, time_run};
 use super::read::{ReadSpeed, read_speed};
 use super::report::{DecodeSpeed, LoadTime, Options, PrefillSpeed, Report};
 use super::timer::median;
-use crate::ops::Step;
-use crate::{Error, Sampling, Session};
+use crate::exec::{Dispatch, Program};
+use crate::ops::{Step, Tuning};
+use crate::{Error, Executor, Sampling, Session};
 use std::ops::ControlFlow;
 
 /// Tokens of the prompt on which kernels and paths are checked: short, the CPU computes it too.
@@ -191,6 +192,9 @@ pub(super) async fn prefill_all(session: &mut Session, tokens: &[u32]) -> Result
         .map(|_| ())
 }
 
+/// One of the programs of a session.
+type ProgramOf = fn(&Session) -> &Program;
+
 async fn check_kernels(session: &mut Session, max_bytes: u64) -> Result<Vec<Check>, Error> {
     let n_tokens = CHECK_TOKENS
         .min(session.plan.chunk)
@@ -206,16 +210,9 @@ async fn check_kernels(session: &mut Session, max_bytes: u64) -> Result<Vec<Chec
         n_logits: 1,
     };
     write_step(session, &step, &tokens)?;
-    checks.extend(
-        check_program(
-            session,
-            Phase::Prefill,
-            |session| &session.plan.prefill,
-            &step,
-            max_bytes,
-        )
-        .await?,
-    );
+    let prefill: ProgramOf = |session| &session.plan.prefill;
+    let checked = check_program(session, Phase::Prefill, prefill, |_| true, &step, max_bytes);
+    checks.extend(checked.await?);
     let step = Step {
         pos: n_tokens,
         n_tokens: 1,
@@ -223,28 +220,33 @@ async fn check_kernels(session: &mut Session, max_bytes: u64) -> Result<Vec<Chec
         n_logits: 1,
     };
     write_step(session, &step, &tokens[..1])?;
-    checks.extend(
-        check_program(
-            session,
-            Phase::Decode,
-            |session| &session.plan.decode,
-            &step,
-            max_bytes,
-        )
-        .await?,
+    let decode: ProgramOf = |session| &session.plan.decode;
+    let checked = check_program(session, Phase::Decode, decode, |_| true, &step, max_bytes);
+    checks.extend(checked.await?);
+    // What only long contexts need, as if this were one.
+    let tuning = *super::kernels::gpu(&session.executor)?.tuning();
+    set_tuning(
+        session,
+        Tuning {
+            attention_sharing: 0,
+            ..tuning
+        },
     );
-    checks.extend(
-        check_program(
-            session,
-            Phase::Decode,
-            |session| &session.plan.head,
-            &step,
-            max_bytes,
-        )
-        .await?,
-    );
+    let is_long = |dispatch: &Dispatch| dispatch.op.grid(&step, &tuning).contains(&0);
+    let checked = check_program(session, Phase::Decode, decode, is_long, &step, max_bytes).await;
+    set_tuning(session, tuning);
+    checks.extend(checked?);
+    let head: ProgramOf = |session| &session.plan.head;
+    let checked = check_program(session, Phase::Decode, head, |_| true, &step, max_bytes);
+    checks.extend(checked.await?);
     session.truncate(0);
     Ok(checks)
+}
+
+fn set_tuning(session: &mut Session, tuning: Tuning) {
+    if let Executor::Gpu(gpu) = &mut session.executor {
+        gpu.set_tuning(tuning);
+    }
 }
 
 fn write_step(session: &mut Session, step: &Step, tokens: &[u32]) -> Result<(), Error> {

@@ -88,7 +88,7 @@ impl GpuExecutor {
         &self.tuning
     }
 
-    /// Tile sizes for programs prepared from now on.
+    /// Tile sizes for programs prepared from now on; what only says which ops run at which positions holds for all.
     pub fn set_tuning(&mut self, tuning: Tuning) {
         self.tuning = tuning;
     }

@@ -15,7 +15,7 @@ pub const ATTENTION_CHUNK: u32 = 64;
 /// Chunks of a pair: neighbours that are merged before others are.
 pub const CHUNKS_PER_PAIR: u32 = 2;
 
-/// Chunks of a group: so many are merged by one workgroup.
+/// Chunks of a group: eight pairs in a row, merged before groups are.
 pub const CHUNKS_PER_GROUP: u32 = 16;
 
 /// Largest head dimension: a quad of it for each of 64 invocations, see `lib/attention.wgsl`.

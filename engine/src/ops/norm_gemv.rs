@@ -3,8 +3,8 @@
 use super::attention_combine::pieces;
 use super::norm_quantize::row_sizes;
 use super::{
-    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_PAIR, Epilogue, Op, Reach, Sharing,
-    Step, TernaryGemv, Tuning, at_least, grid_2d, multiple,
+    ATTENTION_CHUNK, Access, Attention, BufferId, CHUNKS_PER_GROUP, CHUNKS_PER_PAIR, Epilogue, Op,
+    Reach, Sharing, Step, TernaryGemv, Tuning, at_least, grid_2d, multiple,
 };
 use crate::Error;
 use crate::exec::CpuMemory;
@@ -60,7 +60,7 @@ pub struct NormGemv {
     pub norm: bool,
     /// What the row is merged of, unless it lies there as it is.
     pub merged: Option<Merged>,
-    /// The positions at which it runs.
+    /// The positions at which it runs: the short ones, where it merges and the context has more than a group of chunks.
     pub reach: Reach,
 }
 
@@ -168,6 +168,16 @@ impl Op for NormGemv {
             None => at_least(OP, "x bytes", width * 4, sizes[2])?,
             Some(merged) => {
                 multiple(OP, "head_dim", 4, u64::from(merged.head_dim))?;
+                // More than a group would be merged in another order than prefill has.
+                if self.reach != Reach::Short {
+                    let most = u64::from(ATTENTION_CHUNK * CHUNKS_PER_GROUP);
+                    at_least(
+                        OP,
+                        "positions that are merged",
+                        u64::from(merged.context),
+                        most,
+                    )?;
+                }
                 let merged_width = u64::from(merged.heads) * u64::from(merged.head_dim);
                 if merged_width != width {
                     return Err(Error::Shape {

@@ -1,4 +1,4 @@
-//! The dispatches of a fused decode step: five a layer, six once there is more than a group of chunks, instead of ten.
+//! The dispatches of a fused decode step: five a layer, six at long contexts, instead of ten.
 
 use super::dispatches::{Builder, dispatch};
 use crate::exec::{Dispatch, Executor};

@@ -58,6 +58,54 @@ fn agrees_with_the_reference() {
     }
 }
 
+/// Words of the first, a middle and the last part that a position uses, of the first head: maximum, sum and a value.
+pub(super) fn parts_with_a_nan(op: &AttentionCombine, pos: u32) -> Vec<usize> {
+    let last = pos / 64 / if op.pairs { 2 } else { 1 };
+    let mut words = Vec::new();
+    for part in [0, last / 2, last] {
+        let start = (part * (op.head_dim + 4)) as usize;
+        words.extend([start, start + 1, start + 4]);
+    }
+    words
+}
+
+/// What no longer is a number stays so, whichever part it is in, and spoils its head alone.
+#[test]
+fn a_nan_in_a_part_reaches_the_result() {
+    let mut devices = Devices::one();
+    let mut random = Random(22);
+    for pairs in [false, true] {
+        for pos in [40, 100, 1100, 4095, 6000] {
+            let op = AttentionCombine {
+                heads: 2,
+                head_dim: 32,
+                context: 6400,
+                pairs,
+                reach: Reach::All,
+            };
+            let sound = partials(&op, pos, &mut random);
+            let is_alone = pos < if pairs { 128 } else { 64 };
+            for (i, at) in parts_with_a_nan(&op, pos).into_iter().enumerate() {
+                // A part alone needs no maximum; what spoils that has spoilt the sum too.
+                if is_alone && i % 3 == 0 {
+                    continue;
+                }
+                let mut partials = sound.clone();
+                partials[at] = f32::NAN.to_bits();
+                let Some(got) = devices.run(&op, &[partials, untouched(64)], step(pos, 1)) else {
+                    return;
+                };
+                let out = common::floats(&got[1]);
+                let what = format!("word {at} at {pos}, pairs: {pairs}: {out:?}");
+                // Of a value only its own column.
+                let own = if i % 3 == 2 { &out[..1] } else { &out[..32] };
+                assert!(own.iter().all(|x| x.is_nan()), "{what}");
+                assert!(out[32..].iter().all(|x| x.is_finite()), "{what}");
+            }
+        }
+    }
+}
+
 /// Chunks of rope_attention, merged, against softmax in f64 over the whole context. Position 0 of the table turns nothing.
 #[test]
 fn with_attention_it_is_softmax() {

@@ -1,10 +1,10 @@
-use super::attention_combine::partials;
+use super::attention_combine::{partials, parts_with_a_nan};
 use super::ternary_gemv::{EPILOGUES, codes, tiled_shapes};
 use crate::common::{Random, words};
 use crate::{Devices, assert_floats, run, shared_out, step, untouched};
 use engine::Executor;
 use engine::ops::{
-    AttentionCombine, Epilogue, Merged, NormGemv, NormQuantize, Reach, TernaryGemv, Tuning,
+    AttentionCombine, Epilogue, Merged, NormGemv, NormQuantize, Op as _, Reach, TernaryGemv, Tuning,
 };
 
 fn op((n_rows, width, rows_per_tile): (u32, u32, u32), norm: bool) -> NormGemv {
@@ -118,6 +118,7 @@ fn merges_as_attention_combine_does_bit_for_bit() {
             let expected = in_two_steps(&mut devices, &op, &buffers, &whole[1]).unwrap();
             let fused = NormGemv {
                 merged: Some(merged),
+                reach: Reach::Short,
                 ..op.clone()
             };
             buffers[2].clone_from(&left[0]);
@@ -196,5 +197,66 @@ fn a_nan_reaches_the_product() {
     buffers[2][37] = f32::NAN.to_bits();
     if let Some(got) = devices.run(&op, &buffers, step(0, 1)) {
         assert!(got[4].iter().all(|&y| f32::from_bits(y).is_nan()));
+    }
+}
+
+/// What no longer is a number stays so, whichever part it is in.
+#[test]
+fn a_nan_in_a_part_reaches_the_product() {
+    let mut devices = Devices::all();
+    let mut random = Random(16);
+    for pairs in [false, true] {
+        let (heads, head_dim, context, pos) = (2, 32, 1024, 700);
+        let merged = Merged {
+            heads,
+            head_dim,
+            context,
+            pairs,
+        };
+        let op = NormGemv {
+            merged: Some(merged),
+            reach: Reach::Short,
+            ..op((8, heads * head_dim, 8), true)
+        };
+        let combine = AttentionCombine {
+            heads,
+            head_dim,
+            context,
+            pairs,
+            reach: Reach::All,
+        };
+        let sound = partials(&combine, pos, &mut random);
+        for at in parts_with_a_nan(&combine, pos) {
+            let mut buffers = buffers(&op, &mut random);
+            buffers[2].clone_from(&sound);
+            buffers[2][at] = f32::NAN.to_bits();
+            if let Some(got) = devices.run(&op, &buffers, step(pos, 1)) {
+                let all = got[4].iter().all(|&y| f32::from_bits(y).is_nan());
+                assert!(all, "word {at}, pairs: {pairs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_than_a_group_is_not_merged() {
+    let merged = |context| Merged {
+        heads: 2,
+        head_dim: 32,
+        context,
+        pairs: false,
+    };
+    let fused = |context, reach| NormGemv {
+        merged: Some(merged(context)),
+        reach,
+        ..op((8, 64, 8), true)
+    };
+    let sizes = [1 << 20; 5];
+    assert!(fused(1024, Reach::All).check(&sizes).is_ok());
+    assert!(fused(1025, Reach::Short).check(&sizes).is_ok());
+    for reach in [Reach::All, Reach::Long] {
+        let refused = fused(1025, reach).check(&sizes).unwrap_err();
+        let expected = "positions that are merged";
+        assert!(refused.to_string().contains(expected), "{refused}");
     }
 }

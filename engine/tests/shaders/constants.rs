@@ -93,13 +93,20 @@ fn constants_agree_with_the_op() {
                 assert_eq!(constant(module, "CHUNKS_PER_PAIR"), pair);
                 let group = Some(f64::from(CHUNKS_PER_GROUP));
                 assert_eq!(constant(module, "CHUNKS_PER_GROUP"), group);
-                // The 300 positions of the case are one group.
-                let size = |name| constant(module, name).unwrap();
-                assert_eq!(size("PAIRS"), 8.0);
-                assert_eq!(size("OTHER_PAIRS"), size("PAIRS") - 1.0);
-                let slots = size("GROUPS") * size("PAIRS") * size("COLUMNS");
-                assert_eq!(value("WG"), Some(slots / size("GROUPS")));
                 assert_eq!(f64::from(x), 6.0);
+                // An invocation for each pair and quad that are merged at once, in the text's own sizes and in the op's.
+                let own = |name| constant(module, name).unwrap();
+                let slots = own("GROUPS") * own("PAIRS") * own("COLUMNS");
+                assert_eq!(override_default(module, "WG"), Some(slots));
+                let sizes = op.sizes(&Tuning::default());
+                let size = |name| {
+                    let (_, size) = sizes.iter().find(|(n, _)| *n == name).unwrap();
+                    f64::from(*size)
+                };
+                assert_eq!(size("PAIRS"), f64::from(CHUNKS_PER_GROUP / CHUNKS_PER_PAIR));
+                assert_eq!(size("OTHER_PAIRS"), size("PAIRS") - 1.0);
+                assert_eq!(size("GROUPS"), 1.0, "300 positions");
+                assert_eq!(workgroup, size("GROUPS") * size("PAIRS") * size("COLUMNS"));
             }
             Kernel::AttentionLoop => {
                 assert_eq!(constant(module, "CHUNK"), Some(f64::from(ATTENTION_CHUNK)));
