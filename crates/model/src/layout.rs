@@ -70,8 +70,11 @@ pub const fn scales_per_row(encoding: &Encoding, n_cols: usize) -> usize {
     }
 }
 
+/// Most rows of a tile. Without a limit a small piece could claim padding without end.
+pub const MAX_ROWS_PER_TILE: u32 = 64;
+
 /// Bytes of a piece of `n_rows` rows in a shard: codes, then scales. `None` when the number overflows or a field is invalid
-/// (`rows_per_tile` or a group size of 0).
+/// (`rows_per_tile` of 0 or above [`MAX_ROWS_PER_TILE`], or a group size of 0).
 pub fn stored_piece_bytes(
     layout: &TernaryLayout,
     encoding: &Encoding,
@@ -85,6 +88,9 @@ pub fn stored_piece_bytes(
         .checked_mul(K_MULTIPLE as u64)?;
     match encoding {
         Encoding::Ternary { scale } => {
+            if !(1..=MAX_ROWS_PER_TILE).contains(&layout.rows_per_tile) {
+                return None;
+            }
             let codes = match layout.coding {
                 Coding::B2 => rows
                     .checked_next_multiple_of(u64::from(layout.rows_per_tile))?

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use crate::archive::MAX_NAME_BYTES;
 use crate::checkpoint::text::{MAX_TEMPLATE_BYTES, MAX_TOKENIZER_BYTES};
 use crate::error::shown;
+use crate::layout::MAX_ROWS_PER_TILE;
 use crate::manifest::{
     FileHash, MANIFEST_FILE, MAX_SHARD_BYTES, SCHEMA_VERSION, SuggestedSampling, TextInfo, TokenRef,
 };
@@ -95,7 +96,7 @@ impl Manifest {
         self.architecture.validate("architecture.")?;
         check_text("architecture.family", &self.architecture.family)?;
         let rows_per_tile = self.ternary.rows_per_tile;
-        if !rows_per_tile.is_power_of_two() || rows_per_tile > 64 {
+        if !rows_per_tile.is_power_of_two() || rows_per_tile > MAX_ROWS_PER_TILE {
             return fail(
                 "ternary.rows_per_tile",
                 "a power of two from 1 to 64",

@@ -10,8 +10,8 @@ import { setUp, sleep, until } from "../steps.mjs";
 const TIMEOUT = { timeout: 20 * 60_000 };
 const SHARDS = TOY.shards.map((name) => `/models/toy/${name}`);
 const QUESTION = "Tell me everything about the sea.";
-/** Long enough to be disturbed several times. */
-const LONG = { model: "models/toy", greedy: 1, max_tokens: 600 };
+/** Long enough to be disturbed several times, and for seconds where 400 tokens take one. */
+const LONG = { model: "models/toy", greedy: 1, max_tokens: 1800 };
 
 describe(`interruptions on ${GPU}`, () => {
   let server, browser;

@@ -264,3 +264,30 @@ proptest! {
         let _ = decode_piece(&layout, &tensor(encoding, n_rows, n_cols), &piece, &shard);
     }
 }
+
+/// Five codes are a byte, but a tile of so many rows would be gigabytes.
+#[test]
+fn a_tile_of_endless_rows_is_refused() {
+    let tensor = tensor(TENSOR_SCALE, 1, 5);
+    for (rows_per_tile, fits) in [
+        (0, false),
+        (1, true),
+        (64, true),
+        (65, false),
+        (u32::MAX, false),
+    ] {
+        let layout = TernaryLayout {
+            rows_per_tile,
+            coding: Coding::T5,
+        };
+        let piece = Piece {
+            shard: 0,
+            offset: 0,
+            bytes: 1,
+            first_row: 0,
+            n_rows: 1,
+        };
+        let decoded = decode_piece(&layout, &tensor, &piece, &[121]);
+        assert_eq!(decoded.is_ok(), fits, "{rows_per_tile}: {decoded:?}");
+    }
+}
