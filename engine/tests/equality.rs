@@ -5,7 +5,7 @@
 mod common;
 
 use common::golden::{Package, exact};
-use common::{gpu, variants};
+use common::{gpu, tune, variants};
 use engine::diagnostics::{Equality, prefill_equals_decode, trace};
 use engine::ops::{Shares, Tuning};
 use engine::{Executor, KvType, Sampling, Session, SessionConfig, Variant};
@@ -82,14 +82,14 @@ fn prefill_equals_decode_with_products_shared_out_for_a_large_card() {
     let Some(mut executor) = gpu(None) else {
         return;
     };
-    let Executor::Gpu(device) = &mut executor else {
-        unreachable!("a GPU was opened")
-    };
-    device.set_tuning(Tuning {
-        fused: false,
-        shares: Shares::wide(),
-        ..Tuning::default()
-    });
+    tune(
+        &mut executor,
+        Tuning {
+            fused: false,
+            shares: Shares::wide(),
+            ..Tuning::default()
+        },
+    );
     let mut session = session(("gl256", "packed_div"), executor, KvType::F16, 48);
     check(&mut session, &[1, 5, 65], 40);
 }
@@ -120,20 +120,20 @@ fn prefill_equals_fused_decode() {
         let Some(mut executor) = gpu(Some(variant)) else {
             return;
         };
-        let Executor::Gpu(device) = &mut executor else {
-            unreachable!("a GPU was opened")
-        };
-        device.set_tuning(Tuning {
-            fused: true,
-            attention_heads: 1 + i as u32,
-            attention_pairs: i % 2 == 1,
-            shares: if i % 2 == 0 {
-                Shares::wide()
-            } else {
-                Tuning::default().shares
+        tune(
+            &mut executor,
+            Tuning {
+                fused: true,
+                attention_heads: 1 + i as u32,
+                attention_pairs: i % 2 == 1,
+                shares: if i % 2 == 0 {
+                    Shares::wide()
+                } else {
+                    Tuning::default().shares
+                },
+                ..Tuning::default()
             },
-            ..Tuning::default()
-        });
+        );
         check(
             &mut session(fixture, executor, KvType::ALL[(i + 1) % 3], 48),
             &[1, 3, 49, 64, 65, 130],
@@ -150,15 +150,15 @@ fn prefill_equals_fused_decode_of_long_contexts() {
         let Some(mut executor) = gpu(None) else {
             return;
         };
-        let Executor::Gpu(device) = &mut executor else {
-            unreachable!("a GPU was opened")
-        };
-        device.set_tuning(Tuning {
-            fused: true,
-            attention_pairs,
-            attention_sharing,
-            ..Tuning::default()
-        });
+        tune(
+            &mut executor,
+            Tuning {
+                fused: true,
+                attention_pairs,
+                attention_sharing,
+                ..Tuning::default()
+            },
+        );
         let mut session = session_of(1100, ("g256", "packed"), executor, KvType::F16, 256);
         check(&mut session, &[1011, 1024, 1025, 1090], 1000);
     }
@@ -259,19 +259,16 @@ fn submits_may_straddle_the_sharing_position() {
         let Some(mut executor) = gpu(None) else {
             return;
         };
-        let set = |executor: &mut Executor, attention_sharing| {
-            let Executor::Gpu(device) = executor else {
-                unreachable!("a GPU was opened")
-            };
-            device.set_tuning(Tuning {
-                fused: true,
-                attention_pairs,
-                attention_sharing,
-                ..Tuning::default()
-            });
-        };
         for attention_sharing in [0, 60, u32::MAX] {
-            set(&mut executor, attention_sharing);
+            tune(
+                &mut executor,
+                Tuning {
+                    fused: true,
+                    attention_pairs,
+                    attention_sharing,
+                    ..Tuning::default()
+                },
+            );
             let mut session = session(("g256", "packed"), executor, KvType::F16, 16);
             session.set_sampling(sampled());
             for per_submit in [1, 2, 4, 8] {

@@ -72,10 +72,7 @@ fn every_gpu_variant_matches_the_reference() {
 fn the_kernels_of_hardware_match_the_reference() {
     check(|| {
         let mut executor = gpu(None)?;
-        let Executor::Gpu(device) = &mut executor else {
-            unreachable!("a GPU was opened")
-        };
-        device.set_tuning(Tuning::default());
+        common::tune(&mut executor, Tuning::default());
         Some(executor)
     });
 }

@@ -73,10 +73,7 @@ impl Devices {
 
     fn set_tuning(&mut self, tuning: Tuning) {
         for (_, executor) in &mut self.0 {
-            let Executor::Gpu(gpu) = executor else {
-                unreachable!("only GPUs are opened")
-            };
-            gpu.set_tuning(tuning);
+            common::tune(executor, tuning);
         }
     }
 

@@ -11,6 +11,7 @@ pub mod golden;
 pub mod package;
 
 use engine::exec::Executor;
+use engine::ops::Tuning;
 use engine::{DeviceOptions, Variant};
 
 /// A GPU executor, or none when `ALLOW_NO_GPU=1` says that this machine may lack one.
@@ -115,4 +116,12 @@ pub fn assert_close(what: &str, expected: &[f32], got: &[f32], limit: f64) {
         error <= limit,
         "{what}: rms relative error {error:.3e}, allowed {limit:.0e}"
     );
+}
+
+/// Runs what is prepared from now on with this tuning.
+pub fn tune(executor: &mut Executor, tuning: Tuning) {
+    let Executor::Gpu(gpu) = executor else {
+        unreachable!("a GPU was opened")
+    };
+    gpu.set_tuning(tuning);
 }
