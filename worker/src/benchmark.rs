@@ -162,8 +162,6 @@ impl<H: Host> Bench<'_, H> {
         session: &mut S,
     ) -> Result<Option<(Speed, Speed)>, EngineFault> {
         session.set_sampling(&SamplingSettings::default());
-        // Whatever the last answer was told to save.
-        session.set_run_ahead(MOST_AHEAD);
         let steps = [
             (BenchmarkStep::WarmUp, 1, WARM_UP),
             (BenchmarkStep::Prefill, 2, PREFILL),
@@ -227,7 +225,7 @@ impl<H: Host> Bench<'_, H> {
     }
 
     /// Makes tokens behind a short prompt, one after the other. The first one, which waits for the prompt, does not count.
-    async fn make<S: Session>(&self, session: &mut S) -> Result<Option<Speed>, EngineFault> {
+    async fn make<S: Session>(&mut self, session: &mut S) -> Result<Option<Speed>, EngineFault> {
         let watch = Watch {
             host: self.host,
             silence_seconds: self.silence_seconds,
@@ -245,10 +243,14 @@ impl<H: Host> Bench<'_, H> {
             if self.inbox.is_cancelled() {
                 return Ok(None);
             }
+            // Whatever the last answer was told to save.
+            session.set_run_ahead(MOST_AHEAD, self.pace.together());
             watch.once(session.next_token()).await?;
+            let now = self.host.now();
+            self.pace.token(now);
             speed = Speed {
                 tokens: speed.tokens + 1,
-                millis: self.host.now() - began,
+                millis: now - began,
             };
             self.host.post(Event::Measuring {
                 id: self.id,

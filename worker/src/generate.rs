@@ -145,6 +145,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
             if rest_millis > 0 {
                 // What is there need not wait.
                 answer.send_all(&self.host);
+                pace.rest();
                 tell(&self.host, id, trend.rest().then_some(false), 100);
                 first(self.host.sleep(rest_millis), self.inbox.cancelled()).await;
                 if self.inbox.is_cancelled() {
@@ -152,7 +153,10 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 }
             }
             // A device that is to rest in between gets nothing beforehand.
-            session.set_run_ahead(if rate > 0 { 0 } else { pace.ahead() });
+            match rate {
+                0 => session.set_run_ahead(pace.ahead(), pace.together()),
+                _ => session.set_run_ahead(0, 1),
+            }
             let batch_millis = self.policy.batch_millis;
             let step = session.next_token();
             let token = watch
@@ -166,6 +170,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 return Ok(FinishReason::Stop);
             }
             let now = self.host.now();
+            pace.token(now);
             answer.push(token, now);
             answer.send_due(&self.host, batch_millis);
             if let Some(window) = trend.token(now, tokens.len() + answer.n_made()) {

@@ -63,12 +63,12 @@ impl Session for GpuSession {
             .map_err(fault)
     }
 
-    fn set_run_ahead(&mut self, steps: u32) {
+    fn set_run_ahead(&mut self, steps: u32, together: u32) {
         let device = self.session.executor().device();
         let is_fast = device.is_some_and(|device| !device.is_software());
         self.session.set_run_ahead(steps);
         self.session
-            .set_steps_per_submit(if is_fast && steps > 1 { 2 } else { 1 });
+            .set_steps_per_submit(if is_fast { together } else { 1 });
     }
 
     async fn next_token(&mut self) -> Result<u32, EngineFault> {

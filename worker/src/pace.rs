@@ -1,5 +1,5 @@
 //! How much work the device gets at a time: how large the next chunk of prefill may be, by what the last one took, and how
-//! many steps may wait on it, by what a step takes.
+//! many steps may wait on it, and go to it together, by what a step takes.
 
 use crate::trend::{Speed, Window};
 
@@ -12,6 +12,13 @@ const AIM: f64 = 0.8;
 /// Most steps that wait on the device behind the one that is awaited: enough to hide how long a result takes to be read.
 pub(crate) const MOST_AHEAD: u32 = 2;
 
+/// Fewest and most steps that go to the device in one submit. A browser's GPU process needs processor time for each submit, as
+/// much as for 170 dispatches (docs/PERFORMANCE.md), which a fast device would have to wait for.
+const FEWEST_TOGETHER: u32 = 2;
+const MOST_TOGETHER: u32 = 8;
+/// Milliseconds of steps that go together, about a frame's: their tokens come together, and nobody is to see that.
+const TOGETHER_MILLIS: f64 = 16.0;
+
 /// How much of the time for a piece of work a device gets that has become slow, less with each window in which it is: shorter
 /// pieces leave it more pauses, and what is stopped ends as soon as before.
 const EASE: [f64; 3] = [1.0, 0.75, 0.5];
@@ -22,6 +29,9 @@ pub(crate) struct Pace {
     millis: f64,
     chunk: u32,
     ahead: u32,
+    together: u32,
+    /// When the running time of some tokens began, and how many came since then.
+    since: Option<(f64, u32)>,
     /// Which part of [`EASE`] is in use.
     ease: usize,
     /// When the running chunk began, and how many tokens were read by then.
@@ -35,6 +45,8 @@ impl Pace {
             millis: f64::from(millis),
             chunk: FIRST_CHUNK,
             ahead: MOST_AHEAD,
+            together: FEWEST_TOGETHER,
+            since: None,
             ease: 0,
             began: None,
         }
@@ -43,6 +55,29 @@ impl Pace {
     /// A new prompt.
     pub(crate) fn begin(&mut self) {
         self.began = None;
+        self.rest();
+    }
+
+    /// Something that is not the device's fault takes time: what is being timed does not count.
+    pub(crate) fn rest(&mut self) {
+        self.since = None;
+    }
+
+    /// A token came at `now`.
+    pub(crate) fn token(&mut self, now: f64) {
+        let (began, n_tokens) = match self.since {
+            None => (now, 0),
+            Some((began, before)) => (began, before + 1),
+        };
+        self.since = Some((began, n_tokens));
+        let millis = now - began;
+        // Tokens come in groups of any size up to the largest: a time is taken over two of these at least, and whole frames.
+        if n_tokens >= 2 * MOST_TOGETHER && millis >= TOGETHER_MILLIS {
+            // `as` saturates.
+            let fitting = (TOGETHER_MILLIS * f64::from(n_tokens) / millis) as u32;
+            self.together = fitting.clamp(FEWEST_TOGETHER, MOST_TOGETHER);
+            self.since = Some((now, 0));
+        }
     }
 
     /// `done` tokens were read at `now`: how many the next chunk may have.
@@ -79,6 +114,15 @@ impl Pace {
     /// Steps that may wait on the device behind the one that is awaited.
     pub(crate) const fn ahead(&self) -> u32 {
         self.ahead
+    }
+
+    /// Steps that may go to the device in one submit. A device that gets but one step at a time gets no second one with it.
+    pub(crate) const fn together(&self) -> u32 {
+        if self.ahead < MOST_AHEAD {
+            1
+        } else {
+            self.together
+        }
     }
 
     fn allowed_millis(&self) -> f64 {
@@ -166,6 +210,60 @@ mod tests {
             percent: 100,
             change: None,
         }
+    }
+
+    /// Makes tokens for `millis`, each of which takes `each`, in groups as large as they may be.
+    fn make(pace: &mut Pace, now: &mut f64, millis: f64, each: f64) -> u32 {
+        let end = *now + millis;
+        while *now < end {
+            let n_steps = 1 << pace.together().ilog2();
+            *now += each * f64::from(n_steps);
+            (0..n_steps).for_each(|_| pace.token(*now));
+        }
+        pace.together()
+    }
+
+    #[test]
+    fn steps_go_together_when_a_frame_has_room_for_them() {
+        for (each, expected) in [
+            (0.1, 8),
+            (1.0, 8),
+            (1.9, 8),
+            (2.5, 6),
+            (3.9, 4),
+            (5.0, 3),
+            (9.0, 2),
+            (60.0, 2),
+        ] {
+            let (mut pace, mut now) = (Pace::new(100), 0.0);
+            assert_eq!(pace.together(), 2, "nothing is known");
+            pace.begin();
+            assert_eq!(
+                make(&mut pace, &mut now, 50.0 * each + 100.0, each),
+                expected
+            );
+            // Another answer begins with what is known, and a pause says nothing.
+            now += 60_000.0;
+            pace.begin();
+            assert_eq!(make(&mut pace, &mut now, 1.0, each), expected);
+            pace.rest();
+            now += 60_000.0;
+            assert_eq!(
+                make(&mut pace, &mut now, 40.0 * each + 40.0, each),
+                expected
+            );
+            assert_eq!(make(&mut pace, &mut now, 1_000.0, 20.0), 2, "slower now");
+        }
+    }
+
+    #[test]
+    fn a_device_that_gets_one_step_at_a_time_gets_no_two_together() {
+        let (mut pace, mut now) = (Pace::new(100), 0.0);
+        make(&mut pace, &mut now, 100.0, 1.0);
+        pace.follow(&window(60.0, Speed::Slow), true);
+        assert_eq!((pace.ahead(), pace.together()), (1, 1));
+        pace.follow(&window(1.0, Speed::Fast), false);
+        assert_eq!((pace.ahead(), pace.together()), (2, 8));
     }
 
     #[test]

@@ -8,17 +8,16 @@ use std::collections::BTreeMap;
 
 use crate::Memory;
 
-/// Times are taken over so many tokens at once: results may come back in pairs ([`crate::Session::set_run_ahead`]), and the
-/// time between two of a pair says nothing.
+/// Times are taken over so many tokens at once and over so many milliseconds: results may come back in groups
+/// ([`crate::Session::set_run_ahead`]), in pairs or in what takes as long, and the time between two of a group says nothing.
 const SAMPLE_TOKENS: u32 = 2;
+const LEAST_SAMPLE_MILLIS: f64 = 16.0;
 /// Fewest times that make a median, so that one that a pause has spoilt is outvoted.
 const WINDOW_SAMPLES: usize = 3;
 /// Least milliseconds of a window.
 const WINDOW_MILLIS: f64 = 2_000.0;
 /// Most milliseconds that one time counts for: a page that was frozen for an hour was not slow for an hour.
 const SAMPLE_MILLIS: f64 = 1_000.0;
-/// A clock may be too coarse to see a fast token.
-const CLOCK_MILLIS: f64 = 0.1;
 
 /// Slow: below this part of the best rate...
 const SLOW_SHARE: f64 = 0.6;
@@ -117,13 +116,13 @@ impl Trend {
             self.since = Some((now, 0));
             return None;
         };
-        if tokens + 1 < SAMPLE_TOKENS {
-            self.since = Some((began, tokens + 1));
+        let (tokens, millis) = (tokens + 1, now - began);
+        if tokens < SAMPLE_TOKENS || millis < LEAST_SAMPLE_MILLIS {
+            self.since = Some((began, tokens));
             return None;
         }
         self.since = Some((now, 0));
-        let millis = (now - began).max(CLOCK_MILLIS);
-        self.times.push(millis / f64::from(SAMPLE_TOKENS));
+        self.times.push(millis / f64::from(tokens));
         self.window_millis += millis.min(SAMPLE_MILLIS);
         if self.window_millis < WINDOW_MILLIS || self.times.len() < WINDOW_SAMPLES {
             return None;

@@ -207,7 +207,7 @@ impl<H: Host> Bench<'_, H> {
 
     /// Makes `total` tokens as an answer does, and tells the milliseconds.
     async fn answer<S: Session>(
-        &self,
+        &mut self,
         session: &mut S,
         total: u32,
     ) -> Result<Option<f64>, EngineFault> {
@@ -221,8 +221,10 @@ impl<H: Host> Bench<'_, H> {
             if self.inbox.is_cancelled() {
                 return Ok(None);
             }
+            session.set_run_ahead(self.pace.ahead(), self.pace.together());
             watch.once(session.next_token()).await?;
             let now = self.host.now();
+            self.pace.token(now);
             if now - told_at >= TOLD_MILLIS {
                 told_at = now;
                 self.host.post(Event::Measuring {

@@ -80,6 +80,21 @@ fn a_device_that_becomes_slow_gets_less_to_do_and_is_told_of_once() {
 }
 
 #[test]
+fn a_fast_device_gets_steps_together_and_a_resting_one_does_not() {
+    for (step_millis, together) in [(1, 8), (4, 4), (20, 2), (120, 1)] {
+        let world = play(long(120), &[question(2, 0)], move |world, _| {
+            world.step_millis.set(step_millis);
+        });
+        assert_eq!(world.together.get(), together, "{step_millis} ms");
+        assert_eq!(shown(&world, 2).ids, undisturbed(120).ids);
+    }
+    let world = play(long(120), &[limit(60), question(2, 0)], |world, _| {
+        world.step_millis.set(1);
+    });
+    assert_eq!(world.together.get(), 1);
+}
+
+#[test]
 fn what_is_slow_from_the_start_or_for_a_moment_is_not_told() {
     let (world, _) = on_device(400, |_| 200);
     assert_eq!(slowdowns(&world), []);

@@ -115,7 +115,8 @@ impl Session for FakeSession {
         Ok(pace(total as u32, total as u32).is_continue())
     }
 
-    fn set_run_ahead(&mut self, steps: u32) {
+    fn set_run_ahead(&mut self, steps: u32, together: u32) {
+        self.world.together.set(together);
         let mut ahead = self.world.ahead.borrow_mut();
         if ahead.last() != Some(&steps) {
             ahead.push(steps);

@@ -46,10 +46,14 @@ pub(crate) struct World {
     pub(crate) tried: RefCell<Vec<String>>,
     /// How many steps sessions were told to keep in flight, one after the other.
     pub(crate) ahead: RefCell<Vec<u32>>,
+    /// How many steps the session may have together now.
+    pub(crate) together: Cell<u32>,
     /// Contexts that devices were opened with.
     pub(crate) opened: RefCell<Vec<u32>>,
     /// Files that come with requests.
     pub(crate) files: RefCell<HashMap<RequestId, Vec<MemoryFile>>>,
+    /// Lengths of what SHA-256 was computed of, since this worker began.
+    pub(crate) hashed: RefCell<Vec<usize>>,
     /// Files that went to the page, by their requests.
     pub(crate) given: RefCell<HashMap<RequestId, MemoryFile>>,
     now: Cell<f64>,
@@ -70,8 +74,10 @@ impl Default for World {
             preferred: RefCell::default(),
             tried: RefCell::default(),
             ahead: RefCell::default(),
+            together: Cell::default(),
             opened: RefCell::default(),
             files: RefCell::default(),
+            hashed: RefCell::default(),
             given: RefCell::default(),
             now: Cell::new(0.0),
             timers: RefCell::default(),
@@ -130,6 +136,7 @@ impl World {
         self.network.sent_bytes.set(0);
         self.network.shard_bytes.set(0);
         self.disk.calls.take();
+        self.hashed.take();
     }
 
     /// Milliseconds of virtual time.
@@ -311,6 +318,7 @@ impl Host for Outside {
     }
 
     async fn sha256(&self, bytes: &Vec<u8>) -> Result<String, String> {
+        self.world.hashed.borrow_mut().push(bytes.len());
         Ok(hex(bytes))
     }
 }
