@@ -39,8 +39,9 @@ export async function stored(page) {
     const there = new Set(keys);
     const parts = keys.filter((key) => key.startsWith("part/"));
     const files = [];
-    // What is noted of conversions stays for repairs.
-    const owned = new Set([...parts, ...keys.filter((key) => key.startsWith("repacking/"))]);
+    // What is noted of conversions stays for repairs, what is noted of shards for the next load.
+    const notes = keys.filter((key) => key.startsWith("repacking/") || key.startsWith("fingerprints/"));
+    const owned = new Set([...parts, ...notes]);
     for (const entry of journal) {
       const own = [];
       for (let number = 0; there.has(`${entry.sha256}/${number}`); number += 1) own.push(`${entry.sha256}/${number}`);

@@ -20,7 +20,7 @@ use crate::runtime::{Loaded, Runtime, no_model};
 use crate::store::{Shelf, sum};
 use crate::trend::Trend;
 use crate::watch::Watch;
-use crate::{Blob, Engine, EngineFault, Host, Inbox, Loader, Policy, TextLoader};
+use crate::{Blob as _, Engine, EngineFault, Host, Inbox, Loader, Policy, TextLoader};
 
 impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
     pub(crate) async fn load(
@@ -277,23 +277,21 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 Trying::Patiently
             },
         };
-        let mut shards = Shards::new(source, shards);
+        let shards = Shards::new(source, shards).await;
+        let mut shards = shards.map_err(EngineFault::Fault)?;
         let mut index = 0;
         while let Some(bytes) = shards.next(meter).await.map_err(EngineFault::Fault)? {
-            let length = bytes.len();
-            let copy = bytes.to_vec();
-            // The browser's buffer goes before the decoder asks for more.
-            drop(bytes);
             times.read_millis += laps.next(host.now());
-            let push = watch.once(loader.push_shard(index, &copy));
+            let push = watch.once(loader.push_shard(index, &bytes));
             shards.beside(push).await?;
             times.upload_millis += laps.next(host.now());
-            meter.shards(1, length, 0);
+            meter.shards(1, bytes.len() as u64, 0);
             index += 1;
         }
         meter.prepare();
         let session = watch.once(loader.finish()).await?;
         times.prepare_millis = laps.next(host.now());
+        shards.note().await;
         Ok(Opened {
             session,
             times,

@@ -1,5 +1,5 @@
 //! Files of a stored package on their way out of the store. The shards of a model are read ahead: while the device takes one,
-//! the next ones come from the disk and are hashed.
+//! the next ones come from the disk, and are hashed where they have no fingerprint yet.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -12,12 +12,12 @@ use crate::load;
 use crate::progress::Meter;
 use crate::race::Ahead;
 use crate::repacking::{Tools, restore};
-use crate::store::Shelf;
-use crate::{Host, Inbox, Policy};
+use crate::store::{Fingerprint, Fingerprints, Shelf};
+use crate::{Blob, Host, Inbox, Policy};
 
-/// Shards that are read before the device wants them: while one comes from the disk, the one before it is hashed. Each takes up
-/// to 8 MiB of memory.
-const SHARDS_AHEAD: usize = 2;
+/// Shards that are read before the device wants them: a database is asked for several at once, and while they come, those before them
+/// are hashed. Each takes up to 8 MiB of memory.
+const SHARDS_AHEAD: usize = 3;
 
 /// Where files of a package come from.
 pub(crate) struct Source<'a, H> {
@@ -82,7 +82,7 @@ pub(crate) async fn obtain<H: Host>(
     source.fetch(file, meter).await
 }
 
-/// What the store says of a file: its bytes, unless it has none that are right.
+/// What the store says of a shard: its bytes, if it has any.
 type Reading<B> = Result<Option<B>, Fault>;
 
 /// The shards of a package, one after the other.
@@ -91,21 +91,31 @@ pub(crate) struct Shards<'a, H: Host> {
     files: &'a [FileHash],
     /// The next shard to be given out.
     next: usize,
-    /// The readings of the shards from `next` on.
+    /// The readings of the shards from `next` on. Those without a fingerprint are hashed.
     ahead: Ahead<'a, Reading<H::Bytes>>,
     /// Hashes of what the store had lost and got again.
     repaired: HashSet<&'a str>,
+    /// What the store has noted.
+    noted: Fingerprints,
+    /// What is right from now on: fingerprints of everything that was given out.
+    taken: Fingerprints,
 }
 
 impl<'a, H: Host> Shards<'a, H> {
-    pub(crate) fn new(source: Source<'a, H>, files: &'a [FileHash]) -> Self {
-        Self {
+    pub(crate) async fn new(source: Source<'a, H>, files: &'a [FileHash]) -> Result<Self, Fault> {
+        let noted = match source.shelf {
+            Some(shelf) => shelf.fingerprints(source.base_url).await?,
+            None => Fingerprints::default(),
+        };
+        Ok(Self {
             source,
             files,
             next: 0,
             ahead: Ahead::new(),
             repaired: HashSet::new(),
-        }
+            noted,
+            taken: Fingerprints::default(),
+        })
     }
 
     /// Runs `work`, and reads ahead meanwhile.
@@ -118,7 +128,7 @@ impl<'a, H: Host> Shards<'a, H> {
     pub(crate) async fn next(
         &mut self,
         meter: &mut Meter<'_, H>,
-    ) -> Result<Option<H::Bytes>, Fault> {
+    ) -> Result<Option<Vec<u8>>, Fault> {
         let Some(file) = self.files.get(self.next) else {
             return Ok(None);
         };
@@ -126,8 +136,10 @@ impl<'a, H: Host> Shards<'a, H> {
         let stored = self.ahead.next().await.transpose()?.flatten();
         self.next += 1;
         self.read_ahead();
-        if stored.is_some() {
-            return Ok(stored);
+        if let Some(stored) = stored
+            && let Some(bytes) = self.checked(file, stored).await
+        {
+            return Ok(Some(bytes));
         }
         let bytes = if self.repaired.insert(&file.sha256) {
             self.source.fetch(file, Some(meter)).await?
@@ -135,7 +147,41 @@ impl<'a, H: Host> Shards<'a, H> {
             // Shards may be alike. The other one may have come into the store after this one was looked for there.
             obtain(&self.source, file, Some(meter)).await?
         };
+        let bytes = bytes.to_vec();
+        self.taken.insert(&file.sha256, Fingerprint::of(&bytes));
         Ok(Some(bytes))
+    }
+
+    /// Notes the fingerprints of a package that was given out completely, for the next time. Without them that takes longer, no more.
+    pub(crate) async fn note(&self) {
+        let Some(shelf) = self.source.shelf else {
+            return;
+        };
+        if self.taken != self.noted
+            && let Err(fault) = shelf
+                .put_fingerprints(self.source.base_url, &self.taken)
+                .await
+        {
+            log::warn!("the next load hashes all shards again: {fault}");
+        }
+    }
+
+    /// The bytes of a shard out of the store, unless they have gone bad. The browser's own buffer goes before anything else is done.
+    async fn checked(&mut self, file: &FileHash, stored: H::Bytes) -> Option<Vec<u8>> {
+        let bytes = stored.to_vec();
+        let fingerprint = Fingerprint::of(&bytes);
+        let noted = self.noted.get(&file.sha256);
+        if noted.is_some_and(|noted| noted != fingerprint) {
+            // Either the shard has gone bad or what was noted of it has.
+            let shelf = self.source.shelf?;
+            if !shelf.is_good(file, &stored).await {
+                log::warn!("{} has gone bad in the store", file.file);
+                return None;
+            }
+        }
+        drop(stored);
+        self.taken.insert(&file.sha256, fingerprint);
+        Some(bytes)
     }
 
     /// Begins to read as many shards as may be in memory. What comes from the network is not asked for ahead: the network has
@@ -148,7 +194,11 @@ impl<'a, H: Host> Shards<'a, H> {
         while self.ahead.len() < SHARDS_AHEAD
             && let Some(file) = self.files.get(self.next + self.ahead.len())
         {
-            self.ahead.begin(shelf.get(base_url, file));
+            if self.noted.get(&file.sha256).is_some() {
+                self.ahead.begin(shelf.read(base_url, file));
+            } else {
+                self.ahead.begin(shelf.get(base_url, file));
+            }
         }
     }
 }

@@ -5,8 +5,9 @@
 //! can share a file but never mistake one. A file counts as stored when the journal says so, and the journal's entry is
 //! committed in the same transaction as the records. What has come of a file that is not whole lies beside it in parts
 //! ([`StoredPart`]), which go in that transaction. [`Shelf`] is what the loader uses: it minds the time, opens a lost
-//! database anew, and checks every hash.
+//! database anew, and checks every file.
 
+mod fingerprints;
 mod notes;
 mod parts;
 mod shelf;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Blob;
 
+pub(crate) use fingerprints::{Fingerprint, Fingerprints};
 pub use parts::StoredPart;
 pub(crate) use shelf::{Held, Shelf, distinct_files, sum};
 pub(crate) use tuned::StoredTrial;

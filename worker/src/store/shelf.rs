@@ -213,18 +213,35 @@ impl<'a, H: Host> Shelf<'a, H> {
         package: &str,
         file: &FileHash,
     ) -> Result<Option<H::Bytes>, Fault> {
-        let entry = entry(package, file);
-        let doing = format!("reading {}", file.file);
-        let Some(bytes) = self.run(&doing, |store| store.get(&entry)).await? else {
-            log::warn!("{} is missing in the store", file.file);
+        let Some(bytes) = self.read(package, file).await? else {
             return Ok(None);
         };
-        let good = bytes.len() == file.bytes
-            && self.host.sha256(&bytes).await.as_deref() == Ok(file.sha256.as_str());
-        if !good {
+        let is_good = self.is_good(file, &bytes).await;
+        if !is_good {
             log::warn!("{} has gone bad in the store", file.file);
         }
-        Ok(good.then_some(bytes))
+        Ok(is_good.then_some(bytes))
+    }
+
+    /// What is stored for a file, unchecked; `None` when it is not there.
+    pub(crate) async fn read(
+        &self,
+        package: &str,
+        file: &FileHash,
+    ) -> Result<Option<H::Bytes>, Fault> {
+        let entry = entry(package, file);
+        let doing = format!("reading {}", file.file);
+        let bytes = self.run(&doing, |store| store.get(&entry)).await?;
+        if bytes.is_none() {
+            log::warn!("{} is missing in the store", file.file);
+        }
+        Ok(bytes)
+    }
+
+    /// Whether these are the bytes of a file.
+    pub(crate) async fn is_good(&self, file: &FileHash, bytes: &H::Bytes) -> bool {
+        bytes.len() == file.bytes
+            && self.host.sha256(bytes).await.as_deref() == Ok(file.sha256.as_str())
     }
 
     /// Removes the journal entries that `doomed` picks, the records that no other entry needs, and a package's entry.
@@ -260,6 +277,7 @@ impl<'a, H: Host> Shelf<'a, H> {
             .drop_files(Some(base_url), |file| file.package == base_url)
             .await?;
         repacking::forget(self, base_url).await?;
+        self.drop_fingerprints(base_url).await?;
         let parts = self.parts().await?;
         let wanted = self.wanted_by_others(base_url, &parts).await?;
         let free = parts.iter().filter(|part| !wanted.contains(&part.sha256));
@@ -276,6 +294,7 @@ impl<'a, H: Host> Shelf<'a, H> {
         // Entries whose package was never noted.
         bytes += self.drop_files(None, |_| true).await?;
         repacking::forget_all(self).await?;
+        self.drop_fingerprints("").await?;
         self.drop_trials().await?;
         let parts = self.parts().await?;
         Ok(bytes + self.drop_parts(parts.iter()).await?)

@@ -7,7 +7,7 @@
 //! callbacks with it, and the browser's call of one of them would be an error; so what is cancelled or timed out here is
 //! only no longer waited for. It also means that an operation, once begun, is never cut in the middle.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
@@ -35,12 +35,17 @@ const JOURNAL: &str = "journal";
 const RECORDS: &str = "records";
 /// Least bytes of a file that another worker reads.
 const LEAST_BYTES: u64 = 256 << 10;
+/// Reads of that worker for each time that garbage is collected, there and here: that takes some milliseconds, and what two shards leave
+/// is no burden.
+const READS_A_NUDGE: u32 = 2;
 
 /// The browser's database of models.
 #[derive(Default)]
 pub(super) struct IdbStore {
     database: RefCell<Option<Rc<Rexie>>>,
     reader: Reader,
+    /// Reads of files since the worker began.
+    n_reads: Cell<u32>,
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -147,12 +152,18 @@ impl Store for IdbStore {
 
     async fn get(&self, file: &StoredFile) -> Result<Option<JsBytes>> {
         let file = file.clone();
-        nudge(&file);
-        if let Some(question) = question(&file)
+        let n_reads = self.n_reads.get().wrapping_add(1);
+        self.n_reads.set(n_reads);
+        let is_nudged = n_reads.is_multiple_of(READS_A_NUDGE);
+        if let Some(question) = question(&file, is_nudged)
             && let Some(answer) = self.reader.read(&question).await
         {
+            if is_nudged {
+                nudge(&file);
+            }
             return answer.map_err(meant);
         }
+        nudge(&file);
         self.run(|database| async move {
             let reading = reading(&database, &[RECORDS, JOURNAL])?;
             let journal = reading.store(JOURNAL).map_err(lost)?;
@@ -259,7 +270,7 @@ impl Store for IdbStore {
 
 /// What another worker is asked for instead of reading here: a shard. For what is smaller none is started, and a larger file would be
 /// there once more before it is joined.
-fn question(file: &StoredFile) -> Option<Question> {
+fn question(file: &StoredFile, is_nudged: bool) -> Option<Question> {
     if !(LEAST_BYTES..=RECORD_BYTES).contains(&file.bytes) {
         return None;
     }
@@ -267,7 +278,7 @@ fn question(file: &StoredFile) -> Option<Question> {
         database: DATABASE,
         entry: (JOURNAL, file.key()),
         record: (RECORDS, file.record_keys().next()?),
-        nudge_bytes: nudge_bytes(),
+        nudge_bytes: if is_nudged { nudge_bytes() } else { 0.0 },
     })
 }
 

@@ -135,12 +135,8 @@ pub(crate) fn assert_converted(world: &World, key: &str, package: &BTreeMap<Stri
     }
     let notes: Vec<&String> = records.keys().filter(|key| key.contains(' ')).collect();
     assert_eq!(notes, [&format!("repacking/{key} ")]);
-    assert_eq!(
-        records.len(),
-        n_records + 1,
-        "something is left: {:?}",
-        records.keys()
-    );
+    let keys = world.disk.record_keys();
+    assert_eq!(keys.len(), n_records + 1, "something is left: {keys:?}");
     assert_eq!(world.disk.packages.borrow()[key].total_bytes, {
         let bytes: BTreeMap<String, u64> = package
             .values()

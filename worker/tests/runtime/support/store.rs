@@ -61,6 +61,14 @@ impl Disk {
             .count()
     }
 
+    /// The keys of all records but the notes of fingerprints, which each complete load leaves.
+    pub(crate) fn record_keys(&self) -> Vec<String> {
+        let records = self.records.borrow();
+        let keys = records.keys().cloned();
+        keys.filter(|key| !key.starts_with("fingerprints/"))
+            .collect()
+    }
+
     fn used(&self) -> u64 {
         self.records
             .borrow()
