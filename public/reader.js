@@ -1,4 +1,4 @@
-// Takes records out of the database for the app's worker (worker/src/web/reader.rs), which hashes and uploads meanwhile: a browser
+// Takes records out of the database for the app's worker (worker/src/web/reader.rs), which checks and uploads meanwhile: a browser
 // makes the value of a record on the thread that asks for it, and that takes as long as all the rest of loading.
 //
 // Asked with {id, database, entry: [store, key], record: [store, key], nudgeBytes} it answers {id, value}, where `value` is the record

@@ -232,6 +232,20 @@ fn queueing_reuse_and_resuming_change_nothing() {
                 "run-ahead {run_ahead}, {per_submit} steps a submit"
             );
         }
+        // As many at a time as the caller likes, from token to token.
+        session.truncate(0);
+        let mut ids = generate(&mut session, &prompt, 1, 2);
+        for (i, &per_submit) in [8, 1, 4, 2, 8, 8, 2, 1, 8, 4, 1, 2, 8]
+            .iter()
+            .cycle()
+            .take(23)
+            .enumerate()
+        {
+            session.set_steps_per_submit(per_submit);
+            session.set_run_ahead(i as u32 % 9);
+            ids.push(pollster::block_on(session.next_token()).unwrap());
+        }
+        assert_eq!(ids, expected, "from token to token");
         // The same question again, from the kept cache.
         assert_eq!(generate(&mut session, &prompt, 24, 2), expected);
         // Stopped after ten tokens, then resumed by prefilling what was accepted.

@@ -11,6 +11,7 @@ import { serve } from "./server.mjs";
 const CONTEXT = 2048;
 /** How often the rates are measured: loads and bare reads in turn, so that what else the machine does meets both. */
 const ROUNDS = 5;
+const LOAD_TIMEOUT_MS = 5 * 60_000;
 
 const probe = await mkdtemp(join(tmpdir(), "tern-memory-"));
 await writeFile(join(probe, "index.html"), "<!doctype html><title>memory</title>");
@@ -71,11 +72,13 @@ async function compareRates() {
 
 /** @returns {Promise<object>} what the worker says of the model once it is loaded */
 async function loaded() {
-  for (;;) {
+  const latest = Date.now() + LOAD_TIMEOUT_MS;
+  while (Date.now() < latest) {
     const { done } = await browser.evaluate("globalThis.__load");
     if (done) return information(done);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  throw new Error(`the model did not load within ${LOAD_TIMEOUT_MS / 1000} s`);
 }
 
 function information(done) {

@@ -31,16 +31,18 @@ function withDatabase(page, work, argument) {
  */
 export async function stored(page) {
   const found = await withDatabase(page, async (database, result) => {
-    const reading = database.transaction(["journal", "records"]);
-    const [journal, keys] = await Promise.all([
+    const reading = database.transaction(["packages", "journal", "records"]);
+    const [packages, journal, keys] = await Promise.all([
+      result(reading.objectStore("packages").getAllKeys()),
       result(reading.objectStore("journal").getAll()),
       result(reading.objectStore("records").getAllKeys()),
     ]);
     const there = new Set(keys);
     const parts = keys.filter((key) => key.startsWith("part/"));
     const files = [];
-    // What is noted of conversions stays for repairs, what is noted of shards for the next load.
-    const notes = keys.filter((key) => key.startsWith("repacking/") || key.startsWith("fingerprints/"));
+    // What is noted of conversions stays for repairs, what is noted of a package's shards for the next load.
+    const prints = new Set(packages.map((url) => `fingerprints/${url} `));
+    const notes = keys.filter((key) => key.startsWith("repacking/") || prints.has(key));
     const owned = new Set([...parts, ...notes]);
     for (const entry of journal) {
       const own = [];

@@ -10,7 +10,7 @@ use protocol::{
     Settings,
 };
 
-use crate::pace::{MOST_AHEAD, Pace};
+use crate::pace::Pace;
 use crate::race::{First, first};
 use crate::runtime::{Runtime, no_model, plain_fault};
 use crate::watch::Watch;
@@ -224,33 +224,28 @@ impl<H: Host> Bench<'_, H> {
         Ok((!inbox.is_cancelled()).then_some(speed))
     }
 
-    /// Makes tokens behind a short prompt, one after the other. The first one, which waits for the prompt, does not count.
+    /// Makes tokens behind a short prompt, one after the other. The first ones, which wait for the prompt, don't count.
     async fn make<S: Session>(&mut self, session: &mut S) -> Result<Option<Speed>, EngineFault> {
-        let watch = Watch {
-            host: self.host,
-            silence_seconds: self.silence_seconds,
-        };
         let context = session.context();
         let prompt = tokens(PROMPT.min(context / 2).max(1), 3, self.vocab);
         let go_on = |_, _| ControlFlow::Continue(u32::MAX);
-        watch.once(session.prefill(&prompt, go_on)).await?;
-        let room = context.saturating_sub(PROMPT + 1).max(1);
-        let total = DECODE.tokens.min(room);
-        watch.once(session.next_token()).await?;
+        self.pace.begin();
+        self.prepare(session);
+        self.watch().once(session.prefill(&prompt, go_on)).await?;
+        self.token(session).await?;
+        let n_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+        let first = 1 + self.fill_group(session, n_tokens).await?;
+        let room = context.saturating_sub(n_tokens + first);
+        let total = DECODE.tokens.min(room).max(1);
         let began = self.host.now();
         let mut speed = Speed::default();
         while speed.tokens < total && speed.millis < DECODE.millis {
             if self.inbox.is_cancelled() {
                 return Ok(None);
             }
-            // Whatever the last answer was told to save.
-            session.set_run_ahead(MOST_AHEAD, self.pace.together());
-            watch.once(session.next_token()).await?;
-            let now = self.host.now();
-            self.pace.token(now);
             speed = Speed {
+                millis: self.token(session).await? - began,
                 tokens: speed.tokens + 1,
-                millis: now - began,
             };
             self.host.post(Event::Measuring {
                 id: self.id,
@@ -261,6 +256,42 @@ impl<H: Host> Bench<'_, H> {
             self.host.yield_now().await;
         }
         Ok(Some(speed))
+    }
+
+    /// As much may wait on the device as for an answer.
+    fn prepare<S: Session>(&self, session: &mut S) {
+        session.set_run_ahead(self.pace.ahead(), self.pace.together());
+    }
+
+    /// Makes what is missing to whole groups of steps behind a prompt of `n_tokens` and the token that came with it, so that a clock
+    /// that is started then, and stopped behind whole groups, has timed what was made and nothing else. Returns how many that were.
+    async fn fill_group<S: Session>(
+        &mut self,
+        session: &mut S,
+        n_tokens: u32,
+    ) -> Result<u32, EngineFault> {
+        let group = 1 << self.pace.together().ilog2();
+        let missing = (group - (n_tokens + 1) % group) % group;
+        for _ in 0..missing {
+            self.token(session).await?;
+        }
+        Ok(missing)
+    }
+
+    /// Makes a token, and tells when it came.
+    async fn token<S: Session>(&mut self, session: &mut S) -> Result<f64, EngineFault> {
+        self.prepare(session);
+        self.watch().once(session.next_token()).await?;
+        let now = self.host.now();
+        self.pace.token(now);
+        Ok(now)
+    }
+
+    fn watch(&self) -> Watch<'_, H> {
+        Watch {
+            host: self.host,
+            silence_seconds: self.silence_seconds,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use protocol::{
 use crate::fetching::{Keeping, Trying, fetch};
 use crate::fit::fitting_context;
 use crate::load::{self, Package};
+use crate::pace::Pace;
 use crate::progress::Meter;
 use crate::race::{First, first};
 use crate::reading::{Shards, Source, obtain};
@@ -50,7 +51,9 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 ..kept
             },
             None => {
+                // Another model has another speed.
                 self.trend = Trend::default();
+                self.pace = Pace::new(self.policy.chunk_millis);
                 let inbox = Rc::clone(&self.inbox);
                 let mut meter = Meter::new(&self.host, id, self.policy.progress_millis);
                 let read = self.read_package(&place, settings, &mut meter);

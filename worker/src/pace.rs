@@ -9,13 +9,14 @@ const FIRST_CHUNK: u32 = 4;
 /// The share of the time that is aimed at, so that a chunk that takes a little longer is still in time.
 const AIM: f64 = 0.8;
 
-/// Most steps that wait on the device behind the one that is awaited: enough to hide how long a result takes to be read.
-pub(crate) const MOST_AHEAD: u32 = 2;
+/// Most steps that wait on the device behind those that are awaited: enough to hide how long a result takes to be read. What goes
+/// together is not cut for it, so of large groups one waits.
+const MOST_AHEAD: u32 = 2;
 
 /// Fewest and most steps that go to the device in one submit. A browser's GPU process needs processor time for each submit, as
-/// much as for 170 dispatches (docs/PERFORMANCE.md), which a fast device would have to wait for.
+/// much as for a step's dispatches (docs/PERFORMANCE.md, "In a browser"), which a fast device would have to wait for.
 const FEWEST_TOGETHER: u32 = 2;
-const MOST_TOGETHER: u32 = 8;
+pub(crate) const MOST_TOGETHER: u32 = 8;
 /// Milliseconds of steps that go together, about a frame's: their tokens come together, and nobody is to see that.
 const TOGETHER_MILLIS: f64 = 16.0;
 
@@ -71,11 +72,15 @@ impl Pace {
         };
         self.since = Some((began, n_tokens));
         let millis = now - began;
-        // Tokens come in groups of any size up to the largest: a time is taken over two of these at least, and whole frames.
-        if n_tokens >= 2 * MOST_TOGETHER && millis >= TOGETHER_MILLIS {
+        let fitting = TOGETHER_MILLIS * f64::from(n_tokens) / millis.max(0.1);
+        // Tokens come in groups of any size up to the largest: a time is taken over two of these at least, and whole frames, unless
+        // one group alone tells that it is twice as large as may be.
+        let is_told = n_tokens >= 2 * MOST_TOGETHER && millis >= TOGETHER_MILLIS;
+        let is_far_too_large =
+            n_tokens >= self.together && 2.0 * fitting < f64::from(self.together);
+        if is_told || is_far_too_large {
             // `as` saturates.
-            let fitting = (TOGETHER_MILLIS * f64::from(n_tokens) / millis) as u32;
-            self.together = fitting.clamp(FEWEST_TOGETHER, MOST_TOGETHER);
+            self.together = (fitting as u32).clamp(FEWEST_TOGETHER, MOST_TOGETHER);
             self.since = Some((now, 0));
         }
     }
@@ -111,12 +116,12 @@ impl Pace {
         self.ahead = (fitting as u32).clamp(1, MOST_AHEAD);
     }
 
-    /// Steps that may wait on the device behind the one that is awaited.
+    /// Steps that are to wait on the device behind those that are awaited.
     pub(crate) const fn ahead(&self) -> u32 {
         self.ahead
     }
 
-    /// Steps that may go to the device in one submit. A device that gets but one step at a time gets no second one with it.
+    /// Steps that may go to the device in one submit. Where one step ahead is enough, there is no second one to go with it.
     pub(crate) const fn together(&self) -> u32 {
         if self.ahead < MOST_AHEAD {
             1
@@ -257,7 +262,16 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_gets_one_step_at_a_time_gets_no_two_together() {
+    fn a_device_that_has_become_slow_gets_no_large_group_again() {
+        let (mut pace, mut now) = (Pace::new(100), 0.0);
+        assert_eq!(make(&mut pace, &mut now, 100.0, 1.0), 8);
+        // One group, and it is known.
+        assert_eq!(make(&mut pace, &mut now, 1.0, 40.0), 2);
+        assert_eq!(make(&mut pace, &mut now, 100.0, 1.0), 8, "and back");
+    }
+
+    #[test]
+    fn a_device_that_gets_one_step_ahead_gets_no_two_together() {
         let (mut pace, mut now) = (Pace::new(100), 0.0);
         make(&mut pace, &mut now, 100.0, 1.0);
         pace.follow(&window(60.0, Speed::Slow), true);

@@ -272,8 +272,8 @@ pub trait Session {
         pace: impl FnMut(u32, u32) -> ControlFlow<(), u32>,
     ) -> impl Future<Output = Result<bool, EngineFault>>;
 
-    /// Steps that may wait on the device behind those that are awaited, and how many may go to it together. It changes when
-    /// tokens come, not which.
+    /// Steps that are to wait on the device behind those that are awaited, and how many may go to it together: then as many are
+    /// awaited, and what waits are whole groups of them. It changes when tokens come, not which.
     fn set_run_ahead(&mut self, steps: u32, together: u32);
 
     /// The sampled token, which is appended to the cache.

@@ -10,7 +10,7 @@ use protocol::{Fault, FaultCode, is_of_files};
 use crate::fetching::{Keeping, Trying, whole};
 use crate::load;
 use crate::progress::Meter;
-use crate::race::Ahead;
+use crate::race::{Ahead, First, first};
 use crate::repacking::{Tools, restore};
 use crate::store::{Fingerprint, Fingerprints, Shelf};
 use crate::{Blob, Host, Inbox, Policy};
@@ -18,6 +18,9 @@ use crate::{Blob, Host, Inbox, Policy};
 /// Shards that are read before the device wants them: a database is asked for several at once, and while they come, those before them
 /// are hashed. Each takes up to 8 MiB of memory.
 const SHARDS_AHEAD: usize = 3;
+
+/// How long a model that is ready waits until what helps the next load is stored.
+const NOTE_MILLIS: u32 = 1_000;
 
 /// Where files of a package come from.
 pub(crate) struct Source<'a, H> {
@@ -82,7 +85,7 @@ pub(crate) async fn obtain<H: Host>(
     source.fetch(file, meter).await
 }
 
-/// What the store says of a shard: its bytes, if it has any.
+/// What the store says of a shard: its bytes, unless it has none or, where they were compared, wrong ones.
 type Reading<B> = Result<Option<B>, Fault>;
 
 /// The shards of a package, one after the other.
@@ -91,7 +94,7 @@ pub(crate) struct Shards<'a, H: Host> {
     files: &'a [FileHash],
     /// The next shard to be given out.
     next: usize,
-    /// The readings of the shards from `next` on. Those without a fingerprint are hashed.
+    /// The readings of the shards from `next` on. Where no fingerprint is noted, their SHA-256 was compared.
     ahead: Ahead<'a, Reading<H::Bytes>>,
     /// Hashes of what the store had lost and got again.
     repaired: HashSet<&'a str>,
@@ -152,21 +155,25 @@ impl<'a, H: Host> Shards<'a, H> {
         Ok(Some(bytes))
     }
 
-    /// Notes the fingerprints of a package that was given out completely, for the next time. Without them that takes longer, no more.
+    /// Notes the fingerprints of a package that was given out completely, for the next time. Without them that takes longer, no more,
+    /// so a store that is slow to take them is not waited for.
     pub(crate) async fn note(&self) {
         let Some(shelf) = self.source.shelf else {
             return;
         };
-        if self.taken != self.noted
-            && let Err(fault) = shelf
-                .put_fingerprints(self.source.base_url, &self.taken)
-                .await
-        {
-            log::warn!("the next load hashes all shards again: {fault}");
+        if self.taken == self.noted {
+            return;
         }
+        let put = shelf.put_fingerprints(self.source.base_url, &self.taken);
+        let why = match first(put, self.source.host.sleep(NOTE_MILLIS)).await {
+            First::Left(Ok(())) => return,
+            First::Left(Err(fault)) => fault.to_string(),
+            First::Right(()) => "the store is slow".to_owned(),
+        };
+        log::warn!("the next load may hash all shards again: {why}");
     }
 
-    /// The bytes of a shard out of the store, unless they have gone bad. The browser's own buffer goes before anything else is done.
+    /// The bytes of a shard out of the store, unless they have gone bad. The browser's own buffer goes as soon as nothing needs it.
     async fn checked(&mut self, file: &FileHash, stored: H::Bytes) -> Option<Vec<u8>> {
         let bytes = stored.to_vec();
         let fingerprint = Fingerprint::of(&bytes);

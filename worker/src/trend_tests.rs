@@ -156,3 +156,26 @@ fn short_answers_of_a_slow_device_add_up_and_waits_of_our_own_do_not_count() {
     }
     assert_eq!(maker.windows.len(), windows);
 }
+
+#[test]
+fn tokens_that_come_in_groups_are_timed_as_if_they_did_not() {
+    for (group, each) in [(1, 20.0), (2, 20.0), (4, 4.0), (8, 1.0), (8, 1.9)] {
+        let mut maker = Maker::new();
+        let in_groups = |each: f64| {
+            move |n: u32| match n % group {
+                0 => each * f64::from(group),
+                _ => 0.0,
+            }
+        };
+        assert_eq!(maker.run(20.0, in_groups(each)), []);
+        let window = *maker.windows.last().unwrap();
+        assert!((window.millis / each - 1.0).abs() < 0.01, "{window:?}");
+        assert_eq!(window.percent, 100);
+        assert_eq!(maker.run(30.0, in_groups(2.5 * each)), [Some(true)]);
+        let slow = maker.windows.last().unwrap().millis / (2.5 * each);
+        assert!((slow - 1.0).abs() < 0.01, "{group} of {each} ms: {slow}");
+        // Smaller groups, as it is slow, and as fast as ever: the size says nothing.
+        let alone = move |_: u32| each;
+        assert_eq!(maker.run(20.0, alone), [Some(false)]);
+    }
+}

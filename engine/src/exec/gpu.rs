@@ -19,6 +19,10 @@ pub(crate) struct Prepared {
     bind_group: wgpu::BindGroup,
 }
 
+/// Least bytes of a staging buffer: the results of as many steps as may share a submit, so that a change of their number allocates
+/// nothing.
+const LEAST_STAGING_BYTES: u64 = 64;
+
 /// A copy into a staging buffer that is being mapped.
 #[derive(Debug)]
 pub struct PendingGpuRead {
@@ -293,7 +297,7 @@ impl GpuExecutor {
             Some(i) => self.staging.swap_remove(i),
             None => self.device.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("staging"),
-                size: len.next_multiple_of(16).max(16),
+                size: len.next_multiple_of(16).max(LEAST_STAGING_BYTES),
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             }),

@@ -9,7 +9,7 @@ use protocol::{
 };
 
 use super::{Bench, WARM_UP, tokens};
-use crate::pace::Pace;
+use crate::pace::{MOST_TOGETHER, Pace};
 use crate::race::{First, first};
 use crate::runtime::{Runtime, plain_fault};
 use crate::watch::Watch;
@@ -108,11 +108,10 @@ impl<H: Host> Bench<'_, H> {
             .iter()
             .max()
             .map_or(0, |prompt| prompt.saturating_add(1));
-        let longest = job
-            .contexts
-            .iter()
-            .max()
-            .map_or(0, |made| made.saturating_add(job.tokens).saturating_add(1));
+        let longest = job.contexts.iter().max().map_or(0, |made| {
+            let behind = job.tokens.saturating_add(MOST_TOGETHER);
+            made.saturating_add(behind)
+        });
         let wanted = longest_prompt.max(longest);
         if wanted > context {
             let detail = format!("the context has {context} tokens, {wanted} are needed");
@@ -136,11 +135,7 @@ impl<H: Host> Bench<'_, H> {
             for _ in 0..job.repetitions {
                 salt += 1;
                 // Tokens that were queued ahead of their reading are none of this prompt.
-                let watch = Watch {
-                    host: self.host,
-                    silence_seconds: self.silence_seconds,
-                };
-                watch.once(session.settle()).await?;
+                self.watch().once(session.settle()).await?;
                 let began = self.host.now();
                 if !self.fill(session, n_tokens, salt).await? {
                     return Ok(None);
@@ -160,6 +155,7 @@ impl<H: Host> Bench<'_, H> {
                 if !self.fill(session, context, salt).await? {
                     return Ok(None);
                 }
+                self.fill_group(session, context).await?;
                 let Some(took) = self.answer(session, job.tokens).await? else {
                     return Ok(None);
                 };
@@ -184,8 +180,13 @@ impl<H: Host> Bench<'_, H> {
         let prompt = tokens(n_tokens, salt, self.vocab);
         let idle = Cell::new(0);
         let (host, inbox) = (self.host, self.inbox);
+        let watch = Watch {
+            host,
+            silence_seconds: self.silence_seconds,
+        };
         let pace = &mut *self.pace;
         pace.begin();
+        session.set_run_ahead(pace.ahead(), pace.together());
         let read = session.prefill(&prompt, |done, _| {
             idle.set(0);
             if inbox.is_cancelled() {
@@ -194,14 +195,10 @@ impl<H: Host> Bench<'_, H> {
                 ControlFlow::Continue(pace.next(host.now(), done))
             }
         });
-        let watch = Watch {
-            host,
-            silence_seconds: self.silence_seconds,
-        };
         if !watch.over(read, &idle, || None).await? {
             return Ok(false);
         }
-        watch.once(session.next_token()).await?;
+        self.token(session).await?;
         Ok(true)
     }
 
@@ -211,20 +208,13 @@ impl<H: Host> Bench<'_, H> {
         session: &mut S,
         total: u32,
     ) -> Result<Option<f64>, EngineFault> {
-        let watch = Watch {
-            host: self.host,
-            silence_seconds: self.silence_seconds,
-        };
         let began = self.host.now();
         let mut told_at = began;
         for done in 1..=total {
             if self.inbox.is_cancelled() {
                 return Ok(None);
             }
-            session.set_run_ahead(self.pace.ahead(), self.pace.together());
-            watch.once(session.next_token()).await?;
-            let now = self.host.now();
-            self.pace.token(now);
+            let now = self.token(session).await?;
             if now - told_at >= TOLD_MILLIS {
                 told_at = now;
                 self.host.post(Event::Measuring {

@@ -1,9 +1,9 @@
 //! Fingerprints of shards, noted once their bytes came out of the store with the SHA-256 that they should have, so that the next
-//! load need not compute that again: it takes a browser a second and a half for a large model, more than all else that this worker
-//! does meanwhile (docs/PERFORMANCE.md).
+//! load need not compute that again: it takes a browser more than a second for a large model, about half of what this worker does
+//! meanwhile (docs/PERFORMANCE.md).
 //!
 //! SHA-256 is there against bytes that somebody else has made, and every file has to have the right one before it counts as
-//! stored. What happens to it in the store is an accident, which XXH3 (128 bits; Collet, `xxHash`) finds as well, at memory speed.
+//! stored. What happens to it in the store is an accident, which XXH3 (128 bits; Collet, `xxHash`) finds as well.
 
 use std::collections::BTreeMap;
 
@@ -103,14 +103,20 @@ impl<H: Host> Shelf<'_, H> {
         self.put_note(&key(base_url), &bytes).await
     }
 
-    /// Forgets those of all packages whose addresses begin so.
-    pub(super) async fn drop_fingerprints(&self, start: &str) -> Result<(), Fault> {
-        self.drop_notes(&key(start)).await
+    /// Forgets those of a package.
+    pub(super) async fn drop_fingerprints(&self, base_url: &str) -> Result<(), Fault> {
+        self.drop_notes(&key(base_url)).await
+    }
+
+    /// Forgets all of them.
+    pub(super) async fn drop_all_fingerprints(&self) -> Result<(), Fault> {
+        self.drop_notes(START).await
     }
 }
 
+/// The key of a package's record. No address has a space, so none begins with another one.
 fn key(base_url: &str) -> String {
-    format!("{START}{base_url}")
+    format!("{START}{base_url} ")
 }
 
 #[cfg(test)]

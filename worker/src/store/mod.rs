@@ -5,7 +5,7 @@
 //! can share a file but never mistake one. A file counts as stored when the journal says so, and the journal's entry is
 //! committed in the same transaction as the records. What has come of a file that is not whole lies beside it in parts
 //! ([`StoredPart`]), which go in that transaction. [`Shelf`] is what the loader uses: it minds the time, opens a lost
-//! database anew, and checks every file.
+//! database anew, and checks every file, or leaves that to fingerprints.
 
 mod fingerprints;
 mod notes;

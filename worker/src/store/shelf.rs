@@ -273,11 +273,12 @@ impl<'a, H: Host> Shelf<'a, H> {
     /// Deletes a package, and what has come of files that are not whole and that no other package waits for. Returns the bytes
     /// that this frees.
     pub(crate) async fn delete(&self, base_url: &str) -> Result<u64, Fault> {
+        // First, since nothing lists what is noted of a package that is gone.
+        self.drop_fingerprints(base_url).await?;
         let freed = self
             .drop_files(Some(base_url), |file| file.package == base_url)
             .await?;
         repacking::forget(self, base_url).await?;
-        self.drop_fingerprints(base_url).await?;
         let parts = self.parts().await?;
         let wanted = self.wanted_by_others(base_url, &parts).await?;
         let free = parts.iter().filter(|part| !wanted.contains(&part.sha256));
@@ -294,7 +295,7 @@ impl<'a, H: Host> Shelf<'a, H> {
         // Entries whose package was never noted.
         bytes += self.drop_files(None, |_| true).await?;
         repacking::forget_all(self).await?;
-        self.drop_fingerprints("").await?;
+        self.drop_all_fingerprints().await?;
         self.drop_trials().await?;
         let parts = self.parts().await?;
         Ok(bytes + self.drop_parts(parts.iter()).await?)

@@ -9,7 +9,7 @@ use crate::network::Buffer;
 use crate::{Blob, RECORD_BYTES};
 
 /// Bytes that make Chromium's collector look, see [`nudge_collector`]: 34 MiB still do. A sample of the
-/// heap may see them beside the two shards that are on their way from the network, and has to stay below 64 MB.
+/// heap may see them beside the shards that are on their way, two from the network or three out of the store, and has to stay below 64 MB.
 const NUDGE_BYTES: f64 = 34.0 * 1024.0 * 1024.0;
 /// Room to begin with for a file of unknown length.
 const FIRST_BYTES: u64 = 64 * 1024;

@@ -7,13 +7,13 @@ use model::download::Head;
 use protocol::{Event, RequestId};
 use wasm_bindgen_futures::JsFuture;
 
-use super::bytes::{Collector, JsBytes, nudge_collector};
+use super::bytes::{Collector, JsBytes};
 use super::clock::EventLoop;
 use super::fetch::JsBody;
 use super::file::{Files, JsFile};
 use super::idb_store::IdbStore;
 use super::{fetch, scope, wire};
-use crate::{Ask, AskError, Blob as _, Host, RECORD_BYTES};
+use crate::{Ask, AskError, Host};
 
 /// The browser as a [`Host`].
 pub(super) struct WebHost {
@@ -92,9 +92,6 @@ impl Host for WebHost {
 
     async fn sha256(&self, bytes: &JsBytes) -> Result<String, String> {
         let words = |error| fetch::words(&error);
-        if bytes.len() <= RECORD_BYTES {
-            nudge_collector();
-        }
         let subtle = scope().crypto().map_err(words)?.subtle();
         let digest = subtle
             .digest_with_str_and_buffer_source("SHA-256", bytes.buffer())

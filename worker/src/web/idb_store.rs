@@ -35,8 +35,8 @@ const JOURNAL: &str = "journal";
 const RECORDS: &str = "records";
 /// Least bytes of a file that another worker reads.
 const LEAST_BYTES: u64 = 256 << 10;
-/// Reads of that worker for each time that garbage is collected, there and here: that takes some milliseconds, and what two shards leave
-/// is no burden.
+/// Reads of files for each time that the other worker collects its garbage. It is the one that a load waits for, and what two shards
+/// leave there is no burden.
 const READS_A_NUDGE: u32 = 2;
 
 /// The browser's database of models.
@@ -44,7 +44,7 @@ const READS_A_NUDGE: u32 = 2;
 pub(super) struct IdbStore {
     database: RefCell<Option<Rc<Rexie>>>,
     reader: Reader,
-    /// Reads of files since the worker began.
+    /// Reads of files since this worker began.
     n_reads: Cell<u32>,
 }
 
@@ -154,16 +154,12 @@ impl Store for IdbStore {
         let file = file.clone();
         let n_reads = self.n_reads.get().wrapping_add(1);
         self.n_reads.set(n_reads);
-        let is_nudged = n_reads.is_multiple_of(READS_A_NUDGE);
-        if let Some(question) = question(&file, is_nudged)
+        nudge(&file);
+        if let Some(question) = question(&file, n_reads.is_multiple_of(READS_A_NUDGE))
             && let Some(answer) = self.reader.read(&question).await
         {
-            if is_nudged {
-                nudge(&file);
-            }
             return answer.map_err(meant);
         }
-        nudge(&file);
         self.run(|database| async move {
             let reading = reading(&database, &[RECORDS, JOURNAL])?;
             let journal = reading.store(JOURNAL).map_err(lost)?;

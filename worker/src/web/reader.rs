@@ -1,7 +1,7 @@
 //! Reading beside this thread: a worker of this worker (`public/reader.js`) takes records out of the database.
 //!
 //! A browser makes the value of a record on the thread that asked for it (Chromium copies it three times, into memory that is new each
-//! time). That takes as long as hashing it and handing it to the device, so both are done at once. Where there is no such worker,
+//! time). That takes as long as checking it and handing it to the device, so both are done at once. Where there is no such worker,
 //! records are read here.
 
 use std::cell::{Cell, RefCell};

@@ -7,7 +7,7 @@ use crate::disk::{delete, fetched, info, progress, served, visit_and_load};
 use crate::support::{
     BASE_URL, LOAD, Mishap, Open, Script, StoreBreak, Tiny, World, fault, load, visit, worker_in,
 };
-use protocol::{Event, FaultCode, Hello, LoadStage, Outcome, Request};
+use protocol::{Event, FaultCode, Hello, LoadStage, Outcome, Request, RequestId};
 
 /// How long a file takes to be read in these tests.
 const READ_MILLIS: u32 = 100;
@@ -278,8 +278,62 @@ fn a_note_that_finds_no_room_costs_time_and_no_model() {
 }
 
 #[test]
-fn the_note_goes_with_its_model() {
+fn a_model_that_is_ready_does_not_wait_for_its_note() {
+    let world = served();
+    visit_and_load(&world);
+    let usual = info(&world).load_millis;
+    let is_other = |key: &String| !key.starts_with("fingerprints/");
+    world
+        .disk
+        .records
+        .borrow_mut()
+        .retain(|key, _| is_other(key));
+    world.disk.breaks("put_record", &[StoreBreak::Hang]);
+    visit_and_load(&world);
+    assert!(info(&world).cached);
+    assert!(info(&world).load_millis < usual + 1_100.0);
+    assert_eq!(hashed_by_visit(&world), 2, "it came all the same");
+}
+
+#[test]
+fn a_note_is_of_the_shards_that_the_package_has_now() {
     let world = stored(&Tiny::default());
-    visit(&world, Script::default(), &[delete(1, BASE_URL)]);
+    let before = fingerprints(&world);
+    let entry = world.disk.journal.borrow().values().next().unwrap().clone();
+    world.disk.journal.borrow_mut().remove(&entry.key());
+    world.serve(&Tiny::with_alike_shards());
+    visit_and_load(&world);
+    let after = fingerprints(&world);
+    assert_ne!(before, after);
+    let journal = world.disk.journal.borrow().clone();
+    let noted = after.split('"').filter(|text| text.len() == 64);
+    let noted: Vec<&str> = noted.collect();
+    assert_eq!(noted.len(), 3, "three of five are alike");
+    for sha256 in noted {
+        let mut own = journal.values().map(|entry| &entry.sha256);
+        assert!(own.any(|own| own == sha256), "{sha256} is of another one");
+    }
+    assert_eq!(hashed_by_visit(&world), 2);
+}
+
+#[test]
+fn the_note_goes_with_its_model_and_with_no_other() {
+    let world = stored(&Tiny::default());
+    let note = fingerprints(&world);
+    // Its address begins with the first one's, and it has the same shards.
+    let longer = format!("{BASE_URL}more/");
+    world.serve_at(&longer, &Tiny::default());
+    let load_longer = Request::Load {
+        id: RequestId(1),
+        model_url: longer.clone(),
+        settings: protocol::Settings::default(),
+    };
+    visit(
+        &world,
+        Script::default(),
+        &[load_longer, delete(2, BASE_URL)],
+    );
+    assert_eq!(fingerprints(&world), note, "of the longer one");
+    visit(&world, Script::default(), &[delete(1, &longer)]);
     assert_eq!(world.disk.records.borrow().len(), 0);
 }

@@ -61,12 +61,16 @@ impl Disk {
             .count()
     }
 
-    /// The keys of all records but the notes of fingerprints, which each complete load leaves.
+    /// The keys of all records but the notes of fingerprints that complete loads have left of these packages.
     pub(crate) fn record_keys(&self) -> Vec<String> {
+        let packages = self.packages.borrow();
+        let notes: Vec<String> = packages
+            .keys()
+            .map(|url| format!("fingerprints/{url} "))
+            .collect();
         let records = self.records.borrow();
-        let keys = records.keys().cloned();
-        keys.filter(|key| !key.starts_with("fingerprints/"))
-            .collect()
+        let keys = records.keys().filter(|key| !notes.contains(key));
+        keys.cloned().collect()
     }
 
     fn used(&self) -> u64 {
