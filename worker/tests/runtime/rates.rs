@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::support::{Script, Shown, World, play, question, shown};
+use crate::support::{LOAD, Script, Shown, Tiny, World, load, play, question, shown, visit};
 use protocol::{Event, FinishReason, Request, RequestId};
 
 /// An answer of so many tokens.
@@ -92,6 +92,38 @@ fn a_fast_device_gets_steps_together_and_a_resting_one_does_not() {
         world.step_millis.set(1);
     });
     assert_eq!(world.together.get(), 1);
+}
+
+#[test]
+fn another_model_begins_with_nothing_known() {
+    let world = Rc::new(World::served());
+    let other = "https://host/models/other/";
+    world.serve_at(other, &Tiny::default());
+    world.step_millis.set(1);
+    let firsts = Rc::new(RefCell::new(Vec::new()));
+    let noted = Rc::clone(&firsts);
+    *world.on_event.borrow_mut() = Box::new(move |world, event| match event {
+        // The first tokens of an answer tell how many steps it began with.
+        Event::Tokens { id, .. } if !noted.borrow().iter().any(|(known, _)| known == id) => {
+            noted.borrow_mut().push((*id, world.together.get()));
+        }
+        _ => {}
+    });
+    let load_other = Request::Load {
+        id: RequestId(4),
+        model_url: other.to_owned(),
+        settings: protocol::Settings::default(),
+    };
+    let requests = [
+        load(LOAD),
+        question(2, 0),
+        question(3, 0),
+        load_other,
+        question(5, 1),
+    ];
+    visit(&world, long(120), &requests);
+    let together: Vec<u32> = firsts.borrow().iter().map(|(_, n)| *n).collect();
+    assert_eq!(together[1..], [8, 2], "{firsts:?}");
 }
 
 #[test]
