@@ -280,8 +280,7 @@ impl<H: Host, E: Engine, T: TextLoader> Runtime<H, E, T> {
                 Trying::Patiently
             },
         };
-        let shards = Shards::new(source, shards).await;
-        let mut shards = shards.map_err(EngineFault::Fault)?;
+        let mut shards = Shards::new(source, shards).await;
         let mut index = 0;
         while let Some(bytes) = shards.next(meter).await.map_err(EngineFault::Fault)? {
             times.read_millis += laps.next(host.now());

@@ -105,12 +105,12 @@ pub(crate) struct Shards<'a, H: Host> {
 }
 
 impl<'a, H: Host> Shards<'a, H> {
-    pub(crate) async fn new(source: Source<'a, H>, files: &'a [FileHash]) -> Result<Self, Fault> {
+    pub(crate) async fn new(source: Source<'a, H>, files: &'a [FileHash]) -> Self {
         let noted = match source.shelf {
-            Some(shelf) => shelf.fingerprints(source.base_url).await?,
+            Some(shelf) => shelf.fingerprints(source.base_url).await,
             None => Fingerprints::default(),
         };
-        Ok(Self {
+        Self {
             source,
             files,
             next: 0,
@@ -118,7 +118,7 @@ impl<'a, H: Host> Shards<'a, H> {
             repaired: HashSet::new(),
             noted,
             taken: Fingerprints::default(),
-        })
+        }
     }
 
     /// Runs `work`, and reads ahead meanwhile.

@@ -1,4 +1,4 @@
-//! Fingerprints of shards, noted once their bytes came out of the store with the SHA-256 that they should have, so that the next
+//! Fingerprints of shards, noted once a load has seen their bytes with the SHA-256 that they should have, so that the next
 //! load need not compute that again: it takes a browser more than a second for a large model, about half of what this worker does
 //! meanwhile (docs/PERFORMANCE.md).
 //!
@@ -80,17 +80,17 @@ impl Fingerprints {
 }
 
 impl<H: Host> Shelf<'_, H> {
-    /// What is noted of a package's shards. A record that can't be read counts as absent.
-    pub(crate) async fn fingerprints(&self, base_url: &str) -> Result<Fingerprints, Fault> {
-        let Some(bytes) = self.note(&key(base_url)).await? else {
-            return Ok(Fingerprints::default());
+    /// What is noted of a package's shards. A record that can't be read counts as absent: it saves time, and nothing depends on it.
+    pub(crate) async fn fingerprints(&self, base_url: &str) -> Fingerprints {
+        let read = match self.note(&key(base_url)).await {
+            Ok(None) => return Fingerprints::default(),
+            Ok(Some(bytes)) => Fingerprints::from_json(&bytes.to_vec()),
+            Err(fault) => Err(fault.to_string()),
         };
-        Ok(
-            Fingerprints::from_json(&bytes.to_vec()).unwrap_or_else(|error| {
-                log::warn!("the fingerprints of {base_url} are ignored: {error}");
-                Fingerprints::default()
-            }),
-        )
+        read.unwrap_or_else(|error| {
+            log::warn!("the fingerprints of {base_url} are ignored: {error}");
+            Fingerprints::default()
+        })
     }
 
     /// Notes the fingerprints of a package's shards, in place of what was there.

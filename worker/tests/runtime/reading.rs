@@ -211,6 +211,11 @@ fn fingerprints(world: &World) -> String {
     String::from_utf8(note.to_vec()).unwrap()
 }
 
+fn forget_fingerprints(world: &World) {
+    let mut records = world.disk.records.borrow_mut();
+    records.retain(|key, _| !key.starts_with("fingerprints/"));
+}
+
 fn set_fingerprints(world: &World, note: &str) {
     let mut records = world.disk.records.borrow_mut();
     let mut notes = records
@@ -236,12 +241,7 @@ fn shards_that_came_out_right_once_are_told_by_their_fingerprints() {
     assert_eq!(world.disk.count("put_record"), 0, "nothing is new");
     assert_eq!(fingerprints(&world), note);
     // A store of an earlier version has no such note.
-    let is_other = |key: &String| !key.starts_with("fingerprints/");
-    world
-        .disk
-        .records
-        .borrow_mut()
-        .retain(|key, _| is_other(key));
+    forget_fingerprints(&world);
     assert_eq!(hashed_by_visit(&world), 2 + 5);
     assert_eq!(fingerprints(&world), note);
 }
@@ -278,16 +278,20 @@ fn a_note_that_finds_no_room_costs_time_and_no_model() {
 }
 
 #[test]
+fn a_note_that_can_not_be_read_costs_time_and_no_model() {
+    let world = stored(&Tiny::default());
+    // Nothing else is read by its key alone.
+    world.disk.breaks("record", &[StoreBreak::Lost; 3]);
+    assert_eq!(hashed_by_visit(&world), 2 + 3);
+    assert_eq!(hashed_by_visit(&world), 2);
+}
+
+#[test]
 fn a_model_that_is_ready_does_not_wait_for_its_note() {
     let world = served();
     visit_and_load(&world);
     let usual = info(&world).load_millis;
-    let is_other = |key: &String| !key.starts_with("fingerprints/");
-    world
-        .disk
-        .records
-        .borrow_mut()
-        .retain(|key, _| is_other(key));
+    forget_fingerprints(&world);
     world.disk.breaks("put_record", &[StoreBreak::Hang]);
     visit_and_load(&world);
     assert!(info(&world).cached);
